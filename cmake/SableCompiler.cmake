@@ -1,0 +1,32 @@
+# How every target of ours is compiled: C++20, warnings as errors, sanitizers by preset.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+set(SABLE_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined or thread")
+
+add_library(sable_flags INTERFACE)
+add_library(sable::flags ALIAS sable_flags)
+target_include_directories(sable_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(sable_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Werror
+  # Designated initialisers name what differs from the default; the rest is meant to be left out.
+  -Wno-missing-field-initializers
+  # Floating point exactly as written: results must not depend on what the optimiser fuses.
+  -ffp-contract=off)
+
+if(SABLE_SANITIZE)
+  add_compile_options(-fsanitize=${SABLE_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${SABLE_SANITIZE})
+  if(SABLE_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+  if(SABLE_SANITIZE MATCHES "thread")
+    # ThreadSanitizer does not model fences; Asio then uses plain atomics.
+    add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
+    add_compile_options(-Wno-tsan)
+  endif()
+endif()

@@ -1,0 +1,93 @@
+#include <catch2/catch.hpp>
+
+#include "base/task_group.h"
+
+using namespace sable;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Runs a coroutine to its end on a context of its own; rethrows what it throws.
+void run(asio::awaitable<void> work) {
+  asio::io_context context;
+  std::exception_ptr failure;
+  asio::co_spawn(context, std::move(work), [&](const std::exception_ptr& e) { failure = e; });
+  context.run();
+  if (failure) std::rethrow_exception(failure);
+}
+
+asio::awaitable<void> wait_then_count(std::chrono::milliseconds delay, int& count) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, delay);
+  co_await timer.async_wait(asio::use_awaitable);
+  ++count;
+}
+
+asio::awaitable<void> fail_soon() {
+  co_await sleep_for(1ms);
+  throw std::runtime_error("broken");
+}
+
+asio::awaitable<void> parent_of_three(int& count) {
+  TaskGroup group(co_await asio::this_coro::executor);
+  for (int i = 0; i < 3; ++i) group.spawn(wait_then_count(1ms, count));
+  co_await group.join();
+  CHECK(group.size() == 0);
+}
+
+asio::awaitable<void> parent_of_failing(int& count) {
+  TaskGroup group(co_await asio::this_coro::executor);
+  group.spawn(wait_then_count(1h, count));
+  group.spawn(fail_soon());
+  co_await group.join();
+}
+
+asio::awaitable<void> parent_that_is_cancelled(int& count, bool& joined) {
+  TaskGroup group(co_await asio::this_coro::executor);
+  group.spawn(wait_then_count(1h, count));
+  co_await group.join();
+  joined = group.size() == 0;
+}
+
+asio::awaitable<void> cancel_the_parent(int& count, bool& joined) {
+  using namespace asio::experimental::awaitable_operators;
+  co_await (parent_that_is_cancelled(count, joined) || sleep_for(5ms));
+}
+
+asio::awaitable<Result<int>> slow_answer() {
+  co_await sleep_for(1h);
+  co_return 1;
+}
+
+asio::awaitable<void> impatient(Error& error) {
+  auto answer = co_await with_deadline(slow_answer(), 5ms, "model");
+  error = answer.error();
+}
+
+}  // namespace
+
+TEST_CASE("a task group joins all its children") {
+  int count = 0;
+  run(parent_of_three(count));
+  CHECK(count == 3);
+}
+
+TEST_CASE("a failing child cancels its siblings and its failure is rethrown") {
+  int count = 0;
+  CHECK_THROWS_WITH(run(parent_of_failing(count)), "broken");
+  CHECK(count == 0);
+}
+
+TEST_CASE("a cancelled parent cancels and still joins its children") {
+  int count = 0;
+  bool joined = false;
+  run(cancel_the_parent(count, joined));
+  CHECK(joined);
+  CHECK(count == 0);
+}
+
+TEST_CASE("a deadline ends the work and says what was slow") {
+  Error error{ErrorCode::io, ""};
+  run(impatient(error));
+  CHECK(error.code == ErrorCode::timed_out);
+  CHECK(error.message == "model: no answer within 5 ms");
+}
