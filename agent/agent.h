@@ -75,7 +75,8 @@ enum class Permission { allow_once, allow_session, reject };
 
 /// A delta on its way to people: no number, not durable, repeated whole by a later event.
 struct Preview {
-  enum class Kind { text, reasoning, call, tool_output };
+  /// `restarted` voids what was previewed of this step; its text says why.
+  enum class Kind { text, reasoning, call, tool_output, restarted };
   Kind kind = Kind::text;
   int step = 0;
   std::string call_id;  ///< of tool_output, and of call once it is known

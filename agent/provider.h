@@ -68,7 +68,11 @@ struct CallDelta {
   std::string name;
   std::string arguments;
 };
-using Delta = std::variant<TextDelta, ReasoningDelta, CallDelta>;
+/// What was streamed so far is void: the request is made again.
+struct RestartDelta {
+  std::string reason;
+};
+using Delta = std::variant<TextDelta, ReasoningDelta, CallDelta, RestartDelta>;
 using DeltaSink = std::function<void(const Delta&)>;
 
 struct Usage {

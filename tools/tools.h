@@ -63,6 +63,10 @@ struct Outcome {
   std::string full_output;             ///< whole output when `text` was cut, for storing; else empty
 };
 
+/// The change as a unified diff (POSIX diff -u, with a/ and b/ names), bounded in time; "" when equal.
+/// Binary content gives one line that says so.
+std::string unified_diff(const FileChange& change, size_t n_context_lines = 3);
+
 /// The repository a session works on, opened once. Every path from a model is resolved beneath the root
 /// by openat2(2), never by comparing strings. Remembers what was read, so that a file changed by
 /// somebody else since then is not overwritten. Used by one session at a time.
