@@ -1,4 +1,5 @@
-// The agent: a session asks a model, runs the tools it calls for, logs every fact, until it is done.
+// The agent: a session asks a model, runs the tools it calls for, logs every fact, until it is
+// done.
 #pragma once
 
 #include <chrono>
@@ -31,7 +32,7 @@ struct OpenAiOptions {
   std::string name = "openai";
   std::string base_url;  ///< ends before /chat/completions: "https://api.deepseek.com/v1"
   std::string model;
-  std::string api_key;   ///< empty: no Authorization header
+  std::string api_key;  ///< empty: no Authorization header
   std::chrono::milliseconds idle_timeout{120'000};
   int attempts_max = 4;  ///< for 429, 5xx and connections that fail before the first delta
 };
@@ -62,7 +63,7 @@ struct AgentConfig {
   std::string system_prompt;
   std::vector<std::string> tools;  ///< empty: all of the registry
   Sampling sampling;
-  bool read_instructions = true;   ///< AGENTS.md of the repository
+  bool read_instructions = true;  ///< AGENTS.md of the repository
 };
 
 struct PermissionRequest {
@@ -109,7 +110,7 @@ struct SessionSetup {
   AgentConfig agent;
   ApprovalMode approval = ApprovalMode::ask;
   TurnLimits limits;
-  Json record = Json::object();      ///< further facts for session.started: versions, opt-outs
+  Json record = Json::object();  ///< further facts for session.started: versions, opt-outs
 };
 
 struct TurnResult {
@@ -121,7 +122,8 @@ struct TurnResult {
   std::chrono::milliseconds wall{0};
 };
 
-/// One conversation of an agent, owned by this process. One turn at a time. Lives on the loop's thread.
+/// One conversation of an agent, owned by this process. One turn at a time. Lives on the loop's
+/// thread.
 class Session {
  public:
   /// A fresh session. `provider` and `registry` outlive it.
@@ -131,8 +133,8 @@ class Session {
                                                                   const tools::Registry& registry,
                                                                   std::string title);
 
-  /// Takes over an existing session: rebuilds its history from the log; a tool call that a crash left
-  /// without outcome gets the outcome "unknown", which the model and the person are told.
+  /// Takes over an existing session: rebuilds its history from the log; a tool call that a crash
+  /// left without outcome gets the outcome "unknown", which the model and the person are told.
   static asio::awaitable<Result<std::unique_ptr<Session>>> resume(Services services,
                                                                   SessionSetup setup,
                                                                   Provider& provider,
@@ -147,8 +149,9 @@ class Session {
   virtual void remove_observer(Observer& observer) = 0;
 
   /// From a prompt to the end of the answer. The log tells the whole story, whatever the result.
-  /// Errors are those of the log itself (then nothing more can be recorded): exhausted, io, corrupt.
-  /// Denied when a turn is already running. Cancelling the coroutine ends the turn as "interrupted".
+  /// Errors are those of the log itself (then nothing more can be recorded): exhausted, io,
+  /// corrupt. Denied when a turn is already running. Cancelling the coroutine ends the turn as
+  /// "interrupted".
   virtual asio::awaitable<Result<TurnResult>> run_turn(std::string prompt) = 0;
 
   /// Ends the running turn with status "interrupted" and this reason; nothing if none runs.

@@ -2,10 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
-
 #include <memory>
 #include <string_view>
+#include <sys/stat.h>
 #include <utility>
 
 namespace sable::agent {
@@ -29,8 +28,8 @@ FileScan scan_files(const std::filesystem::path& root, size_t n_files_max) {
   while (!open_folders.empty()) {
     const Folder folder = std::move(open_folders.back());
     open_folders.pop_back();
-    const int fd = ::open((root / folder.path).c_str(),
-                          O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    const int fd =
+        ::open((root / folder.path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) continue;
     const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd));
     if (!dir) continue;
@@ -47,9 +46,10 @@ FileScan scan_files(const std::filesystem::path& root, size_t n_files_max) {
       if (S_ISDIR(info.st_mode)) {
         open_folders.push_back({path + "/"});
       } else if (S_ISREG(info.st_mode)) {
-        scan.files.emplace(std::move(path),
-                           FileScan::Stamp{static_cast<uint64_t>(info.st_size), info.st_ino,
-                                           info.st_ctim.tv_sec * 1'000'000'000LL + info.st_ctim.tv_nsec});
+        scan.files.emplace(
+            std::move(path),
+            FileScan::Stamp{static_cast<uint64_t>(info.st_size), info.st_ino,
+                            info.st_ctim.tv_sec * 1'000'000'000LL + info.st_ctim.tv_nsec});
       }
     }
   }

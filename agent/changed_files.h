@@ -17,10 +17,11 @@ struct FileScan {
     friend bool operator==(const Stamp&, const Stamp&) = default;
   };
   std::map<std::string, Stamp> files;  ///< by path relative to the root
-  bool complete = true;                ///< false when the bound was reached: then nothing is claimed
+  bool complete = true;  ///< false when the bound was reached: then nothing is claimed
 };
 
-/// Walks at most `n_files_max` files. Blocking: call it on a worker. What cannot be read is left out.
+/// Walks at most `n_files_max` files. Blocking: call it on a worker. What cannot be read is left
+/// out.
 FileScan scan_files(const std::filesystem::path& root, size_t n_files_max = 200'000);
 
 /// Paths that were added, removed or changed, sorted. Empty when either scan is incomplete.

@@ -1,5 +1,5 @@
-// What the model is told before the first prompt: the agent's system prompt, where it works, and the
-// repository's instructions, marked as what they are: text from the repository.
+// What the model is told before the first prompt: the agent's system prompt, where it works, and
+// the repository's instructions, marked as what they are: text from the repository.
 #pragma once
 
 #include <filesystem>

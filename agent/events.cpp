@@ -28,7 +28,9 @@ Json to_json(const tools::FileChange& change) {
   const bool cut = diff.size() > kDiffBytesMax;
   diff.resize(utf8_prefix(diff, kDiffBytesMax));
   Json json{{"path", to_utf8(change.path)},
-            {"kind", !change.before ? "created" : !change.after ? "deleted" : "modified"},
+            {"kind", !change.before  ? "created"
+                     : !change.after ? "deleted"
+                                     : "modified"},
             {"diff", to_utf8(diff)}};
   if (cut) json["diff_cut"] = true;
   if (change.before) json["before_sha256"] = to_hex(sha256(*change.before));
@@ -42,9 +44,8 @@ memory::NewEvent context_built(std::string_view system, const std::vector<Offere
                                const Json& instructions) {
   Json offered = Json::array();
   for (const auto& tool : tools) {
-    offered.push_back({{"name", tool.name},
-                       {"description", tool.description},
-                       {"parameters", tool.parameters}});
+    offered.push_back(
+        {{"name", tool.name}, {"description", tool.description}, {"parameters", tool.parameters}});
   }
   return {"context.built",
           {{"system", system}, {"tools", std::move(offered)}, {"instructions", instructions}}};

@@ -24,7 +24,8 @@ memory::NewEvent model_failed(int turn, int step, const Error& error);
 memory::NewEvent tool_intent(int turn, int step, const tools::Call& call, std::string_view effect,
                              std::string_view policy_digest);
 
-/// `by`: "tool" (its class), "mode" (--approve), "person", or "session" (a person, for the rest of it).
+/// `by`: "tool" (its class), "mode" (--approve), "person", or "session" (a person, for the rest of
+/// it).
 memory::NewEvent approval_decided(std::string_view call_id, std::string_view tool, bool allowed,
                                   std::string_view by, std::string_view reason);
 memory::NewEvent tool_started(std::string_view call_id, std::string_view name);

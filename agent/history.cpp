@@ -100,7 +100,9 @@ std::vector<RequestedCall> History::open_calls() const {
 
 Result<std::vector<Message>> messages_from(const std::vector<memory::Event>& events) {
   History history;
-  for (const auto& event : events) SABLE_TRY_VOID(history.take(event));
+  for (const auto& event : events) {
+    SABLE_TRY_VOID(history.take(event));
+  }
   return history.messages();
 }
 

@@ -10,10 +10,12 @@
 
 namespace sable::agent {
 
-/// What a session knows after its events. Feeding the same events gives the same state, bit for bit.
+/// What a session knows after its events. Feeding the same events gives the same state, bit for
+/// bit.
 class History {
  public:
-  /// Takes the next event in order. Unknown types are skipped; corrupt when a known one lacks a field.
+  /// Takes the next event in order. Unknown types are skipped; corrupt when a known one lacks a
+  /// field.
   Result<void> take(const memory::Event& event);
 
   const std::vector<Message>& messages() const { return messages_; }

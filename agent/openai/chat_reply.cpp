@@ -111,7 +111,8 @@ Result<void> ChatReplyBuilder::take_choice(const Json& choice, const char* part,
 Result<void> ChatReplyBuilder::take_calls(const Json& calls, const DeltaSink& on_delta) {
   for (size_t position = 0; position < calls.size(); ++position) {
     const Json& piece = calls[position];
-    if (!piece.is_object()) return fail(ErrorCode::corrupt, "the endpoint sent a malformed tool call");
+    if (!piece.is_object())
+      return fail(ErrorCode::corrupt, "the endpoint sent a malformed tool call");
     const auto index_field = piece.find("index");
     const size_t index = index_field != piece.end() && index_field->is_number_unsigned()
                              ? index_field->get<size_t>()
@@ -131,7 +132,9 @@ Result<void> ChatReplyBuilder::take_calls(const Json& calls, const DeltaSink& on
     }
     if (const auto it = function->find("arguments"); it != function->end()) {
       // A few endpoints send the arguments as an object instead of a string.
-      delta.arguments = it->is_string() ? it->get<std::string>() : it->is_null() ? "" : dump_json(*it);
+      delta.arguments = it->is_string() ? it->get<std::string>()
+                        : it->is_null() ? ""
+                                        : dump_json(*it);
     }
     call.arguments += delta.arguments;
     bytes_ += delta.arguments.size();
@@ -149,13 +152,15 @@ void ChatReplyBuilder::take_usage(const Json& chunk) {
   if (const auto details = usage->find("prompt_tokens_details"); details != usage->end()) {
     reply_.usage.cached_tokens = count_in(*details, "cached_tokens");
   } else {
-    reply_.usage.cached_tokens = count_in(*usage, "prompt_cache_hit_tokens");  // DeepSeek's own field
+    reply_.usage.cached_tokens =
+        count_in(*usage, "prompt_cache_hit_tokens");  // DeepSeek's own field
   }
 }
 
 Result<Reply> ChatReplyBuilder::finish() {
   if (!finished_) {
-    return fail(ErrorCode::corrupt, "the endpoint's answer broke off before the model had finished");
+    return fail(ErrorCode::corrupt,
+                "the endpoint's answer broke off before the model had finished");
   }
   for (auto& [index, call] : calls_) {
     if (call.name.empty()) {

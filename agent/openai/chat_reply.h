@@ -9,8 +9,8 @@
 
 namespace sable::agent {
 
-/// Collects chunks into one Reply and hands out deltas on the way. What an endpoint sends is foreign:
-/// every field is checked, sizes are bounded.
+/// Collects chunks into one Reply and hands out deltas on the way. What an endpoint sends is
+/// foreign: every field is checked, sizes are bounded.
 class ChatReplyBuilder {
  public:
   /// Takes the data of one event. Errors: corrupt (not JSON, not a chunk), exhausted (too long), io

@@ -16,10 +16,10 @@ Json to_json(const Message& message) {
   if (!message.tool_calls.empty()) {
     Json calls = Json::array();
     for (const auto& call : message.tool_calls) {
-      calls.push_back({{"id", call.id},
-                       {"type", "function"},
-                       {"function",
-                        {{"name", call.name}, {"arguments", sendable_arguments(call.arguments)}}}});
+      calls.push_back(
+          {{"id", call.id},
+           {"type", "function"},
+           {"function", {{"name", call.name}, {"arguments", sendable_arguments(call.arguments)}}}});
     }
     json["tool_calls"] = std::move(calls);
   }

@@ -65,11 +65,11 @@ class OpenAiProvider : public Provider {
 
  private:
   asio::awaitable<Attempt> attempt_once(const std::string& body, const DeltaSink& on_delta) {
-    HttpRequest request{.url = options_.base_url + "/chat/completions",
-                        .headers = {{"Content-Type", "application/json"},
-                                    {"Accept", "text/event-stream"}},
-                        .body = body,
-                        .idle_timeout = options_.idle_timeout};
+    HttpRequest request{
+        .url = options_.base_url + "/chat/completions",
+        .headers = {{"Content-Type", "application/json"}, {"Accept", "text/event-stream"}},
+        .body = body,
+        .idle_timeout = options_.idle_timeout};
     if (!options_.api_key.empty()) {
       request.headers.emplace_back("Authorization", "Bearer " + options_.api_key);
     }
@@ -91,8 +91,8 @@ class OpenAiProvider : public Provider {
     auto head = co_await transport_.exchange(std::move(request), on_body);
     if (!head) {
       auto error = std::move(head.error());
-      // A broken connection or half a stream may well succeed next time; a bad certificate or a name
-      // that does not resolve says so in its code or fails the same way quickly.
+      // A broken connection or half a stream may well succeed next time; a bad certificate or a
+      // name that does not resolve says so in its code or fails the same way quickly.
       const bool again = error.code == ErrorCode::io || error.code == ErrorCode::corrupt ||
                          error.code == ErrorCode::timed_out;
       co_return Attempt{fail_in(where(), std::move(error)), again, builder.started()};
@@ -104,11 +104,14 @@ class OpenAiProvider : public Provider {
       }
     }
     auto reply = builder.finish();
-    if (!reply) co_return Attempt{fail_in(where(), std::move(reply.error())), true, builder.started()};
+    if (!reply)
+      co_return Attempt{fail_in(where(), std::move(reply.error())), true, builder.started()};
     co_return Attempt{std::move(reply)};
   }
 
-  std::string where() const { return fmt::format("model {} at {}", options_.model, options_.base_url); }
+  std::string where() const {
+    return fmt::format("model {} at {}", options_.model, options_.base_url);
+  }
 
   Attempt refused(const HttpHead& head, std::string_view body) const {
     auto why = error_message_in(body);
@@ -131,14 +134,16 @@ class OpenAiProvider : public Provider {
         return {fail(ErrorCode::exhausted, sentence("the endpoint is busy; try again later")), true,
                 false, retry_after(head)};
       case 413:
-        return {fail(ErrorCode::exhausted, sentence("the conversation is too long for this model"))};
+        return {
+            fail(ErrorCode::exhausted, sentence("the conversation is too long for this model"))};
       default:
         if (head.status >= 500) {
           return {fail(ErrorCode::io, sentence("the endpoint failed")), true, false,
                   retry_after(head)};
         }
         if (why.find("context") != std::string::npos && why.find("length") != std::string::npos) {
-          return {fail(ErrorCode::exhausted, sentence("the conversation is too long for this model"))};
+          return {
+              fail(ErrorCode::exhausted, sentence("the conversation is too long for this model"))};
         }
         return {fail(ErrorCode::invalid_input, sentence("the endpoint refused the request"))};
     }

@@ -12,10 +12,11 @@ namespace sable::agent {
 /// Splits a stream into the data of its events. Bytes may be cut anywhere.
 class SseParser {
  public:
-  explicit SseParser(size_t event_bytes_max = size_t{16} << 20) : event_bytes_max_(event_bytes_max) {}
+  explicit SseParser(size_t event_bytes_max = size_t{16} << 20)
+      : event_bytes_max_(event_bytes_max) {}
 
-  /// Feeds a piece; `on_data` gets each complete event's data, lines joined by newlines. An event over
-  /// the limit is corrupt; an error of `on_data` is passed on.
+  /// Feeds a piece; `on_data` gets each complete event's data, lines joined by newlines. An event
+  /// over the limit is corrupt; an error of `on_data` is passed on.
   Result<void> feed(std::string_view piece,
                     const std::function<Result<void>(std::string_view data)>& on_data);
 
