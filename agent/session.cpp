@@ -61,12 +61,9 @@ class LiveSession final : public Session {
   /// Writes the first context, or finishes what a crash left open.
   asio::awaitable<Result<void>> begin() {
     if (history_.empty()) {
-      auto build = [agent = setup_.agent, repository = setup_.repository] {
-        return build_context(agent, repository);
-      };
-      const auto context = co_await run_blocking(services_.workers, std::move(build));
-      co_return co_await log(
-          {events::context_built(context.system, offered_tools(), context.instructions)});
+      BuiltContext context = co_await run_blocking(services_.workers, context_builder());
+      auto event = events::context_built(context.system, offered_tools(), context.instructions);
+      co_return co_await log_one(std::move(event));
     }
     auto repairs = events_of_recovery();
     if (repairs.empty()) co_return Result<void>();
@@ -89,6 +86,12 @@ class LiveSession final : public Session {
   }
 
  private:
+  std::function<BuiltContext()> context_builder() const {
+    return [agent = setup_.agent, repository = setup_.repository] {
+      return build_context(agent, repository);
+    };
+  }
+
   // ---- the log
 
   /// What a stop in the middle of a turn left without an end, told as facts.
@@ -174,9 +177,9 @@ class LiveSession final : public Session {
     turn_.reason = stepped->reason;
     turn_.wall = std::chrono::duration_cast<std::chrono::milliseconds>(
         services_.clock.monotonic_now() - start);
-    SABLE_CO_TRY_VOID(co_await log(
-        {events::turn_ended(history_.n_turns(), turn_.status, turn_.reason, turn_.usage, turn_.wall,
-                            n_steps_, n_tool_calls_, turn_.files_changed)}));
+    SABLE_CO_TRY_VOID(co_await log_one(
+        events::turn_ended(history_.n_turns(), turn_.status, turn_.reason, turn_.usage, turn_.wall,
+                           n_steps_, n_tool_calls_, turn_.files_changed)));
     co_return turn_;
   }
 
