@@ -1,9 +1,9 @@
+#include "base/json.h"
+
 #include <string>
 
 #include <catch2/catch.hpp>
 #include <rapidcheck/catch.h>
-
-#include "base/json.h"
 
 using namespace sable;
 
