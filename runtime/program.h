@@ -25,6 +25,9 @@ struct Program {
   std::string log_level;
   bool json = false;
 
+  // --base-url and what belongs to it: a provider named on the command line.
+  std::string base_url, api_key_env, model;
+
   std::vector<config::Flag> flags;  ///< settings given by the command's own options
 
   /// A variable of the environment, or empty.

@@ -17,7 +17,8 @@ void configure(CLI::App& app, Program& program) {
   app.require_subcommand(1);
   app.fallthrough();
   app.set_help_all_flag("--help-all", "Help of every command");
-  app.add_option("--config", program.config_file, "A configuration file above the user's and the repository's")
+  app.add_option("--config", program.config_file,
+                 "A configuration file above the user's and the repository's")
       ->type_name("FILE");
   app.add_option("--log-level", program.log_level, "trace, debug, info, warning, error or off")
       ->type_name("LEVEL");
@@ -44,6 +45,19 @@ CLI::Option* add_setting(CLI::App& command, Program& program, const std::string&
         for (const auto& value : values) program.flags.push_back({name, key, value + suffix});
       },
       help);
+}
+
+void add_model_settings(CLI::App& command, Program& program) {
+  command
+      .add_option("--model", program.model,
+                  "A provider of the configuration, or with --base-url the endpoint's own name")
+      ->type_name("NAME");
+  command
+      .add_option("--base-url", program.base_url,
+                  "An endpoint that speaks OpenAI Chat Completions, up to and with /v1")
+      ->type_name("URL");
+  command.add_option("--api-key-env", program.api_key_env, "The variable that holds its key")
+      ->type_name("VARIABLE");
 }
 
 int run_program(const Invocation& invocation) {

@@ -12,9 +12,12 @@ namespace {
 
 std::string_view name_of(sandbox::Layer::State state) {
   switch (state) {
-    case sandbox::Layer::State::enforced: return "enforced";
-    case sandbox::Layer::State::degraded: return "degraded";
-    case sandbox::Layer::State::missing: return "missing";
+    case sandbox::Layer::State::enforced:
+      return "enforced";
+    case sandbox::Layer::State::degraded:
+      return "degraded";
+    case sandbox::Layer::State::missing:
+      return "missing";
   }
   return "missing";
 }

@@ -74,7 +74,8 @@ class StoryPrinter : public TurnPrinter {
       : TurnPrinter(output, style, /*live=*/false), output_(output), style_(style) {}
   void on_event(const memory::Event& event) override {
     if (event.type == "turn.started") {
-      output_.write("\n" + style_.bold("> " + escape_controls(string_or(event.data, "prompt", ""))) + "\n");
+      output_.write(
+          "\n" + style_.bold("> " + escape_controls(string_or(event.data, "prompt", ""))) + "\n");
     }
     TurnPrinter::on_event(event);
   }
@@ -100,7 +101,8 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
   }
   const Style style{program.colour(1)};
   out.write(fmt::format("{}  {}\nrepository {}\nagent {}, model {}\n", style.bold(info->id),
-                        escape_controls(info->title), escape_controls(info->working_directory.string()),
+                        escape_controls(info->title),
+                        escape_controls(info->working_directory.string()),
                         escape_controls(info->agent), escape_controls(info->model)));
   StoryPrinter printer(out, style);
   const auto replayed = co_await replay(store, info->id, 1, printer);
@@ -114,7 +116,8 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
                   ? fmt::format("running now: {}, in process {}\n", what, *info->owner_pid)
                   : style.yellow(fmt::format("the program stopped while {} was running: whether it "
                                              "took effect is unknown",
-                                             what)) + "\n");
+                                             what)) +
+                        "\n");
   }
   co_return 0;
 }
@@ -159,9 +162,8 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
     auto* command = group->add_subcommand(name, help);
     command->callback([options, work, &chosen] {
       chosen = [options, work](const Program& running) {
-        return with_store(running, [&](memory::Store& store) {
-          return work(running, store, *options);
-        });
+        return with_store(running,
+                          [&](memory::Store& store) { return work(running, store, *options); });
       };
     });
     return command;
