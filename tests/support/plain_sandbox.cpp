@@ -61,12 +61,12 @@ asio::awaitable<Result<sandbox::RunResult>> PlainSandbox::run(sandbox::Policy po
       result.end = sandbox::End::deadline;
       break;
     }
-    if (fds[0].revents != 0 && !pass_on(fds[0].fd, sandbox::Stream::standard_output,
-                                        result.stdout_bytes, output)) {
+    if (fds[0].revents != 0 &&
+        !pass_on(fds[0].fd, sandbox::Stream::standard_output, result.stdout_bytes, output)) {
       fds[0].fd = -1;
     }
-    if (fds[1].revents != 0 && !pass_on(fds[1].fd, sandbox::Stream::standard_error,
-                                        result.stderr_bytes, output)) {
+    if (fds[1].revents != 0 &&
+        !pass_on(fds[1].fd, sandbox::Stream::standard_error, result.stderr_bytes, output)) {
       fds[1].fd = -1;
     }
     if (result.stdout_bytes + result.stderr_bytes > policy.limits.output_bytes) {
@@ -81,7 +81,8 @@ asio::awaitable<Result<sandbox::RunResult>> PlainSandbox::run(sandbox::Policy po
   if (!status) co_return fail(status.error());
   result.exit_code = status->exit_code;
   result.signal = status->signal;
-  if (result.end == sandbox::End::exited && status->signal != 0) result.end = sandbox::End::signalled;
+  if (result.end == sandbox::End::exited && status->signal != 0)
+    result.end = sandbox::End::signalled;
   result.wall = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - start);
   co_return result;

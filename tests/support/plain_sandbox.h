@@ -5,8 +5,8 @@
 
 namespace sable::test {
 
-/// Runs commands with the policy's environment and time limit, and enforces nothing else. Blocks the
-/// loop while the command runs.
+/// Runs commands with the policy's environment and time limit, and enforces nothing else. Blocks
+/// the loop while the command runs.
 class PlainSandbox : public sandbox::Sandbox {
  public:
   asio::awaitable<Result<sandbox::RunResult>> run(sandbox::Policy policy, sandbox::Command command,

@@ -1,8 +1,7 @@
 // What the workspace lets a path from a model reach, and what it never lets a write destroy.
+#include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <filesystem>
 
 #include <catch2/catch.hpp>
 
@@ -51,9 +50,10 @@ TEST_CASE("no path leads out of the workspace") {
   fs::create_symlink(outside / "secret", at.folder / "file-link");
   fs::create_symlink("/proc/self/root", at.folder / "magic");
   auto& files = at.workspace().files();
-  for (const std::string path :
-       {"../x", "..", "/etc/passwd", "link/secret", "file-link", "up/x", "a/../../x", "magic/etc/passwd",
-        "./../secret", (outside / "secret").string().c_str()}) {
+  const std::vector<std::string> paths = {
+      "../x", "..",        "/etc/passwd",      "link/secret", "file-link",
+      "up/x", "a/../../x", "magic/etc/passwd", "./../secret", (outside / "secret").string()};
+  for (const auto& path : paths) {
     INFO(path);
     CHECK_FALSE(files.open_file(path));
     CHECK_FALSE(files.write(path, "x", {}));
@@ -68,9 +68,9 @@ TEST_CASE("a path may be absolute or wind about below the root") {
   at.folder.write("a/b.txt", "hello");
   fs::create_directory_symlink("a", at.folder / "inner");
   auto& files = at.workspace().files();
-  for (const std::string& path : {std::string("a/b.txt"), std::string("./a/b.txt"),
-                                 std::string("a/../a/b.txt"), std::string("inner/b.txt"),
-                                 (at.folder / "a/b.txt").string()}) {
+  for (const std::string& path :
+       {std::string("a/b.txt"), std::string("./a/b.txt"), std::string("a/../a/b.txt"),
+        std::string("inner/b.txt"), (at.folder / "a/b.txt").string()}) {
     INFO(path);
     const auto loaded = files.load(path, 100);
     REQUIRE(loaded);
@@ -154,8 +154,8 @@ TEST_CASE("links are not written through") {
 
 TEST_CASE("what programs outside the sandbox trust is protected at any depth and by any way") {
   for (const char* path :
-       {".git", ".git/hooks/pre-commit", "a/.git/config", ".GIT/config", ".sable/config.yaml", "x/.envrc",
-        ".vscode/tasks.json", ".npmrc", "sub/.Bashrc", "sub/.git"}) {
+       {".git", ".git/hooks/pre-commit", "a/.git/config", ".GIT/config", ".sable/config.yaml",
+        "x/.envrc", ".vscode/tasks.json", ".npmrc", "sub/.Bashrc", "sub/.git"}) {
     INFO(path);
     CHECK(protection_of(path));
   }
@@ -166,6 +166,8 @@ TEST_CASE("what programs outside the sandbox trust is protected at any depth and
   }
   test::ToolFixture at;
   at.folder.write(".git/config", "c");
+  at.folder.write("a/f", "");
+  at.folder.write("src/f", "");
   fs::create_directory_symlink(".git", at.folder / "innocent");
   auto& files = at.workspace().files();
   for (const char* path : {".git/hooks/pre-commit", "innocent/hooks/pre-commit", "innocent/new",
