@@ -42,7 +42,7 @@ asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request,
   for (Observer* observer : observers) {
     const Permission answer = co_await observer->on_permission(request);
     if (answer == Permission::allow_once) co_return PermissionDecision{true, "person", "once"};
-    if (answer == Permission::allow_session) {
+    if (answer == Permission::allow_session || answer == Permission::allow_always) {
       co_return PermissionDecision{true, "session", "for the session"};
     }
   }
