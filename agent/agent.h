@@ -1,4 +1,5 @@
-// The agent: a session asks a model, runs the tools it calls for, logs every fact, until it is done.
+// The agent: a session asks a model, runs the tools it calls for, logs every fact, until it is
+// done.
 #pragma once
 
 #include <chrono>
@@ -31,7 +32,7 @@ struct OpenAiOptions {
   std::string name = "openai";
   std::string base_url;  ///< ends before /chat/completions: "https://api.deepseek.com/v1"
   std::string model;
-  std::string api_key;   ///< empty: no Authorization header
+  std::string api_key;  ///< empty: no Authorization header
   std::chrono::milliseconds idle_timeout{120'000};
   int attempts_max = 4;  ///< for 429, 5xx and connections that fail before the first delta
 };
@@ -62,7 +63,7 @@ struct AgentConfig {
   std::string system_prompt;
   std::vector<std::string> tools;  ///< empty: all of the registry
   Sampling sampling;
-  bool read_instructions = true;   ///< AGENTS.md of the repository
+  bool read_instructions = true;  ///< AGENTS.md of the repository
 };
 
 struct PermissionRequest {
@@ -71,11 +72,13 @@ struct PermissionRequest {
   const tools::Definition* tool;
 };
 
-enum class Permission { allow_once, allow_session, reject };
+/// `allow_always` is for the session as far as the agent is concerned; who asked keeps it for later ones.
+enum class Permission { allow_once, allow_session, allow_always, reject };
 
 /// A delta on its way to people: no number, not durable, repeated whole by a later event.
 struct Preview {
-  enum class Kind { text, reasoning, call, tool_output };
+  /// `restarted` voids what was previewed of this step; its text says why.
+  enum class Kind { text, reasoning, call, tool_output, restarted };
   Kind kind = Kind::text;
   int step = 0;
   std::string call_id;  ///< of tool_output, and of call once it is known
@@ -108,7 +111,7 @@ struct SessionSetup {
   AgentConfig agent;
   ApprovalMode approval = ApprovalMode::ask;
   TurnLimits limits;
-  Json record = Json::object();      ///< further facts for session.started: versions, opt-outs
+  Json record = Json::object();  ///< further facts for session.started: versions, opt-outs
 };
 
 struct TurnResult {
@@ -120,7 +123,8 @@ struct TurnResult {
   std::chrono::milliseconds wall{0};
 };
 
-/// One conversation of an agent, owned by this process. One turn at a time. Lives on the loop's thread.
+/// One conversation of an agent, owned by this process. One turn at a time. Lives on the loop's
+/// thread.
 class Session {
  public:
   /// A fresh session. `provider` and `registry` outlive it.
@@ -130,8 +134,8 @@ class Session {
                                                                   const tools::Registry& registry,
                                                                   std::string title);
 
-  /// Takes over an existing session: rebuilds its history from the log; a tool call that a crash left
-  /// without outcome gets the outcome "unknown", which the model and the person are told.
+  /// Takes over an existing session: rebuilds its history from the log; a tool call that a crash
+  /// left without outcome gets the outcome "unknown", which the model and the person are told.
   static asio::awaitable<Result<std::unique_ptr<Session>>> resume(Services services,
                                                                   SessionSetup setup,
                                                                   Provider& provider,
@@ -146,8 +150,9 @@ class Session {
   virtual void remove_observer(Observer& observer) = 0;
 
   /// From a prompt to the end of the answer. The log tells the whole story, whatever the result.
-  /// Errors are those of the log itself (then nothing more can be recorded): exhausted, io, corrupt.
-  /// Denied when a turn is already running. Cancelling the coroutine ends the turn as "interrupted".
+  /// Errors are those of the log itself (then nothing more can be recorded): exhausted, io,
+  /// corrupt. Denied when a turn is already running. Cancelling the coroutine ends the turn as
+  /// "interrupted".
   virtual asio::awaitable<Result<TurnResult>> run_turn(std::string prompt) = 0;
 
   /// Ends the running turn with status "interrupted" and this reason; nothing if none runs.

@@ -35,12 +35,12 @@ class HttpTransport {
  public:
   virtual ~HttpTransport() = default;
 
-  /// Receives the answer's body piece by piece, decoded from its transfer encoding; an error ends the
-  /// exchange with that error.
+  /// Receives the answer's body piece by piece, decoded from its transfer encoding; an error ends
+  /// the exchange with that error.
   using BodySink = std::function<Result<void>(const HttpHead&, std::string_view piece)>;
 
-  /// One exchange, to the end of the answer. Certificates and host names are verified. Redirects are
-  /// not followed. A body that ends before its length or its last chunk is corrupt. Errors: io
+  /// One exchange, to the end of the answer. Certificates and host names are verified. Redirects
+  /// are not followed. A body that ends before its length or its last chunk is corrupt. Errors: io
   /// (resolve, connect, TLS), timed_out, corrupt. Cancellation closes the connection.
   virtual asio::awaitable<Result<HttpHead>> exchange(HttpRequest request, BodySink on_body) = 0;
 };

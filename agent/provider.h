@@ -31,10 +31,10 @@ std::string_view name_of(Role role);
 struct Message {
   Role role = Role::user;
   std::string text;
-  std::string reasoning;                   ///< of an assistant; kept for the steps of the same turn
-  std::vector<RequestedCall> tool_calls;   ///< of an assistant
-  std::string tool_call_id;                ///< of a tool result
-  Json replay;                             ///< of an assistant: what its provider needs to repeat it
+  std::string reasoning;                  ///< of an assistant; kept for the steps of the same turn
+  std::vector<RequestedCall> tool_calls;  ///< of an assistant
+  std::string tool_call_id;               ///< of a tool result
+  Json replay;                            ///< of an assistant: what its provider needs to repeat it
 };
 
 /// A tool as it is offered to the model.
@@ -68,11 +68,15 @@ struct CallDelta {
   std::string name;
   std::string arguments;
 };
-using Delta = std::variant<TextDelta, ReasoningDelta, CallDelta>;
+/// What was streamed so far is void: the request is made again.
+struct RestartDelta {
+  std::string reason;
+};
+using Delta = std::variant<TextDelta, ReasoningDelta, CallDelta, RestartDelta>;
 using DeltaSink = std::function<void(const Delta&)>;
 
 struct Usage {
-  uint64_t input_tokens = 0;   ///< cached ones included
+  uint64_t input_tokens = 0;  ///< cached ones included
   uint64_t cached_tokens = 0;
   uint64_t output_tokens = 0;  ///< reasoning included
 };
