@@ -98,6 +98,8 @@ TEST_CASE("an unknown key is refused with its place and the nearest known key") 
         file + "1:1: unknown setting \"sandbox.network\"; nest it, one mapping below another");
   CHECK(refused("\"\": 1\n").rfind(file + "1:1: unknown setting", 0) == 0);
   CHECK(refused("\"a\\e[31mb\": 1\n").find('\x1b') == std::string::npos);
+  CHECK(refused("\"a\\nb\": 1\n").find('\n') == std::string::npos);
+  CHECK(refused("limits: {steps: \"a\\nb\"}\n").find('\n') == std::string::npos);
 }
 
 TEST_CASE("a wrong value is refused with its place, the setting and what is expected") {
