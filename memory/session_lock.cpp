@@ -101,9 +101,10 @@ bool is_held(int fd) {
 }
 
 /// Whether the name still leads to the open file (a releasing owner removes it).
-bool is_linked(int fd) {
-  struct stat info;
-  return ::fstat(fd, &info) == 0 && info.st_nlink > 0;
+bool leads_to(const fs::path& file, int fd) {
+  struct stat named, opened;
+  return ::fstat(fd, &opened) == 0 && ::stat(file.c_str(), &named) == 0 &&
+         named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
 }
 
 }  // namespace
@@ -128,7 +129,7 @@ Result<SessionLock> SessionLock::acquire(const fs::path& locks, const std::strin
                   fmt::format("session {} is owned by {}; attach to it there, or fork the session",
                               session, name));
     }
-  } while (!is_linked(lock.fd_.get()));
+  } while (!leads_to(lock.file_, lock.fd_.get()));
   if (const auto record = read_record(lock.fd_.get())) {
     lock.left_behind_ = record->head;
   } else {
@@ -138,7 +139,7 @@ Result<SessionLock> SessionLock::acquire(const fs::path& locks, const std::strin
 }
 
 SessionLock::~SessionLock() {
-  if (fd_ && ours_) ::unlink(file_.c_str());
+  if (fd_ && ours_ && leads_to(file_, fd_.get())) ::unlink(file_.c_str());
 }
 
 void SessionLock::record(int64_t fence, const AcknowledgedHead& head) {

@@ -109,6 +109,8 @@ Result<void> check_tail(LogDatabase& database, const SessionRow& row,
       });
 }
 
+// GCC 12 destroys the temporaries of a co_await expression twice, lambdas among them; so what is
+// awaited is named first.
 class LogStore : public Store {
  public:
   LogStore(Home home, const Clock& clock, std::unique_ptr<CommitThread> committer,
@@ -122,22 +124,24 @@ class LogStore : public Store {
   asio::awaitable<Result<std::unique_ptr<Lease>>> create_session(SessionStart start) override {
     auto made = std::make_shared<std::shared_ptr<Ownership>>();
     auto view = std::make_shared<SessionView>();
-    auto answer = co_await change<std::unique_ptr<Lease>>(
+    auto answer_later = change<std::unique_ptr<Lease>>(
         [this, start, made, view](LogDatabase& database) {
           return make_session(database, start, *made, *view);
         },
         [made, view] { (*made)->acknowledge(*view); });
+    auto answer = co_await std::move(answer_later);
     co_return answer;
   }
 
   asio::awaitable<Result<std::unique_ptr<Lease>>> acquire(std::string session) override {
     auto made = std::make_shared<std::shared_ptr<Ownership>>();
     auto view = std::make_shared<SessionView>();
-    auto answer = co_await change<std::unique_ptr<Lease>>(
+    auto answer_later = change<std::unique_ptr<Lease>>(
         [this, session, made, view](LogDatabase& database) {
           return take_over(database, session, *made, *view);
         },
         [made, view] { (*made)->acknowledge(*view); });
+    auto answer = co_await std::move(answer_later);
     co_return answer;
   }
 
@@ -146,7 +150,7 @@ class LogStore : public Store {
     auto ownership = static_cast<OwnedSession&>(lease).ownership();
     auto view = std::make_shared<SessionView>();
     const WallTime time = clock_.wall_now();
-    auto appended = co_await change<std::vector<Event>>(
+    auto appended_later = change<std::vector<Event>>(
         [this, ownership, view, time, events](LogDatabase& database) -> Result<std::vector<Event>> {
           SABLE_TRY(auto row, database.session(ownership->session));
           if (row.fence != ownership->fence) {
@@ -162,21 +166,23 @@ class LogStore : public Store {
           return result;
         },
         [ownership, view] { ownership->acknowledge(*view); });
+    auto appended = co_await std::move(appended_later);
     co_return appended;
   }
 
   asio::awaitable<Result<std::vector<Event>>> read(std::string session, Seq from,
                                                    size_t n_max) override {
-    auto events = co_await ask<std::vector<Event>>(
+    auto events_later = ask<std::vector<Event>>(
         [session, from, n_max](LogDatabase& database) -> Result<std::vector<Event>> {
           SABLE_TRY(const auto row, database.session(session));
           return database.events(row, from, n_max);
         });
+    auto events = co_await std::move(events_later);
     co_return events;
   }
 
   asio::awaitable<Result<std::vector<SessionInfo>>> list(size_t n_max) override {
-    auto sessions = co_await ask<std::vector<SessionInfo>>(
+    auto sessions_later = ask<std::vector<SessionInfo>>(
         [this, n_max](LogDatabase& database) -> Result<std::vector<SessionInfo>> {
           SABLE_TRY(auto rows, database.newest_sessions(n_max));
           std::map<std::string, int> owners;
@@ -193,50 +199,57 @@ class LogStore : public Store {
           }
           return infos;
         });
+    auto sessions = co_await std::move(sessions_later);
     co_return sessions;
   }
 
   asio::awaitable<Result<SessionInfo>> find(std::string id) override {
-    auto info = co_await ask<SessionInfo>(
-        [this, id](LogDatabase& database) { return find_session(database, id); });
+    auto info_later =
+        ask<SessionInfo>([this, id](LogDatabase& database) { return find_session(database, id); });
+    auto info = co_await std::move(info_later);
     co_return info;
   }
 
   asio::awaitable<Result<std::vector<Event>>> unfinished_calls(std::string session) override {
-    auto calls = co_await ask<std::vector<Event>>(
-        [session](LogDatabase& database) -> Result<std::vector<Event>> {
+    auto calls_later =
+        ask<std::vector<Event>>([session](LogDatabase& database) -> Result<std::vector<Event>> {
           SABLE_TRY(const auto row, database.session(session));
           return database.open_calls(row);
         });
+    auto calls = co_await std::move(calls_later);
     co_return calls;
   }
 
   asio::awaitable<Result<std::string>> put_blob(std::string bytes) override {
     const auto content = std::make_shared<const std::string>(std::move(bytes));
-    auto digest = co_await on_thread<std::string>(
+    auto digest_later = on_thread<std::string>(
         files_, [content]() -> Result<std::string> { return to_hex(sha256(*content)); });
+    auto digest = co_await std::move(digest_later);
     if (!digest) co_return digest;
     // Pinned before it is written, so that the removal of another session that names the same
     // content cannot take the file away before an event names it here.
-    auto pinned = co_await change<bool>([this, digest](LogDatabase& database) -> Result<bool> {
+    auto pinned_later = change<bool>([this, digest](LogDatabase& database) -> Result<bool> {
       SABLE_TRY_VOID(database.pin_blob(*digest, store_name_));
       has_pins_ = true;
       return true;
     });
+    auto pinned = co_await std::move(pinned_later);
     if (!pinned) co_return fail(pinned.error());
-    auto locator =
-        co_await on_thread<std::string>(files_, [this, content, digest]() -> Result<std::string> {
+    auto locator_later =
+        on_thread<std::string>(files_, [this, content, digest]() -> Result<std::string> {
           SABLE_TRY_VOID(write_blob(home_.blobs(), *digest, *content));
           return std::string(kBlobPrefix) + *digest;
         });
+    auto locator = co_await std::move(locator_later);
     co_return locator;
   }
 
   asio::awaitable<Result<std::string>> get_blob(std::string locator) override {
-    auto bytes = co_await on_thread<std::string>(files_, [this, locator]() -> Result<std::string> {
+    auto bytes_later = on_thread<std::string>(files_, [this, locator]() -> Result<std::string> {
       SABLE_TRY(const auto digest, digest_of_locator(locator));
       return read_blob(home_.blobs(), digest);
     });
+    auto bytes = co_await std::move(bytes_later);
     co_return bytes;
   }
 
@@ -246,25 +259,27 @@ class LogStore : public Store {
       std::vector<std::string> blobs;
     };
     const WallTime time = clock_.wall_now();
-    auto hidden =
-        co_await change<Hidden>([this, session, time](LogDatabase& database) -> Result<Hidden> {
+    auto hidden_later =
+        change<Hidden>([this, session, time](LogDatabase& database) -> Result<Hidden> {
           SABLE_TRY(const auto row, database.session(session));
           SABLE_TRY(const auto lock, SessionLock::acquire(home_.locks(), row.id));
           SABLE_TRY(auto blobs, database.hide_session(row, time));
           return Hidden{row.number, std::move(blobs)};
         });
+    auto hidden = co_await std::move(hidden_later);
     if (!hidden) co_return fail(hidden.error());
     bool gone = false;
     while (!gone) {
-      auto purged = co_await change<bool>([number = hidden->number](LogDatabase& database) {
+      auto purged_later = change<bool>([number = hidden->number](LogDatabase& database) {
         return database.purge_events(number, kPurgeBatch);
       });
+      auto purged = co_await std::move(purged_later);
       if (!purged) co_return fail(purged.error());
       gone = *purged;
     }
     // The write lock keeps new pins out while the files go.
-    auto cleaned =
-        co_await change<bool>([this, blobs = hidden->blobs](LogDatabase& database) -> Result<bool> {
+    auto cleaned_later =
+        change<bool>([this, blobs = hidden->blobs](LogDatabase& database) -> Result<bool> {
           for (const auto& digest : blobs) {
             SABLE_TRY(const bool used, database.blob_in_use(digest));
             if (!used) {
@@ -273,15 +288,17 @@ class LogStore : public Store {
           }
           return true;
         });
+    auto cleaned = co_await std::move(cleaned_later);
     if (!cleaned) co_return fail(cleaned.error());
     // What was deleted is overwritten in the database (secure_delete); the log that still holds it
     // is emptied too, unless a reader is in the way: then the next checkpoint does.
-    auto emptied = co_await change<bool>(
+    auto emptied_later = change<bool>(
         [](LogDatabase& database) -> Result<bool> {
           (void)database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)");
           return true;
         },
         nullptr, /*alone=*/true);
+    auto emptied = co_await std::move(emptied_later);
     if (!emptied) co_return fail(emptied.error());
     co_return Result<void>{};
   }
@@ -299,7 +316,8 @@ class LogStore : public Store {
     auto pending = std::make_shared<Pending<T>>(co_await asio::this_coro::executor);
     committer_->submit(
         std::make_unique<AwaitedChange<T>>(pending, std::move(make), std::move(durable), alone));
-    auto result = co_await Pending<T>::wait(pending);
+    auto answer = Pending<T>::wait(std::move(pending));
+    auto result = co_await std::move(answer);
     co_return result;
   }
 
@@ -315,16 +333,18 @@ class LogStore : public Store {
       }
       Pending<T>::complete(pending, std::move(*result));
     });
-    auto result = co_await Pending<T>::wait(pending);
+    auto answer = Pending<T>::wait(std::move(pending));
+    auto result = co_await std::move(answer);
     co_return result;
   }
 
   /// Answers from one snapshot of the database, beside the writer.
   template <class T>
   asio::awaitable<Result<T>> ask(std::function<Result<T>(LogDatabase&)> question) {
-    auto answer = co_await on_thread<T>(reader_, [this, question = std::move(question)] {
+    auto answer_later = on_thread<T>(reader_, [this, question = std::move(question)] {
       return reading_.read_consistently([&] { return question(reading_); });
     });
+    auto answer = co_await std::move(answer_later);
     co_return answer;
   }
 

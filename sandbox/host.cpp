@@ -1,11 +1,10 @@
 #include "sandbox/host.h"
 
+#include <cstdio>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#include <cstdio>
 
 namespace sable::sandbox {
 
@@ -29,8 +28,8 @@ PathFacts look_up(const fs::path& path) {
   facts.canonical = fs::canonical(path, error);
   if (error) {
     facts.canonical.clear();
-    const bool absent = error == std::errc::no_such_file_or_directory ||
-                        error == std::errc::not_a_directory;
+    const bool absent =
+        error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
     facts.kind = absent ? PathFacts::Kind::missing : PathFacts::Kind::unreadable;
     return facts;
   }
@@ -53,8 +52,8 @@ PathFacts look_up(const fs::path& path) {
   return facts;
 }
 
-// The pid namespaces of older kernels share the host's pid_max, and there root's write would change it
-// for the whole machine: so the version decides, not a trial.
+// The pid namespaces of older kernels share the host's pid_max, and there root's write would change
+// it for the whole machine: so the version decides, not a trial.
 bool pid_max_is_namespaced() {
   utsname name{};
   int major = 0, minor = 0;

@@ -22,8 +22,8 @@ struct PathFacts {
 
 struct Host {
   uint32_t user = 0, group = 0;
-  int landlock_abi = 0;               ///< 0: none
-  bool own_pid_max = false;           ///< kernel.pid_max belongs to the pid namespace (Linux 6.14)
+  int landlock_abi = 0;      ///< 0: none
+  bool own_pid_max = false;  ///< kernel.pid_max belongs to the pid namespace (Linux 6.14)
   std::function<PathFacts(const std::filesystem::path&)> look_up;
 };
 

@@ -1,4 +1,5 @@
-// Landlock's rights by number (the kernel's uapi/linux/landlock.h), and which of them each ABI knows.
+// Landlock's rights by number (the kernel's uapi/linux/landlock.h), and which of them each ABI
+// knows.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,8 @@ constexpr uint64_t files_known(int abi) {
   return rights;
 }
 constexpr uint64_t network_known(int abi) { return abi >= 4 ? kBindTcp | kConnectTcp : 0; }
-constexpr uint64_t scopes_known(int abi) { return abi >= 6 ? kScopeAbstractUnix | kScopeSignal : 0; }
+constexpr uint64_t scopes_known(int abi) {
+  return abi >= 6 ? kScopeAbstractUnix | kScopeSignal : 0;
+}
 
 }  // namespace sable::sandbox::landlock

@@ -1,16 +1,15 @@
 #include "sandbox/launcher_process.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-
-#include <cerrno>
-#include <cstring>
-#include <string>
 #include <utility>
 
 #include "sandbox/wire.h"
@@ -19,8 +18,9 @@ namespace sable::sandbox {
 
 Result<LauncherProcess> LauncherProcess::start(const std::filesystem::path& program) {
   if (::access(program.c_str(), X_OK) != 0) {
-    return fail(ErrorCode::not_found, "the sandbox launcher " + program.string() +
-                                          " is missing or not executable; it is installed beside sable");
+    return fail(ErrorCode::not_found,
+                "the sandbox launcher " + program.string() +
+                    " is missing or not executable; it is installed beside sable");
   }
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
@@ -40,8 +40,7 @@ Result<LauncherProcess> LauncherProcess::start(const std::filesystem::path& prog
   char* const arguments[] = {name.data(), parent.data(), nullptr};
   char* const environment[] = {nullptr};
   pid_t pid = -1;
-  const int error =
-      ::posix_spawn(&pid, name.c_str(), &actions, nullptr, arguments, environment);
+  const int error = ::posix_spawn(&pid, name.c_str(), &actions, nullptr, arguments, environment);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return fail_errno("cannot start the sandbox launcher " + name, error);
   return LauncherProcess(std::move(ours), pid);
@@ -83,8 +82,8 @@ Result<void> LauncherProcess::send_call(const CallFds& fds, size_t plan_bytes) c
     if (errno == EAGAIN || errno == ETOOMANYREFS) {
       return fail(ErrorCode::exhausted, "the sandbox launcher is busy");
     }
-    return fail(ErrorCode::io, "the sandbox launcher has ended (" + std::string(std::strerror(errno)) +
-                                   "); restart sable");
+    return fail(ErrorCode::io, "the sandbox launcher has ended (" +
+                                   std::string(std::strerror(errno)) + "); restart sable");
   }
   return {};
 }

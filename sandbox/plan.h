@@ -1,6 +1,6 @@
-// What the launcher does for one call, step by step and fully resolved: a value made by the planner,
-// carried as bytes, obeyed without further decisions. The launcher builds from this header too, so it
-// uses the standard library only.
+// What the launcher does for one call, step by step and fully resolved: a value made by the
+// planner, carried as bytes, obeyed without further decisions. The launcher builds from this header
+// too, so it uses the standard library only.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +33,11 @@ enum class Access : uint8_t {
 struct ViewEntry {
   ViewKind kind = ViewKind::directory;
   Access access = Access::none;
-  std::string target;           ///< absolute, in the view
-  std::string source;           ///< absolute, on the host; or the text of a symlink
-  uint64_t device = 0;          ///< of a bind's source when it was resolved: a swap is noticed
+  std::string target;   ///< absolute, in the view
+  std::string source;   ///< absolute, on the host; or the text of a symlink
+  uint64_t device = 0;  ///< of a bind's source when it was resolved: a swap is noticed
   uint64_t inode = 0;
-  uint32_t mode = 0755;         ///< of a made directory
+  uint32_t mode = 0755;  ///< of a made directory
 
   friend bool operator==(const ViewEntry&, const ViewEntry&) = default;
 };
@@ -62,18 +62,18 @@ struct Plan {
   bool own_network = true;               ///< a network namespace of its own
   bool loopback_up = false;
   std::vector<ViewEntry> view;
-  uint64_t private_bytes = 0;            ///< size of the private file system
-  uint64_t private_files = 0;            ///< and its number of inodes
+  uint64_t private_bytes = 0;                                ///< size of the private file system
+  uint64_t private_files = 0;                                ///< and its number of inodes
   uint64_t cpu_seconds = 0, file_bytes = 0, open_files = 0;  ///< resource limits of each process
-  uint64_t processes = 0;                ///< RLIMIT_NPROC; 0: not set (it does not bind root)
-  uint32_t pid_max = 0;                  ///< kernel.pid_max of the pid namespace; 0: not written
-  uint64_t memory_bytes = 0;             ///< of all processes together, watched by pid 1; 0: not watched
+  uint64_t processes = 0;     ///< RLIMIT_NPROC; 0: not set (it does not bind root)
+  uint32_t pid_max = 0;       ///< kernel.pid_max of the pid namespace; 0: not written
+  uint64_t memory_bytes = 0;  ///< of all processes together, watched by pid 1; 0: not watched
   uint32_t watch_interval_ms = 50;
-  uint64_t landlock_files = 0;           ///< the file rights that this kernel knows
-  uint64_t landlock_network = 0;         ///< TCP rights that are handled and granted to nobody
+  uint64_t landlock_files = 0;    ///< the file rights that this kernel knows
+  uint64_t landlock_network = 0;  ///< TCP rights that are handled and granted to nobody
   uint64_t landlock_scopes = 0;
-  std::vector<Filter> filters;           ///< seccomp, installed in this order
-  bool probe = false;                    ///< do everything except starting a program
+  std::vector<Filter> filters;  ///< seccomp, installed in this order
+  bool probe = false;           ///< do everything except starting a program
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };

@@ -15,7 +15,8 @@ constexpr size_t kViewEntriesMax = 4096;
 constexpr size_t kFiltersMax = 4;
 constexpr size_t kInstructionsMax = 4096;  // the kernel's own bound
 
-// One description of the layout serves both directions: `Archive` either writes each field or reads it.
+// One description of the layout serves both directions: `Archive` either writes each field or reads
+// it.
 template <class Archive, class PlanType>
 void walk(Archive& archive, PlanType& plan) {
   archive.strings(plan.programs);

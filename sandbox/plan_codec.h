@@ -1,5 +1,5 @@
-// A plan as bytes and back. The decoder believes nothing: every count and length is bounded, and bytes
-// that are left over are an error.
+// A plan as bytes and back. The decoder believes nothing: every count and length is bounded, and
+// bytes that are left over are an error.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace sable::sandbox {
 
-/// A plan that is larger is refused by both sides. Arguments and environment are limited by the kernel
-/// to 2 MiB together, so every possible plan fits.
+/// A plan that is larger is refused by both sides. Arguments and environment are limited by the
+/// kernel to 2 MiB together, so every possible plan fits.
 inline constexpr size_t kPlanBytesMax = size_t{4} << 20;
 
 /// Little-endian, fixed field order, "SBLP" and a version in front.

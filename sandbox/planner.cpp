@@ -15,27 +15,31 @@ namespace fs = std::filesystem;
 constexpr const char* kHome = "/tmp/home";
 
 // Programs and libraries. A link is shown as the link that it is.
-constexpr const char* kSystemFolders[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
+constexpr const char* kSystemFolders[] = {"/usr",   "/bin",   "/sbin",  "/lib",
+                                          "/lib32", "/lib64", "/libx32"};
 
 // What programs need of /etc; the rest, with every secret in it, is not in the view.
 constexpr const char* kSettings[] = {
-    "/etc/alternatives", "/etc/ld.so.cache", "/etc/passwd",   "/etc/group",       "/etc/nsswitch.conf",
-    "/etc/localtime",    "/etc/hosts",       "/etc/services", "/etc/protocols",   "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf", "/etc/terminfo", "/etc/magic",    "/etc/mime.types",  "/etc/fonts",
-    "/etc/java-17-openjdk", "/etc/os-release", "/etc/python3.11"};
-constexpr const char* kOpenNetworkSettings[] = {"/etc/resolv.conf", "/etc/host.conf", "/etc/gai.conf"};
+    "/etc/alternatives",  "/etc/ld.so.cache", "/etc/passwd",          "/etc/group",
+    "/etc/nsswitch.conf", "/etc/localtime",   "/etc/hosts",           "/etc/services",
+    "/etc/protocols",     "/etc/ssl/certs",   "/etc/ssl/openssl.cnf", "/etc/terminfo",
+    "/etc/magic",         "/etc/mime.types",  "/etc/fonts",           "/etc/java-17-openjdk",
+    "/etc/os-release",    "/etc/python3.11"};
+constexpr const char* kOpenNetworkSettings[] = {"/etc/resolv.conf", "/etc/host.conf",
+                                                "/etc/gai.conf"};
 
-constexpr const char* kDevices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
+constexpr const char* kDevices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+                                    "/dev/urandom"};
 
-// What /proc tells about the machine rather than about a process, and is of no use to a tool. (/proc is
-// read-only as a whole, and without capabilities most of these refuse anyhow.)
+// What /proc tells about the machine rather than about a process, and is of no use to a tool.
+// (/proc is read-only as a whole, and without capabilities most of these refuse anyhow.)
 constexpr const char* kCoveredProcessFiles[] = {
-    "/proc/kcore",     "/proc/kmsg",       "/proc/keys",        "/proc/key-users",
-    "/proc/kallsyms",  "/proc/kpagecount", "/proc/kpageflags",  "/proc/kpagecgroup",
-    "/proc/slabinfo",  "/proc/iomem",      "/proc/vmallocinfo", "/proc/timer_list",
-    "/proc/interrupts", "/proc/sysrq-trigger", "/proc/modules", "/proc/cmdline"};
-constexpr const char* kCoveredProcessFolders[] = {"/proc/acpi", "/proc/bus", "/proc/irq", "/proc/fs",
-                                                  "/proc/scsi", "/proc/driver"};
+    "/proc/kcore",      "/proc/kmsg",          "/proc/keys",        "/proc/key-users",
+    "/proc/kallsyms",   "/proc/kpagecount",    "/proc/kpageflags",  "/proc/kpagecgroup",
+    "/proc/slabinfo",   "/proc/iomem",         "/proc/vmallocinfo", "/proc/timer_list",
+    "/proc/interrupts", "/proc/sysrq-trigger", "/proc/modules",     "/proc/cmdline"};
+constexpr const char* kCoveredProcessFolders[] = {"/proc/acpi", "/proc/bus",  "/proc/irq",
+                                                  "/proc/fs",   "/proc/scsi", "/proc/driver"};
 
 // Made, bound or replaced by the view itself: no policy may put something of the host there.
 constexpr const char* kReserved[] = {"/proc", "/sys", "/dev"};
@@ -49,7 +53,7 @@ bool is_below_or_same(const fs::path& path, const fs::path& root) {
   return end == root.end();
 }
 
-std::string quoted(const fs::path& path) { return "\"" + escape_controls(path.string()) + "\""; }
+std::string in_quotes(const fs::path& path) { return "\"" + escape_controls(path.string()) + "\""; }
 
 class ViewPlanner {
  public:
@@ -58,7 +62,8 @@ class ViewPlanner {
   Result<std::vector<ViewEntry>> plan() {
     add_system();
     SABLE_TRY_VOID(resolve_roots());
-    // Shallow first, so that a readable piece of a writable root (or the reverse) lies on top of it.
+    // Shallow first, so that a readable piece of a writable root (or the reverse) lies on top of
+    // it.
     std::stable_sort(roots_.begin(), roots_.end(), [](const Root& a, const Root& b) {
       return a.path.native().size() < b.path.native().size();
     });
@@ -107,7 +112,8 @@ class ViewPlanner {
     });
   }
 
-  void add_bind(const fs::path& target, const fs::path& source, Access access, const PathFacts& facts) {
+  void add_bind(const fs::path& target, const fs::path& source, Access access,
+                const PathFacts& facts) {
     add_parents(target);
     if (!is_bound(target) && !made_.count(target.string())) {
       if (facts.kind == PathFacts::Kind::folder) {
@@ -124,7 +130,8 @@ class ViewPlanner {
          .inode = facts.inode});
   }
 
-  // A piece of the system as it lies there: a link stays a link when what it leads to is in the view.
+  // A piece of the system as it lies there: a link stays a link when what it leads to is in the
+  // view.
   void add_system_piece(const char* path) {
     const PathFacts facts = host_.look_up(path);
     if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) return;
@@ -147,7 +154,10 @@ class ViewPlanner {
     }
     for (const char* folder : {"/tmp", "/run", "/dev/shm"}) {
       add_parents(folder);
-      add({.kind = ViewKind::private_folder, .access = Access::write, .target = folder, .mode = 01777});
+      add({.kind = ViewKind::private_folder,
+           .access = Access::write,
+           .target = folder,
+           .mode = 01777});
     }
     add_directory(kHome, Access::none, 0700);
     add_directory("/var");
@@ -177,20 +187,20 @@ class ViewPlanner {
     }
   }
 
-  // The place of a path on the host, with links resolved by us, now. A link that a sandboxed program
-  // could have put there is refused instead of followed.
+  // The place of a path on the host, with links resolved by us, now. A link that a sandboxed
+  // program could have put there is refused instead of followed.
   Result<PathFacts> resolve(const fs::path& path, const char* what) const {
     if (!path.is_absolute()) {
       return fail(ErrorCode::invalid_input,
-                  std::string(what) + " path " + quoted(path) + " is not absolute");
+                  std::string(what) + " path " + in_quotes(path) + " is not absolute");
     }
     PathFacts facts = host_.look_up(path.lexically_normal());
     if (facts.first_link.empty()) return facts;
     for (const auto& root : policy_.writable) {
       if (is_below_or_same(facts.first_link, root) && facts.first_link != root) {
-        return fail(ErrorCode::invalid_input, std::string(what) + " path " + quoted(path) +
+        return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(path) +
                                                   " goes through the symbolic link " +
-                                                  quoted(facts.first_link) +
+                                                  in_quotes(facts.first_link) +
                                                   ", which lies in a writable folder");
       }
     }
@@ -200,19 +210,19 @@ class ViewPlanner {
   Result<void> check_place(const fs::path& given, const PathFacts& facts, const char* what) const {
     const fs::path& path = facts.canonical;
     if (path == "/") {
-      return fail(ErrorCode::invalid_input, std::string(what) + " path " + quoted(given) +
+      return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
                                                 ": the whole file system cannot be granted");
     }
     for (const fs::path reserved : kReserved) {
       if (is_below_or_same(path, reserved)) {
-        return fail(ErrorCode::invalid_input, std::string(what) + " path " + quoted(given) +
+        return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
                                                   ": everything below " + reserved.string() +
                                                   " belongs to the sandbox itself");
       }
     }
     for (const fs::path replaced : kReplaced) {
       if (path == replaced) {
-        return fail(ErrorCode::invalid_input, std::string(what) + " path " + quoted(given) +
+        return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
                                                   ": each call has its own " + replaced.string());
       }
     }
@@ -222,22 +232,24 @@ class ViewPlanner {
   Result<void> resolve_roots() {
     for (const auto& path : policy_.readable) {
       SABLE_TRY(const auto facts, resolve(path, "readable"));
-      if (facts.kind == PathFacts::Kind::missing || facts.kind == PathFacts::Kind::unreadable) continue;
+      if (facts.kind == PathFacts::Kind::missing || facts.kind == PathFacts::Kind::unreadable)
+        continue;
       SABLE_TRY_VOID(check_place(path, facts, "readable"));
       if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) {
         return fail(ErrorCode::invalid_input,
-                    "readable path " + quoted(path) + " is neither a folder nor a regular file");
+                    "readable path " + in_quotes(path) + " is neither a folder nor a regular file");
       }
       add_root(facts, Access::read);
     }
     for (const auto& path : policy_.writable) {
       SABLE_TRY(const auto facts, resolve(path, "writable"));
       if (facts.kind == PathFacts::Kind::missing) {
-        return fail(ErrorCode::invalid_input, "writable path " + quoted(path) + " does not exist");
+        return fail(ErrorCode::invalid_input,
+                    "writable path " + in_quotes(path) + " does not exist");
       }
       if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) {
-        return fail(ErrorCode::invalid_input,
-                    "writable path " + quoted(path) + " is not a folder or regular file we can open");
+        return fail(ErrorCode::invalid_input, "writable path " + in_quotes(path) +
+                                                  " is not a folder or regular file we can open");
       }
       SABLE_TRY_VOID(check_place(path, facts, "writable"));
       if (first_writable_.empty()) first_writable_ = facts.canonical;
@@ -260,7 +272,8 @@ class ViewPlanner {
     const fs::path git = root / ".git";
     const PathFacts facts = host_.look_up(git);
     if (!facts.link_text.empty()) {
-      // A link could be pointed elsewhere by the program; what it leads to is protected in its place.
+      // A link could be pointed elsewhere by the program; what it leads to is protected in its
+      // place.
       if (facts.kind == PathFacts::Kind::folder) protect_git_folder(facts.canonical);
       return;
     }
@@ -308,8 +321,8 @@ class ViewPlanner {
 Result<std::vector<std::string>> environment_of(const Policy& policy) {
   auto variables = fixed_environment();
   for (const auto& [name, value] : policy.environment) {
-    if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != std::string::npos ||
-        value.find('\0') != std::string::npos) {
+    if (name.empty() || name.find('=') != std::string::npos ||
+        name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
       return fail(ErrorCode::invalid_input,
                   "the environment variable \"" + escape_controls(name) + "\" cannot be passed on");
     }
@@ -337,10 +350,14 @@ std::vector<std::string> programs_of(const std::string& name, const std::string&
 }  // namespace
 
 std::map<std::string, std::string> fixed_environment() {
-  return {{"HOME", kHome},       {"LANG", "C.UTF-8"},
-          {"LOGNAME", "sable"},  {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
-          {"SHELL", "/bin/sh"},  {"TERM", "dumb"},
-          {"TMPDIR", "/tmp"},    {"USER", "sable"}};
+  return {{"HOME", kHome},
+          {"LANG", "C.UTF-8"},
+          {"LOGNAME", "sable"},
+          {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
+          {"SHELL", "/bin/sh"},
+          {"TERM", "dumb"},
+          {"TMPDIR", "/tmp"},
+          {"USER", "sable"}};
 }
 
 Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host) {
@@ -356,8 +373,9 @@ Result<Plan> make_plan(const Policy& policy, const Command& command, const Host&
   if (limits.processes == 0 || limits.memory_bytes == 0 || limits.temporary_bytes == 0 ||
       limits.open_files < 16) {
     return fail(ErrorCode::invalid_input,
-                "the policy \"" + policy.profile + "\" leaves no room to run: processes, memory_bytes "
-                "and temporary_bytes must not be 0 and open_files not below 16");
+                "the policy \"" + policy.profile +
+                    "\" leaves no room to run: processes, memory_bytes "
+                    "and temporary_bytes must not be 0 and open_files not below 16");
   }
   Plan plan;
   ViewPlanner view(policy, host);
@@ -371,14 +389,16 @@ Result<Plan> make_plan(const Policy& policy, const Command& command, const Host&
     if (host.look_up(directory).kind == PathFacts::Kind::file) directory = directory.parent_path();
   }
   if (!directory.is_absolute()) {
-    return fail(ErrorCode::invalid_input, "the working directory " + quoted(directory) + " is not absolute");
+    return fail(ErrorCode::invalid_input,
+                "the working directory " + in_quotes(directory) + " is not absolute");
   }
   const PathFacts place = host.look_up(directory.lexically_normal());
   plan.working_directory =
       (place.canonical.empty() ? directory.lexically_normal() : place.canonical).string();
 
   std::string path = fixed_environment()["PATH"];
-  if (const auto own = policy.environment.find("PATH"); own != policy.environment.end()) path = own->second;
+  if (const auto own = policy.environment.find("PATH"); own != policy.environment.end())
+    path = own->second;
   plan.programs = programs_of(command.argv.front(), path, plan.working_directory);
 
   plan.user = host.user;
@@ -400,9 +420,10 @@ Result<Plan> make_plan(const Policy& policy, const Command& command, const Host&
                 "(kernel.pid_max of a pid namespace); run as an ordinary user instead");
   }
   if (host.landlock_abi < 1) {
-    return fail(ErrorCode::unsupported,
-                "Landlock is missing: it needs Linux 5.13 or newer with \"landlock\" in the lsm= list "
-                "of the kernel's command line");
+    return fail(
+        ErrorCode::unsupported,
+        "Landlock is missing: it needs Linux 5.13 or newer with \"landlock\" in the lsm= list "
+        "of the kernel's command line");
   }
   plan.landlock_files = landlock::files_known(host.landlock_abi);
   if (policy.network == Network::none) {

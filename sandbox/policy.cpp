@@ -14,8 +14,9 @@ Json strings_of(const std::vector<std::filesystem::path>& paths) {
 
 }  // namespace
 
-bool operator==(const Limits&, const Limits&) = default;
 bool operator==(const Policy&, const Policy&) = default;
+
+namespace {
 
 std::string_view name_of(Network network) {
   switch (network) {
@@ -28,6 +29,8 @@ std::string_view name_of(Network network) {
   }
   return "unknown";
 }
+
+}  // namespace
 
 std::string_view name_of(End end) {
   switch (end) {
@@ -58,10 +61,10 @@ std::string to_json_text(const Policy& policy) {
   for (const auto& [name, value] : policy.environment) json["environment"][name] = value;
   const Limits& limits = policy.limits;
   json["limits"] = {
-      {"wall_ms", limits.wall.count()},        {"grace_ms", limits.grace.count()},
-      {"cpu_s", limits.cpu.count()},           {"memory_bytes", limits.memory_bytes},
-      {"processes", limits.processes},         {"file_bytes", limits.file_bytes},
-      {"open_files", limits.open_files},       {"temporary_bytes", limits.temporary_bytes},
+      {"wall_ms", limits.wall.count()},      {"grace_ms", limits.grace.count()},
+      {"cpu_s", limits.cpu.count()},         {"memory_bytes", limits.memory_bytes},
+      {"processes", limits.processes},       {"file_bytes", limits.file_bytes},
+      {"open_files", limits.open_files},     {"temporary_bytes", limits.temporary_bytes},
       {"output_bytes", limits.output_bytes},
   };
   return dump_json(json);

@@ -1,5 +1,7 @@
 #include "sandbox/running_call.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -7,9 +9,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "base/file.h"
 #include "sandbox/plan_codec.h"
@@ -24,7 +23,8 @@ using std::chrono::milliseconds;
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
 constexpr milliseconds kBusyPause{1};
-constexpr size_t kPieceBytes = size_t{1} << 20;  // of standard input, written between two turns of the loop
+constexpr size_t kPieceBytes = size_t{1}
+                               << 20;  // of standard input, written between two turns of the loop
 
 Result<UniqueFd> memory_file(const char* name) {
   UniqueFd file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -98,19 +98,23 @@ asio::awaitable<Result<void>> RunningCall::send(std::string stdin_data) {
   SABLE_CO_TRY(const UniqueFd plan_file, memory_file("plan"));
   const auto bytes = encode_plan(plan_);
   if (bytes.size() > kPlanBytesMax) {
-    co_return fail(ErrorCode::invalid_input, "the command's arguments and environment are too long");
+    co_return fail(ErrorCode::invalid_input,
+                   "the command's arguments and environment are too long");
   }
-  SABLE_CO_TRY_VOID(write_all(plan_file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+  SABLE_CO_TRY_VOID(
+      write_all(plan_file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
 
   UniqueFd input;
   if (stdin_data.empty()) {
     input = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!input) co_return fail_errno("/dev/null", errno);
   } else {
-    // A sealed file in memory: nobody has to feed it, and a program that does not read it blocks nobody.
+    // A sealed file in memory: nobody has to feed it, and a program that does not read it blocks
+    // nobody.
     SABLE_CO_TRY(input, memory_file("stdin"));
     for (size_t at = 0; at < stdin_data.size(); at += kPieceBytes) {
-      SABLE_CO_TRY_VOID(write_all(input.get(), std::string_view(stdin_data).substr(at, kPieceBytes)));
+      SABLE_CO_TRY_VOID(
+          write_all(input.get(), std::string_view(stdin_data).substr(at, kPieceBytes)));
       if (stdin_data.size() > kPieceBytes) co_await asio::post(executor_, asio::use_awaitable);
     }
     ::lseek(input.get(), 0, SEEK_SET);
@@ -183,8 +187,7 @@ bool RunningCall::receive_status() {
   header.msg_iovlen = 1;
   header.msg_control = control;
   header.msg_controllen = sizeof control;
-  const ssize_t size =
-      ::recvmsg(status_.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const ssize_t size = ::recvmsg(status_.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size < 0 && errno == EINTR) return true;
   if (size < 0 && errno == EAGAIN) return false;
   if (size <= 0) {
@@ -274,7 +277,8 @@ Result<RunResult> RunningCall::result() const {
     return fail(explain_failure(*ending_, plan_));
   }
   RunResult result;
-  result.wall = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started_);
+  result.wall =
+      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started_);
   result.stdout_bytes = outputs_[0].bytes;
   result.stderr_bytes = outputs_[1].bytes;
   if (ending_ && ending_->kind == Kind::exited) {
@@ -283,8 +287,9 @@ Result<RunResult> RunningCall::result() const {
     result.end = End::signalled;
     result.signal = ending_->value;
   } else if (!cause_ && !launcher_.alive()) {
-    return fail(ErrorCode::io,
-                "the sandbox launcher ended during the command, and the command with it; restart sable");
+    return fail(
+        ErrorCode::io,
+        "the sandbox launcher ended during the command, and the command with it; restart sable");
   } else {
     result.end = End::signalled;
     result.signal = SIGKILL;
@@ -299,7 +304,8 @@ std::string RunningCall::explanation(const RunResult& result) const {
     case End::exited:
       return "";
     case End::deadline:
-      return "the command was ended because it ran longer than its limit of " + seconds_of(limits_.wall);
+      return "the command was ended because it ran longer than its limit of " +
+             seconds_of(limits_.wall);
     case End::cancelled:
       return "the command was cancelled";
     case End::output_limit:
@@ -315,7 +321,8 @@ std::string RunningCall::explanation(const RunResult& result) const {
   std::string text = "the command died of signal " + std::to_string(result.signal) + " (" +
                      ::strsignal(result.signal) + ")";
   if (result.signal == SIGXCPU) {
-    text += ": it used more than its limit of " + std::to_string(limits_.cpu.count()) + " s of processor time";
+    text += ": it used more than its limit of " + std::to_string(limits_.cpu.count()) +
+            " s of processor time";
   } else if (result.signal == SIGXFSZ) {
     text += ": a file grew beyond the limit of " + std::to_string(limits_.file_bytes) + " bytes";
   } else if (result.signal == SIGSYS) {

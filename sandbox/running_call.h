@@ -12,8 +12,8 @@
 
 namespace sable::sandbox {
 
-/// Runs on one thread. Lives in the frame of the coroutine that runs it; run() must complete before it
-/// is destroyed.
+/// Runs on one thread. Lives in the frame of the coroutine that runs it; run() must complete before
+/// it is destroyed.
 class RunningCall {
  public:
   /// `launcher` and `plan` outlive the call.

@@ -17,7 +17,8 @@ class LaunchedSandbox : public Sandbox {
   LaunchedSandbox(LauncherProcess launcher, std::array<std::vector<Filter>, 3> filters)
       : launcher_(std::move(launcher)), filters_(std::move(filters)), host_(this_host()) {}
 
-  asio::awaitable<Result<RunResult>> run(Policy policy, Command command, OutputSink output) override {
+  asio::awaitable<Result<RunResult>> run(Policy policy, Command command,
+                                         OutputSink output) override {
     co_await asio::this_coro::throw_if_cancelled(false);
     SABLE_CO_TRY(Plan plan, make_plan(policy, command, host_));
     plan.filters = filters_[static_cast<size_t>(policy.network)];

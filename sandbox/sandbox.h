@@ -37,6 +37,8 @@ struct Limits {
   uint64_t temporary_bytes = uint64_t{512} << 20; ///< of the private /tmp and /dev/shm
   uint64_t output_bytes = uint64_t{64} << 20;     ///< of standard output and error together; then the
                                                   ///< command is ended
+
+  friend bool operator==(const Limits&, const Limits&) = default;
 };
 
 /// What a command may touch. A value: copied, compared, printed, logged. Paths are absolute; what does

@@ -1,15 +1,13 @@
 #include "sandbox/seccomp_filter.h"
 
 #include <fcntl.h>
+#include <memory>
 #include <sched.h>
+#include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-
-#include <memory>
-
-#include <seccomp.h>
 
 #include "base/file.h"
 #include "base/unique_fd.h"
@@ -82,9 +80,7 @@ scmp_arg_cmp has_bit(unsigned argument, uint64_t bit) {
 scmp_arg_cmp masked(unsigned argument, uint64_t mask, uint64_t value) {
   return {argument, SCMP_CMP_MASKED_EQ, mask, value};
 }
-scmp_arg_cmp above(unsigned argument, uint64_t value) {
-  return {argument, SCMP_CMP_GT, value, 0};
-}
+scmp_arg_cmp above(unsigned argument, uint64_t value) { return {argument, SCMP_CMP_GT, value, 0}; }
 
 Result<Filter> numbers_filter() {
   FilterBuilder filter(SCMP_ACT_ERRNO(ENOSYS));
@@ -98,8 +94,8 @@ Result<Filter> numbers_filter() {
 
 void deny_namespaces(FilterBuilder& filter) {
   // CLONE_NEWTIME is left out: in clone() its bit belongs to the exit signal.
-  for (const uint64_t flag : {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER,
-                              CLONE_NEWPID, CLONE_NEWNET}) {
+  for (const uint64_t flag : {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+                              CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET}) {
     filter.add(SCMP_ACT_ERRNO(EPERM), "clone", has_bit(0, flag));
   }
 }

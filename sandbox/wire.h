@@ -2,9 +2,9 @@
 //
 // Runtime to launcher, over the control socket: one CallRequest with five descriptors (the call's
 // status socket, the plan in a memory file, and standard input, output and error). Everything after
-// that goes over the call's own status socket, whose other end the runtime keeps: the launcher sends
-// `created` with a pidfd of pid 1, then pid 1 speaks. Closing a status socket ends its call; closing the
-// control socket ends all of them.
+// that goes over the call's own status socket, whose other end the runtime keeps: the launcher
+// sends `created` with a pidfd of pid 1, then pid 1 speaks. Closing a status socket ends its call;
+// closing the control socket ends all of them.
 #pragma once
 
 #include <cstdint>

@@ -33,16 +33,21 @@ uint64_t power_of_ten_modulo(int n, uint64_t m) {
 }  // namespace
 
 Decimal::Decimal(const Json& number) {
-  if (number.is_number_unsigned()) return set(false, number.get<uint64_t>(), 0);
+  if (number.is_number_unsigned()) {
+    set(false, number.get<uint64_t>(), 0);
+    return;
+  }
   if (number.is_number_integer()) {
     const auto value = number.get<int64_t>();
-    return set(value < 0,
-               value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value), 0);
+    const auto bits = static_cast<uint64_t>(value);
+    set(value < 0, value < 0 ? 0 - bits : bits, 0);
+    return;
   }
   const double value = number.is_number() ? number.get<double>() : 0;
   const double size = std::fabs(value);
   if (size < 18446744073709551616.0 && size == std::floor(size)) {
-    return set(value < 0, static_cast<uint64_t>(size), 0);
+    set(value < 0, static_cast<uint64_t>(size), 0);
+    return;
   }
   char text[64];
   const auto end = std::to_chars(text, text + sizeof text, size, std::chars_format::scientific).ptr;

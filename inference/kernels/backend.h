@@ -1,8 +1,9 @@
 // What a machine that runs the graph must offer: memory, and the operators between layers.
 //
-// The graph never reads or writes tensor memory itself; it passes pointers that allocate() gave and offsets
-// into them, so a device with its own memory can implement this. Sequences of ids, positions, page and
-// entry addresses are ordinary host memory. Calls complete before they return. One caller at a time.
+// The graph never reads or writes tensor memory itself; it passes pointers that allocate() gave and
+// offsets into them, so a device with its own memory can implement this. Sequences of ids,
+// positions, page and entry addresses are ordinary host memory. Calls complete before they return.
+// One caller at a time.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +21,8 @@ namespace sable::inference {
 
 /// How cache entries and index keys lie in memory.
 enum class CacheFormat : uint8_t {
-  f32,             ///< plain FP32
-  packed,          ///< PackedEntryShape and packed_key_bytes
+  f32,                ///< plain FP32
+  packed,             ///< PackedEntryShape and packed_key_bytes
   rounded_as_packed,  ///< FP32, rounded to what `packed` holds: the same numbers, for comparison
 };
 
@@ -33,7 +34,7 @@ struct StreamSite {
 };
 
 struct NormRows {
-  const float* x = nullptr;       ///< rows `x_stride` apart
+  const float* x = nullptr;  ///< rows `x_stride` apart
   size_t x_stride = 0;
   const float* weight = nullptr;  ///< [n_cols], or null for none
   float* y = nullptr;             ///< may be x
@@ -44,7 +45,7 @@ struct NormRows {
 
 /// Rotates the last `2 * n_pairs` of each of n_heads vectors of n_rows rows.
 struct RopeRows {
-  float* x = nullptr;          ///< [n_rows, n_heads, head_dim]
+  float* x = nullptr;  ///< [n_rows, n_heads, head_dim]
   size_t n_rows = 0, n_heads = 1, head_dim = 0, n_pairs = 0;
   const float* cos = nullptr;  ///< [n_rows, n_pairs]
   const float* sin = nullptr;
@@ -85,10 +86,10 @@ struct AttendShape {
 
 /// One query position: attends to `entries` in their order.
 struct AttendRow {
-  const float* q = nullptr;                       ///< [n_heads, head_dim]
-  const std::byte* const* entries = nullptr;      ///< [n_entries]
+  const float* q = nullptr;                   ///< [n_heads, head_dim]
+  const std::byte* const* entries = nullptr;  ///< [n_entries]
   size_t n_entries = 0;
-  float* out = nullptr;                           ///< [n_heads, head_dim]
+  float* out = nullptr;  ///< [n_heads, head_dim]
 };
 
 struct SelectShape {
@@ -99,12 +100,12 @@ struct SelectShape {
 
 /// One query of the indexer: scores keys 0 .. n_visible-1 and picks the best.
 struct SelectRow {
-  const float* q = nullptr;                   ///< [n_heads, head_dim]
-  const float* head_weights = nullptr;        ///< [n_heads], scaled
-  const std::byte* const* pages = nullptr;    ///< keys_per_page keys each
+  const float* q = nullptr;                 ///< [n_heads, head_dim]
+  const float* head_weights = nullptr;      ///< [n_heads], scaled
+  const std::byte* const* pages = nullptr;  ///< keys_per_page keys each
   size_t n_visible = 0;
-  std::span<int32_t> chosen;                  ///< out: ascending, min(top_k, n_visible) of them
-  float* scores = nullptr;                    ///< [n_visible] out when not null
+  std::span<int32_t> chosen;  ///< out: ascending, min(top_k, n_visible) of them
+  float* scores = nullptr;    ///< [n_visible] out when not null
 };
 
 class Backend {
@@ -117,22 +118,27 @@ class Backend {
   // Memory. 64-byte aligned, not cleared; null when there is none left.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* memory, size_t bytes) = 0;
-  virtual void copy(void* to, const void* from, size_t bytes) = 0;  ///< either side may be host memory
+  virtual void copy(void* to, const void* from,
+                    size_t bytes) = 0;  ///< either side may be host memory
   virtual void clear(void* memory, size_t bytes) = 0;
 
+  /// How this backend sees a stored matrix; one with its own memory keeps a copy there.
+  virtual Weight bind(const Tensor& tensor) { return Weight::of(tensor); }
+
   /// streams [n, 4, D] = row ids[i] of the table, four times; or once when `n_streams` is 1.
-  virtual void embed(const Weight& table, std::span<const int32_t> ids, size_t n_streams, float* out) = 0;
+  virtual void embed(const Weight& table, std::span<const int32_t> ids, size_t n_streams,
+                     float* out) = 0;
 
   /// hc_pre of n tokens: post [n, 4], comb [n, 4, 4], y [n, D].
   virtual void mix_streams(const StreamSite& site, const StreamMixSettings& settings, float rms_eps,
                            const float* streams, size_t n, size_t dim, float* post, float* comb,
                            float* y) = 0;
   /// hc_post in place.
-  virtual void merge_streams(const float* f, const float* post, const float* comb, size_t n, size_t dim,
-                             float* streams) = 0;
+  virtual void merge_streams(const float* f, const float* post, const float* comb, size_t n,
+                             size_t dim, float* streams) = 0;
   /// The head's mixture of the streams, y [n, D].
-  virtual void mix_head(const StreamSite& site, float eps, float rms_eps, const float* streams, size_t n,
-                        size_t dim, float* y) = 0;
+  virtual void mix_head(const StreamSite& site, float eps, float rms_eps, const float* streams,
+                        size_t n, size_t dim, float* y) = 0;
   /// streams [n, 4, D] += x [n, D] in each stream.
   virtual void add_to_streams(const float* x, size_t n, size_t dim, float* streams) = 0;
 
@@ -141,7 +147,8 @@ class Backend {
   virtual void round(const RoundRows& rows) = 0;
   virtual void scale(float* x, size_t n, float factor) = 0;
   /// x[r][i] += rows[r][i] for i < n_cols; rows of x are `stride` apart.
-  virtual void add_rows(float* x, size_t stride, size_t n_cols, std::span<const float* const> rows) = 0;
+  virtual void add_rows(float* x, size_t stride, size_t n_cols,
+                        std::span<const float* const> rows) = 0;
 
   /// All jobs, in any order. Returns early, leaving results undefined, once a stop is requested.
   virtual void matmul(std::span<const MatmulJob> jobs, const std::stop_token& stop) = 0;
@@ -163,13 +170,15 @@ class Backend {
   virtual void select(const SelectShape& shape, std::span<const SelectRow> rows,
                       const std::stop_token& stop) = 0;
   /// Experts and weights of n tokens: chosen and weights [n, n_active], experts ascending. logits
-  /// [n, n_experts] are overwritten by scores; bias may be null; `given`: chosen holds the experts already.
+  /// [n, n_experts] are overwritten by scores; bias may be null; `given`: chosen holds the experts
+  /// already.
   virtual void route(float* logits, size_t n_experts, const float* bias, float scale, bool given,
-                     size_t n_active, size_t n, std::span<int32_t> chosen, std::span<float> weights) = 0;
+                     size_t n_active, size_t n, std::span<int32_t> chosen,
+                     std::span<float> weights) = 0;
 
   /// out[r][i] = silu(min(gate, limit)) * clamp(up, -limit, limit) * weights[r] (1 when empty).
-  virtual void swiglu(const float* gate, const float* up, float limit, std::span<const float> weights,
-                      size_t n_rows, size_t n_cols, float* out) = 0;
+  virtual void swiglu(const float* gate, const float* up, float limit,
+                      std::span<const float> weights, size_t n_rows, size_t n_cols, float* out) = 0;
   /// out[r] = sum of rows[r * n_terms .. ] in their order, then + last[r]; all [n_cols].
   virtual void sum_rows(std::span<const float* const> rows, size_t n_terms, const float* last,
                         size_t n_rows, size_t n_cols, float* out) = 0;

@@ -1,5 +1,5 @@
-// The CPU backend: the lane kernels, cut into pieces for the pool. A piece computes whole results, so how
-// the work is cut never shows in them.
+// The CPU backend: the lane kernels, cut into pieces for the pool. A piece computes whole results,
+// so how the work is cut never shows in them.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -43,7 +43,8 @@ class CpuBackend final : public Backend {
     pool_.run(ids.size(), [&](size_t t, size_t) {
       float* const first = out + t * n_streams * dim;
       kernels_.decode_row(table, static_cast<uint64_t>(ids[t]), first);
-      for (size_t j = 1; j < n_streams; ++j) std::memcpy(first + j * dim, first, dim * sizeof(float));
+      for (size_t j = 1; j < n_streams; ++j)
+        std::memcpy(first + j * dim, first, dim * sizeof(float));
     });
   }
 
@@ -110,9 +111,13 @@ class CpuBackend final : public Backend {
       const std::span<float> y(r.y + t * r.y_stride, r.n_cols);
       if (r.x != r.y) std::memcpy(y.data(), r.x + t * r.x_stride, r.n_cols * sizeof(float));
       switch (r.rounding) {
-        case Rounding::fp8_groups_of_128: return fake_quantize_fp8(y, 128);
-        case Rounding::fp8_groups_of_64: return fake_quantize_fp8(y, 64);
-        case Rounding::hadamard_fp4: hadamard(y); return fake_quantize_fp4(y);
+        case Rounding::fp8_groups_of_128:
+          return fake_quantize_fp8(y, 128);
+        case Rounding::fp8_groups_of_64:
+          return fake_quantize_fp8(y, 64);
+        case Rounding::hadamard_fp4:
+          hadamard(y);
+          return fake_quantize_fp4(y);
       }
     });
   }
@@ -261,8 +266,8 @@ class CpuBackend final : public Backend {
   void swiglu(const float* gate, const float* up, float limit, std::span<const float> weights,
               size_t n_rows, size_t n_cols, float* out) override {
     rows(n_rows, n_cols * 4, [&](size_t r) {
-      kernels_.swiglu(gate + r * n_cols, up + r * n_cols, limit, weights.empty() ? 1.0F : weights[r],
-                      n_cols, out + r * n_cols);
+      kernels_.swiglu(gate + r * n_cols, up + r * n_cols, limit,
+                      weights.empty() ? 1.0F : weights[r], n_cols, out + r * n_cols);
     });
   }
 

@@ -8,8 +8,8 @@
 
 namespace sable::inference {
 
-inline constexpr size_t kStreams = 4;                               ///< hc_mult
-inline constexpr size_t kMixes = (2 + kStreams) * kStreams;         ///< 24: pre, post and comb
+inline constexpr size_t kStreams = 4;                        ///< hc_mult
+inline constexpr size_t kMixes = (2 + kStreams) * kStreams;  ///< 24: pre, post and comb
 
 /// What one site (attention or feed-forward) does with one token.
 struct StreamMix {
@@ -23,7 +23,8 @@ struct StreamMixSettings {
   float eps = 1e-6F;
 };
 
-/// `m` [24]: products of the site's fn with the streams, already scaled by 1/rms. base [24], scale [3].
+/// `m` [24]: products of the site's fn with the streams, already scaled by 1/rms. base [24], scale
+/// [3].
 StreamMix stream_mix(std::span<const float> m, std::span<const float> base,
                      std::span<const float> scale, const StreamMixSettings& settings);
 

@@ -1,8 +1,8 @@
-// The hot loops, written once over sixteen FP32 lanes (lane_kernels.inl) and compiled for each instruction
-// set. All of them add in one order that depends on neither batch, threads nor instruction set: element i
-// belongs to lane i mod 16, each lane adds in ascending i with one fused multiply-add a term, and the lanes
-// are summed as a fixed tree. Stored weights are decoded exactly to FP32 first, so equal values give equal
-// bits in whatever format they are stored.
+// The hot loops, written once over sixteen FP32 lanes (lane_kernels.inl) and compiled for each
+// instruction set. All of them add in one order that depends on neither batch, threads nor
+// instruction set: element i belongs to lane i mod 16, each lane adds in ascending i with one fused
+// multiply-add a term, and the lanes are summed as a fixed tree. Stored weights are decoded exactly
+// to FP32 first, so equal values give equal bits in whatever format they are stored.
 #pragma once
 
 #include <cstddef>
@@ -42,7 +42,8 @@ struct LaneKernels {
   void (*score_keys)(const SelectShape& shape, const SelectRow& row, size_t begin, size_t end,
                      float* scores, float* scratch);
   void (*pool)(const PoolJob& job, size_t n_channels);
-  void (*swiglu)(const float* gate, const float* up, float limit, float weight, size_t n, float* out);
+  void (*swiglu)(const float* gate, const float* up, float limit, float weight, size_t n,
+                 float* out);
   /// y[d] = sum_j pre[j] * streams[j][d]
   void (*mix)(const float* streams, const float* pre, size_t dim, float* y);
   /// streams[k][d] = post[k] * f[d] + sum_j comb[j][k] * streams[j][d], in place

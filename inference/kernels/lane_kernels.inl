@@ -1,5 +1,6 @@
-// The hot loops over sixteen lanes. Included once for each instruction set, inside its namespace, after a
-// vocabulary (lanes_*.h) that defines V and its operations; see lane_kernels.h for the order of sums.
+// The hot loops over sixteen lanes. Included once for each instruction set, inside its namespace,
+// after a vocabulary (lanes_*.h) that defines V and its operations; see lane_kernels.h for the
+// order of sums.
 
 namespace {
 
@@ -116,7 +117,8 @@ template <class Row, size_t R>
 void dot_rows(const Weight& w, uint64_t r0, const float* x, float* y) {
   const auto rows = [&]<size_t... I>(std::index_sequence<I...>) {
     return std::array<Row, R>{Row(w, r0 + I)...};
-  }(std::make_index_sequence<R>());
+  }
+  (std::make_index_sequence<R>());
   V acc[R];
   for (size_t r = 0; r < R; ++r) acc[r] = zero();
   const size_t whole = w.cols / 32 * 32;
@@ -169,20 +171,30 @@ void decode_row_as(const Weight& w, uint64_t r, float* out) {
 
 void decode_row(const Weight& w, uint64_t r, float* out) {
   switch (w.type) {
-    case DType::f32: return decode_row_as<F32Row>(w, r, out);
-    case DType::bf16: return decode_row_as<Bf16Row>(w, r, out);
-    case DType::f16: return decode_row_as<F16Row>(w, r, out);
-    case DType::f8_e4m3: return decode_row_as<E4m3Row>(w, r, out);
-    case DType::f4_e2m1: return decode_row_as<E2m1Row>(w, r, out);
-    case DType::mxfp4: return decode_row_as<Mxfp4Row>(w, r, out);
-    case DType::q8_0: return decode_row_as<Q8Row>(w, r, out);
-    default: return dequantize_row(*w.tensor, r, {out, w.cols});
+    case DType::f32:
+      return decode_row_as<F32Row>(w, r, out);
+    case DType::bf16:
+      return decode_row_as<Bf16Row>(w, r, out);
+    case DType::f16:
+      return decode_row_as<F16Row>(w, r, out);
+    case DType::f8_e4m3:
+      return decode_row_as<E4m3Row>(w, r, out);
+    case DType::f4_e2m1:
+      return decode_row_as<E2m1Row>(w, r, out);
+    case DType::mxfp4:
+      return decode_row_as<Mxfp4Row>(w, r, out);
+    case DType::q8_0:
+      return decode_row_as<Q8Row>(w, r, out);
+    default:
+      return dequantize_row(*w.tensor, r, {out, w.cols});
   }
 }
 
-// ---------------------------------------------------------------- decoded rows against many vectors
+// ---------------------------------------------------------------- decoded rows against many
+// vectors
 
-/// y[t][r] for R rows (stride ws) and T vectors (stride xs), n elements each; every sum as in dot_rows.
+/// y[t][r] for R rows (stride ws) and T vectors (stride xs), n elements each; every sum as in
+/// dot_rows.
 template <size_t R, size_t T>
 void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float* y, size_t ys) {
   V acc[T][R];
@@ -216,8 +228,8 @@ void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float*
 }
 
 template <size_t T>
-void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n, float* y,
-               size_t ys) {
+void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n,
+               float* y, size_t ys) {
   size_t r = 0;
   for (; r + kTileRows <= n_rows; r += kTileRows) {
     tile<kTileRows, T>(w + r * ws, ws, x, xs, n, y + r, ys);
@@ -226,8 +238,8 @@ void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t 
 }
 
 /// All products of n_rows decoded rows with n_vectors vectors.
-void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors, size_t n,
-           float* y, size_t ys) {
+void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
+           size_t n, float* y, size_t ys) {
   size_t t = 0;
   for (; t + kTileVectors <= n_vectors; t += kTileVectors) {
     tile_rows<kTileVectors>(w, ws, n_rows, x + t * xs, xs, n, y + t * ys, ys);
@@ -250,14 +262,22 @@ void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* s
 void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   if (job.n_tokens != 1) return matmul_decoded(job, begin, end, scratch);
   switch (job.weight->type) {
-    case DType::f32: return matvec<F32Row>(job, begin, end);
-    case DType::bf16: return matvec<Bf16Row>(job, begin, end);
-    case DType::f16: return matvec<F16Row>(job, begin, end);
-    case DType::f8_e4m3: return matvec<E4m3Row>(job, begin, end);
-    case DType::f4_e2m1: return matvec<E2m1Row>(job, begin, end);
-    case DType::mxfp4: return matvec<Mxfp4Row>(job, begin, end);
-    case DType::q8_0: return matvec<Q8Row>(job, begin, end);
-    default: return matmul_decoded(job, begin, end, scratch);
+    case DType::f32:
+      return matvec<F32Row>(job, begin, end);
+    case DType::bf16:
+      return matvec<Bf16Row>(job, begin, end);
+    case DType::f16:
+      return matvec<F16Row>(job, begin, end);
+    case DType::f8_e4m3:
+      return matvec<E4m3Row>(job, begin, end);
+    case DType::f4_e2m1:
+      return matvec<E2m1Row>(job, begin, end);
+    case DType::mxfp4:
+      return matvec<Mxfp4Row>(job, begin, end);
+    case DType::q8_0:
+      return matvec<Q8Row>(job, begin, end);
+    default:
+      return matmul_decoded(job, begin, end, scratch);
   }
 }
 
@@ -406,8 +426,8 @@ void add_values(const float* p, size_t ps, const float* values, size_t n, size_t
   }
 }
 
-/// One head's share of a block: products become weights under the running maximum; returns the factor by
-/// which everything so far shrinks.
+/// One head's share of a block: products become weights under the running maximum; returns the
+/// factor by which everything so far shrinks.
 float soften(float* p, size_t n, float scale, float& top, float& total) {
   V largest_lane = splat(-std::numeric_limits<float>::infinity());
   for (size_t i = n; i < kAttendBlock; ++i) p[i] = -std::numeric_limits<float>::infinity();
@@ -457,7 +477,8 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
     block(entries, dim, n, q, dim, n_heads, dim, p, kAttendBlock);
     for (size_t h = 0; h < n_heads; ++h) {
       const V shrink = splat(soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]));
-      for (size_t c = 0; c < dim; c += 16) store(out + h * dim + c, mul(load(out + h * dim + c), shrink));
+      for (size_t c = 0; c < dim; c += 16)
+        store(out + h * dim + c, mul(load(out + h * dim + c), shrink));
     }
     size_t h = 0;
     for (; h + 4 <= n_heads; h += 4) {
@@ -469,7 +490,8 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
   }
   for (size_t h = 0; h < n_heads; ++h) {
     const V total = splat(totals[h] + exp_of(shape.sinks[head_begin + h] - tops[h]));
-    for (size_t c = 0; c < dim; c += 16) store(out + h * dim + c, div(load(out + h * dim + c), total));
+    for (size_t c = 0; c < dim; c += 16)
+      store(out + h * dim + c, div(load(out + h * dim + c), total));
   }
 }
 
@@ -490,8 +512,8 @@ void load_key(const SelectShape& shape, const std::byte* key, float* out) {
   }
 }
 
-void score_keys(const SelectShape& shape, const SelectRow& row, size_t begin, size_t end, float* scores,
-                float* scratch) {
+void score_keys(const SelectShape& shape, const SelectRow& row, size_t begin, size_t end,
+                float* scores, float* scratch) {
   const size_t dim = shape.head_dim;
   float* const keys = scratch;
   float* const products = keys + kKeyBlock * dim;  // [n_heads, kKeyBlock]
@@ -499,7 +521,8 @@ void score_keys(const SelectShape& shape, const SelectRow& row, size_t begin, si
     const size_t n = std::min(kKeyBlock, end - s);
     for (size_t i = 0; i < n; ++i) {
       const size_t at = s + i;
-      load_key(shape, row.pages[at / shape.keys_per_page] + at % shape.keys_per_page * shape.key_bytes,
+      load_key(shape,
+               row.pages[at / shape.keys_per_page] + at % shape.keys_per_page * shape.key_bytes,
                keys + i * dim);
     }
     block(keys, dim, n, row.q, dim, shape.n_heads, dim, products, kKeyBlock);
@@ -516,5 +539,5 @@ void score_keys(const SelectShape& shape, const SelectRow& row, size_t begin, si
 
 }  // namespace
 
-constexpr LaneKernels kKernels = {kName, matmul, decode_row, dot,    rms_norm, attend,
-                                  score_keys,    pool,       swiglu, mix,      merge};
+constexpr LaneKernels kKernels = {kName,      matmul, decode_row, dot, rms_norm, attend,
+                                  score_keys, pool,   swiglu,     mix, merge};

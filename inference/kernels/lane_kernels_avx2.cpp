@@ -1,7 +1,6 @@
 // lane_kernels.inl for avx2.
-#include "inference/kernels/lanes_avx2.h"
-
 #include "inference/kernels/lane_kernels_includes.h"
+#include "inference/kernels/lanes_avx2.h"
 
 namespace sable::inference::lanes_avx2 {
 

@@ -1,7 +1,6 @@
 // lane_kernels.inl for avx512.
-#include "inference/kernels/lanes_avx512.h"
-
 #include "inference/kernels/lane_kernels_includes.h"
+#include "inference/kernels/lanes_avx512.h"
 
 namespace sable::inference::lanes_avx512 {
 

@@ -1,7 +1,6 @@
 // lane_kernels.inl for portable: any machine.
-#include "inference/kernels/lanes_portable.h"
-
 #include "inference/kernels/lane_kernels_includes.h"
+#include "inference/kernels/lanes_portable.h"
 
 namespace sable::inference::lanes_portable {
 

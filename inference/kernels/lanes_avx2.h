@@ -1,11 +1,10 @@
 // Sixteen FP32 lanes as two AVX2 registers. Include only where AVX2, FMA and F16C are compiled for.
 #pragma once
 
-#include <immintrin.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <immintrin.h>
 
 namespace sable::inference::lanes_avx2 {
 
@@ -13,7 +12,8 @@ struct V {
   __m256 lo, hi;
 };
 
-/// How many rows and vectors one tile of products holds in registers, and how many vectors of values.
+/// How many rows and vectors one tile of products holds in registers, and how many vectors of
+/// values.
 inline constexpr size_t kTileRows = 2, kTileVectors = 3, kValueVectors = 1;
 
 inline V zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -81,8 +81,8 @@ inline V load_e4m3_over_256(const void* p) {
           _mm256_cvtph_ps(_mm256_extracti128_si256(f16, 1))};
 }
 
-/// Twice the FP4 value of each nibble, as a byte. -0 reads as +0: it never changes a sum but for the
-/// sign of a zero, which the portable lanes lose in their first addition too.
+/// Twice the FP4 value of each nibble, as a byte. -0 reads as +0: it never changes a sum but for
+/// the sign of a zero, which the portable lanes lose in their first addition too.
 inline __m128i doubled_e2m1(__m128i nibbles) {
   const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
   return _mm_shuffle_epi8(table, nibbles);

@@ -1,11 +1,11 @@
-// Sixteen FP32 lanes as one AVX-512 register. Include only where AVX-512 F, BW, DQ and VL are compiled for.
+// Sixteen FP32 lanes as one AVX-512 register. Include only where AVX-512 F, BW, DQ and VL are
+// compiled for.
 #pragma once
-
-#include <immintrin.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <immintrin.h>
 
 namespace sable::inference::lanes_avx512 {
 
@@ -13,7 +13,8 @@ struct V {
   __m512 v;
 };
 
-/// How many rows and vectors one tile of products holds in registers, and how many vectors of values.
+/// How many rows and vectors one tile of products holds in registers, and how many vectors of
+/// values.
 inline constexpr size_t kTileRows = 4, kTileVectors = 6, kValueVectors = 4;
 
 inline V zero() { return {_mm512_setzero_ps()}; }
@@ -69,8 +70,8 @@ inline __m512 e2m1_table() {
 }
 inline void load_e2m1_pairs(const void* p, V& a, V& b) {
   const __m128i raw = _mm_loadu_si128(static_cast<const __m128i*>(p));
-  // A lookup reads only the low four bits of each lane: the even lane holds the byte, the odd one the
-  // byte moved down by four.
+  // A lookup reads only the low four bits of each lane: the even lane holds the byte, the odd one
+  // the byte moved down by four.
   const __m512i low = _mm512_cvtepu8_epi64(raw);
   const __m512i high = _mm512_cvtepu8_epi64(_mm_unpackhi_epi64(raw, raw));
   const __m512 table = e2m1_table();

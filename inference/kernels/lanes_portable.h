@@ -14,7 +14,8 @@ struct V {
   float v[16];
 };
 
-/// How many rows and vectors one tile of products holds in registers, and how many vectors of values.
+/// How many rows and vectors one tile of products holds in registers, and how many vectors of
+/// values.
 inline constexpr size_t kTileRows = 1, kTileVectors = 2, kValueVectors = 1;
 
 inline V zero() { return V{}; }
@@ -30,14 +31,14 @@ inline V load(const float* p) {
 }
 inline void store(float* p, const V& a) { std::memcpy(p, a.v, sizeof a.v); }
 
-#define SABLE_LANEWISE(name, expression)        \
-  inline V name(const V& a, const V& b) {       \
-    V r;                                        \
-    for (int i = 0; i < 16; ++i) {              \
-      const float x = a.v[i], y = b.v[i];       \
-      r.v[i] = expression;                      \
-    }                                           \
-    return r;                                   \
+#define SABLE_LANEWISE(name, expression)  \
+  inline V name(const V& a, const V& b) { \
+    V r;                                  \
+    for (int i = 0; i < 16; ++i) {        \
+      const float x = a.v[i], y = b.v[i]; \
+      r.v[i] = expression;                \
+    }                                     \
+    return r;                             \
   }
 SABLE_LANEWISE(add, x + y)
 SABLE_LANEWISE(sub, x - y)
@@ -112,13 +113,15 @@ inline V load_i8(const void* p) {
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<float>(raw[i]);
   return r;
 }
-/// FP8 E4M3 divided by 256 (a binary16 with the bits moved); the two codes of NaN read as +-480/256.
+/// FP8 E4M3 divided by 256 (a binary16 with the bits moved); the two codes of NaN read as
+/// +-480/256.
 inline V load_e4m3_over_256(const void* p) {
   uint8_t raw[16];
   std::memcpy(raw, p, sizeof raw);
   V r;
   for (int i = 0; i < 16; ++i) {
-    r.v[i] = half_to_float(static_cast<uint16_t>(((raw[i] & 0x80u) << 8) | ((raw[i] & 0x7fu) << 7)));
+    r.v[i] =
+        half_to_float(static_cast<uint16_t>(((raw[i] & 0x80u) << 8) | ((raw[i] & 0x7fu) << 7)));
   }
   return r;
 }

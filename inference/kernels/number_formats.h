@@ -1,6 +1,8 @@
-// Small number formats, element by element and exact: the definition that every faster path must meet.
+// Small number formats, element by element and exact: the definition that every faster path must
+// meet.
 //
-// Source: deepseek-v4 reference 3.1; OCP 8-bit floating point and Microscaling formats specifications.
+// Source: deepseek-v4 reference 3.1; OCP 8-bit floating point and Microscaling formats
+// specifications.
 #pragma once
 
 #include <array>
@@ -39,7 +41,8 @@ inline float e8m0_to_float(uint8_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 23);
 }
 
-/// FP8 E4M3 (the finite variant): 1 sign, 4 exponent (bias 7), 3 mantissa bits; 0x7f and 0xff are NaN.
+/// FP8 E4M3 (the finite variant): 1 sign, 4 exponent (bias 7), 3 mantissa bits; 0x7f and 0xff are
+/// NaN.
 inline float e4m3_to_float(uint8_t bits) {
   const uint32_t exponent = (bits >> 3) & 0xfu, mantissa = bits & 7u;
   float magnitude = 0.0F;
@@ -77,14 +80,14 @@ inline float e2m1_to_float(uint8_t code) { return kE2m1Values[code & 15u]; }
 /// Rounds to nearest, ties to the even code. Requires |value| <= 6.
 inline uint8_t float_to_e2m1(float value) {
   const float a = std::fabs(value);
-  const uint8_t code = a <= 0.25F  ? 0
-                       : a < 0.75F ? 1
+  const uint8_t code = a <= 0.25F   ? 0
+                       : a < 0.75F  ? 1
                        : a <= 1.25F ? 2
-                       : a < 1.75F ? 3
-                       : a <= 2.5F ? 4
-                       : a < 3.5F  ? 5
-                       : a <= 5.0F ? 6
-                                   : 7;
+                       : a < 1.75F  ? 3
+                       : a <= 2.5F  ? 4
+                       : a < 3.5F   ? 5
+                       : a <= 5.0F  ? 6
+                                    : 7;
   return static_cast<uint8_t>(code | (std::signbit(value) ? 8u : 0u));
 }
 

@@ -1,5 +1,5 @@
-// The reference backend: every operator as plain loops with sums in double, on one thread. The definition
-// of correct; the fast backend is compared with it.
+// The reference backend: every operator as plain loops with sums in double, on one thread. The
+// definition of correct; the fast backend is compared with it.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -62,8 +62,10 @@ class ReferenceBackend final : public Backend {
         float* const x = streams + t * kStreams * dim + d;
         const double in[kStreams] = {x[0], x[dim], x[2 * dim], x[3 * dim]};
         for (size_t k = 0; k < kStreams; ++k) {
-          double sum = static_cast<double>(post[t * kStreams + k]) * static_cast<double>(f[t * dim + d]);
-          for (size_t j = 0; j < kStreams; ++j) sum += static_cast<double>(c[j * kStreams + k]) * in[j];
+          double sum =
+              static_cast<double>(post[t * kStreams + k]) * static_cast<double>(f[t * dim + d]);
+          for (size_t j = 0; j < kStreams; ++j)
+            sum += static_cast<double>(c[j * kStreams + k]) * in[j];
           x[k * dim] = static_cast<float>(sum);
         }
       }
@@ -228,7 +230,8 @@ class ReferenceBackend final : public Backend {
       for (size_t h = 0; h < shape.n_heads; ++h) {
         double top = -std::numeric_limits<double>::infinity();
         for (size_t i = 0; i < p.size(); ++i) {
-          p[i] = dot(row.q + h * dim, values.data() + i * dim, dim) * static_cast<double>(shape.scale);
+          p[i] =
+              dot(row.q + h * dim, values.data() + i * dim, dim) * static_cast<double>(shape.scale);
           top = std::max(top, p[i]);
         }
         double total = std::exp(static_cast<double>(shape.sinks[h]) - top);

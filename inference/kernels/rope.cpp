@@ -41,8 +41,8 @@ std::vector<float> compressed_rope_frequencies(const ModelConfig& config) {
                          static_cast<double>(dim - 1));
   if (low == high) high += 0.001;
   for (size_t i = 0; i < theta.size(); ++i) {
-    const float ramp = (static_cast<float>(i) - static_cast<float>(low)) /
-                       static_cast<float>(high - low);
+    const float ramp =
+        (static_cast<float>(i) - static_cast<float>(low)) / static_cast<float>(high - low);
     const float keep = 1.0F - std::clamp(ramp, 0.0F, 1.0F);
     theta[i] = theta[i] / static_cast<float>(config.rope_factor) * (1.0F - keep) + theta[i] * keep;
   }

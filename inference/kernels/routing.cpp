@@ -1,6 +1,7 @@
 #include "inference/kernels/routing.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -8,6 +9,17 @@
 #include "base/check.h"
 
 namespace sable::inference {
+
+namespace {
+
+/// Ordered like the floats, with NaN below everything: a total order, which the selection needs.
+uint32_t rank_of(float x) {
+  if (std::isnan(x)) return 0;
+  const auto bits = std::bit_cast<uint32_t>(x == 0.0F ? 0.0F : x);
+  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+
+}  // namespace
 
 void sqrt_softplus(std::span<float> z) {
   for (float& v : z) {
@@ -21,7 +33,8 @@ void top_indices(std::span<const float> scores, std::span<int32_t> work,
   SABLE_CHECK(chosen.size() <= scores.size() && work.size() == scores.size());
   std::iota(work.begin(), work.end(), 0);
   const auto better = [scores](int32_t a, int32_t b) {
-    const float x = scores[static_cast<size_t>(a)], y = scores[static_cast<size_t>(b)];
+    const uint32_t x = rank_of(scores[static_cast<size_t>(a)]);
+    const uint32_t y = rank_of(scores[static_cast<size_t>(b)]);
     return x > y || (x == y && a < b);
   };
   const auto cut = work.begin() + static_cast<std::ptrdiff_t>(chosen.size());

@@ -1,5 +1,5 @@
-// Which experts see a token, and the choice of the best scores in general. Deterministic: ties go to the
-// lower index.
+// Which experts see a token, and the choice of the best scores in general. Deterministic: ties go
+// to the lower index.
 //
 // Source: deepseek-v4 reference 2.8, 2.11.
 #pragma once
@@ -26,8 +26,8 @@ void route_by_score(std::span<const float> scores, std::span<const float> bias, 
 void weigh_experts(std::span<const float> scores, float scale, std::span<int32_t> chosen,
                    std::span<float> weights);
 
-/// The `chosen.size()` indices of the largest scores, ascending. Requires chosen.size() <= scores.size().
-/// `work` [scores.size()] is scratch.
+/// The `chosen.size()` indices of the largest scores, ascending. Requires chosen.size() <=
+/// scores.size(). `work` [scores.size()] is scratch.
 void top_indices(std::span<const float> scores, std::span<int32_t> work, std::span<int32_t> chosen);
 
 }  // namespace sable::inference

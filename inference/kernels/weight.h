@@ -17,7 +17,7 @@ struct Weight {
   const std::byte* bytes = nullptr;
   const std::byte* scales = nullptr;  ///< E8M0, of f8_e4m3 (128x128) and f4_e2m1 (1x32)
   size_t row_bytes = 0;
-  size_t scale_row_bytes = 0;         ///< from one row of scales to the next
+  size_t scale_row_bytes = 0;  ///< from one row of scales to the next
 
   static Weight of(const Tensor& tensor);
 
@@ -32,13 +32,14 @@ struct Weight {
   uint64_t bytes_of_rows(uint64_t n_rows) const;
 };
 
-/// One product: y[t][r] = sum_i weight[row_begin + r][i] * x[t][i], for n_rows rows and n_tokens tokens.
+/// One product: y[t][r] = sum_i weight[row_begin + r][i] * x[t][i], for n_rows rows and n_tokens
+/// tokens.
 struct MatmulJob {
   const Weight* weight = nullptr;
   uint64_t row_begin = 0, n_rows = 0;
   const float* x = nullptr;  ///< [n_tokens, cols], rows `x_stride` apart
   size_t x_stride = 0;
-  float* y = nullptr;        ///< [n_tokens, n_rows], rows `y_stride` apart
+  float* y = nullptr;  ///< [n_tokens, n_rows], rows `y_stride` apart
   size_t y_stride = 0;
   size_t n_tokens = 0;
 };

@@ -6,8 +6,8 @@ namespace sable::inference {
 
 namespace {
 
-// Loops follow each other within microseconds; looking a little longer saves most sleeps. Bounded, and
-// short against a time slice.
+// Loops follow each other within microseconds; looking a little longer saves most sleeps. Bounded,
+// and short against a time slice.
 constexpr int kLooksBeforeSleep = 2000;
 
 void pause() {

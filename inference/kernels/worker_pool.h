@@ -1,5 +1,5 @@
-// Threads that share one loop at a time. Whoever is there takes the next piece; nobody waits for a thread
-// that has not come, so a busy machine slows the loop down but never stalls it.
+// Threads that share one loop at a time. Whoever is there takes the next piece; nobody waits for a
+// thread that has not come, so a busy machine slows the loop down but never stalls it.
 #pragma once
 
 #include <atomic>
@@ -20,8 +20,9 @@ class WorkerPool {
 
   size_t n_threads() const { return threads_.size() + 1; }
 
-  /// Calls body(piece, thread) for every piece in 0 .. n_pieces-1, on any thread in any order; returns
-  /// when all are done. `thread` is below n_threads(); two pieces with one number never run at once.
+  /// Calls body(piece, thread) for every piece in 0 .. n_pieces-1, on any thread in any order;
+  /// returns when all are done. `thread` is below n_threads(); two pieces with one number never run
+  /// at once.
   template <class Body>
   void run(size_t n_pieces, const Body& body) {
     if (n_pieces == 0) return;
@@ -29,9 +30,12 @@ class WorkerPool {
       for (size_t i = 0; i < n_pieces; ++i) body(i, size_t{0});
       return;
     }
-    run_shared(n_pieces, [](const void* b, size_t piece, size_t thread) {
-      (*static_cast<const Body*>(b))(piece, thread);
-    }, &body);
+    run_shared(
+        n_pieces,
+        [](const void* b, size_t piece, size_t thread) {
+          (*static_cast<const Body*>(b))(piece, thread);
+        },
+        &body);
   }
 
  private:
@@ -41,8 +45,8 @@ class WorkerPool {
   void take_pieces(uint32_t loop, size_t thread);
   void work(size_t thread);
 
-  // The loop's number (high half) and the next piece (low half): taking a piece proves that the loop is
-  // still the one whose body was read.
+  // The loop's number (high half) and the next piece (low half): taking a piece proves that the
+  // loop is still the one whose body was read.
   std::atomic<uint64_t> next_{0};
   std::atomic<uint32_t> loop_{0};
   std::atomic<uint32_t> n_pieces_{0}, n_done_{0};

@@ -10,7 +10,6 @@ namespace sable::runtime {
 namespace {
 
 constexpr int kUsageError = 2;
-constexpr const char* kVersion = "0.1.0";
 
 void configure(CLI::App& app, Program& program) {
   app.set_version_flag("--version", std::string("sable ") + kVersion);
@@ -69,6 +68,7 @@ int run_program(const Invocation& invocation) {
   add_session_commands(app, program, chosen);
   add_tools_commands(app, program, chosen);
   add_sandbox_commands(app, program, chosen);
+  add_trust_command(app, program, chosen);
   add_config_commands(app, program, chosen);
   add_doctor_command(app, program, chosen);
   try {

@@ -1,4 +1,5 @@
 // `sable run`: one task to its end.
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -152,9 +153,12 @@ int run_action(const Program& program, RunOptions options) {
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
   const auto log = Log::to_stderr(*loaded->config.log_level);
-  const auto registry = make_registry(program, *loaded, *repository);
+  const auto trusted = check_trust(*loaded, *repository);
+  if (!trusted) return program.fail_with(trusted.error());
+  if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
+  const auto registry = make_registry(*loaded, *repository, *trusted);
   if (!registry) return program.fail_with(registry.error());
-  auto setup = make_setup(program, *loaded, *repository);
+  auto setup = make_setup(*loaded, *repository, *trusted);
   if (!setup) return program.fail_with(setup.error());
   if (setup->approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
     setup->approval = agent::ApprovalMode::none;

@@ -50,7 +50,7 @@ Result<std::optional<UniqueFd>> RepositoryReader::open_below(std::string_view re
   const std::string path(relative);
   open_how how{};
   // O_NONBLOCK so that a FIFO cannot hold us; what is not a plain file is refused after.
-  how.flags = static_cast<uint64_t>(flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+  how.flags = static_cast<uint64_t>(flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   UniqueFd fd;
   // EAGAIN: something was renamed while the kernel looked, and nothing was opened.

@@ -115,8 +115,10 @@ const OpenMapping* open_mapping_of(const Setting& setting);
 /// The key with `name` in place of "*".
 std::string with_name(std::string_view key, std::string_view name);
 
-/// The table of all settings as docs/configuration.md has it.
-/// `built_in` gives the defaults.
+/// The built-in layer alone: the defaults.
+Result<Config> built_in_config();
+
+/// The table of all settings as docs/configuration.md has it; `built_in` gives the defaults.
 std::string settings_markdown(const Config& built_in);
 
 }  // namespace sable::runtime::config

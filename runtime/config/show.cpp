@@ -224,17 +224,19 @@ std::string default_text(const Setting& setting, const Config& built_in) {
 }  // namespace
 
 std::string settings_markdown(const Config& built_in) {
-  std::string page;
-  std::string_view group;
+  std::string page, group;
   for (const auto& setting : settings()) {
-    const auto head = setting.key.substr(0, setting.key.find('.'));
-    const bool alone = head == setting.key;
-    if (head != group && !(alone && group == "-")) {
+    const auto dot = setting.key.find('.');
+    const auto head = dot == std::string_view::npos
+                          ? std::string("General")
+                          : fmt::format("`{}`", setting.key.substr(0, dot));
+    if (head != group) {
       page += fmt::format(
-          "{}| setting | type | default | a repository may |\n| --- | --- | --- | --- |\n",
-          page.empty() ? "" : "\n");
+          "{}### {}\n\n| setting | type | default | a repository may |\n| --- | --- | --- | --- "
+          "|\n",
+          page.empty() ? "" : "\n", head);
+      group = head;
     }
-    group = alone ? "-" : head;
     page += fmt::format("| `{}`<br>{} | {} | {} | {} |\n", with_name(setting.key, "NAME"),
                         setting.description, type_text(setting), default_text(setting, built_in),
                         repository_text(setting.repository));

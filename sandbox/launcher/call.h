@@ -1,5 +1,5 @@
-// One call inside the launcher: what the parent half prepares, and what pid 1 does with it. Everything
-// that runs after the clone uses only system calls on data prepared before it.
+// One call inside the launcher: what the parent half prepares, and what pid 1 does with it.
+// Everything that runs after the clone uses only system calls on data prepared before it.
 #pragma once
 
 #include <cerrno>
@@ -24,7 +24,7 @@ struct PreparedCall {
   Plan plan;
   std::vector<char*> arguments, environment;  ///< null-terminated; they point into `plan`
   std::vector<int> entry_fds;                 ///< of each view entry, for its Landlock rule; or -1
-  int launcher_pidfd = -1;                    ///< borrowed: to notice a launcher that is gone already
+  int launcher_pidfd = -1;  ///< borrowed: to notice a launcher that is gone already
 };
 
 /// Reports failures of one call and ends the process.
@@ -46,10 +46,11 @@ class FailureReport {
 
 // The parts of it, in the order of their use.
 void map_user(const Plan& plan, const FailureReport& report);
-void build_view(PreparedCall& call, const FailureReport& report);       ///< ends in the new root
+void build_view(PreparedCall& call, const FailureReport& report);  ///< ends in the new root
 void bring_up_loopback(const FailureReport& report);
 void set_resource_limits(const Plan& plan, const FailureReport& report);
-void drop_privileges(PreparedCall& call, const FailureReport& report);  ///< up to the seccomp filter
+void drop_privileges(PreparedCall& call,
+                     const FailureReport& report);  ///< up to the seccomp filter
 [[noreturn]] void supervise(const Plan& plan, int program_pid, int process_folder,
                             const FailureReport& report);
 

@@ -1,5 +1,6 @@
-// Pid 1 of a call: sets everything up, starts the program, and is the thread by which all of it hangs.
-// When pid 1 is gone, the kernel has killed every process of the call.
+// Pid 1 of a call: sets everything up, starts the program, and is the thread by which all of it
+// hangs. When pid 1 is gone, the kernel has killed every process of the call.
+#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -9,8 +10,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstring>
 
 #include "sandbox/launcher/call.h"
 
@@ -67,7 +66,8 @@ void handle_child_signals() {
 
 }  // namespace
 
-PreparedCall::PreparedCall(Plan decoded) : plan(std::move(decoded)), entry_fds(plan.view.size(), -1) {
+PreparedCall::PreparedCall(Plan decoded)
+    : plan(std::move(decoded)), entry_fds(plan.view.size(), -1) {
   const auto pointers = [](std::vector<std::string>& strings) {
     std::vector<char*> result;
     for (auto& text : strings) result.push_back(text.data());

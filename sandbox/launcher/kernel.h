@@ -1,12 +1,11 @@
 // System calls and constants that Debian 12's headers lack or hide, by their kernel names.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <cstddef>
-#include <cstdint>
 
 namespace sable::sandbox::kernel {
 

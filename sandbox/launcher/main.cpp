@@ -1,7 +1,11 @@
 // sable-launcher: makes sandboxes for the runtime that started it. Small, single-threaded, static,
 // without secrets, and gone with its parent. Descriptor 3 is the control socket (wire.h).
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <optional>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,11 +18,6 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cstdlib>
-#include <cstring>
-#include <optional>
 
 #include "base/unique_fd.h"
 #include "sandbox/launcher/call.h"
@@ -51,7 +50,8 @@ Received receive(Request& request) {
   if (size < 0) return errno == EINTR || errno == EAGAIN ? Received::nonsense : Received::closed;
   if (size == 0) return Received::closed;
   int n_fds = 0;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count && n_fds < kCallDescriptors; ++i) {
@@ -148,7 +148,8 @@ class Launcher {
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
     if (pid == 0) run_first_process(call, fds);
     if (pid < 0) {
-      report.send({.kind = StatusMessage::Kind::failed, .step = Step::create_namespaces, .error = errno});
+      report.send(
+          {.kind = StatusMessage::Kind::failed, .step = Step::create_namespaces, .error = errno});
       return;
     }
     running_.push_back(pid);

@@ -1,17 +1,18 @@
-// What pid 1 gives up, in this order: limits, capabilities, new privileges, file rights, system calls.
+// What pid 1 gives up, in this order: limits, capabilities, new privileges, file rights, system
+// calls.
+#include <cstring>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <cstring>
+#include <net/if.h>
 
 #include "sandbox/landlock_rights.h"
 #include "sandbox/launcher/call.h"

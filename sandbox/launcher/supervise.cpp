@@ -1,5 +1,7 @@
-// What pid 1 does while the program runs: reaps orphans, watches the memory of all processes, passes a
-// SIGTERM on, and reports the end.
+// What pid 1 does while the program runs: reaps orphans, watches the memory of all processes,
+// passes a SIGTERM on, and reports the end.
+#include <cstring>
+#include <ctime>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -8,9 +10,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstring>
-#include <ctime>
 
 #include "sandbox/launcher/call.h"
 
@@ -33,7 +32,8 @@ uint64_t kilobytes_after(const char* text, const char* key) {
   found += std::strlen(key);
   while (*found == ' ' || *found == '\t') ++found;
   uint64_t value = 0;
-  for (; *found >= '0' && *found <= '9'; ++found) value = value * 10 + static_cast<uint64_t>(*found - '0');
+  for (; *found >= '0' && *found <= '9'; ++found)
+    value = value * 10 + static_cast<uint64_t>(*found - '0');
   return value * 1024;
 }
 

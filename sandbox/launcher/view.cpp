@@ -1,11 +1,10 @@
 // The built view: a private tmpfs as the root, pieces of the host bound into it, and nothing else.
+#include <algorithm>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-
-#include <algorithm>
-#include <cstring>
 
 #include "sandbox/launcher/call.h"
 #include "sandbox/launcher/kernel.h"
@@ -60,6 +59,7 @@ class ViewBuilder {
       ::unlinkat(root_, kEmptyFile, 0);
       ::unlinkat(root_, kEmptyFolder, AT_REMOVEDIR);
     }
+    close_process_folder();
     set_attributes(root_, MOUNT_ATTR_RDONLY, 0);
     enter_root();
   }
@@ -69,7 +69,8 @@ class ViewBuilder {
 
   void create_root() {
     // Nothing that we mount may travel to the host, nothing of the host's to us.
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) fail(Step::private_mounts);
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      fail(Step::private_mounts);
     const int context = ::fsopen("tmpfs", FSOPEN_CLOEXEC);
     if (context < 0) fail(Step::private_file_system);
     const Decimal bytes(call_.plan.private_bytes), files(call_.plan.private_files);
@@ -81,8 +82,8 @@ class ViewBuilder {
     }
     root_ = ::fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
     ::close(context);
-    // On top of "/": our own paths still start at the old root below it, so the sources of binds stay
-    // reachable by their names, while the new tree is reached through the descriptor only.
+    // On top of "/": our own paths still start at the old root below it, so the sources of binds
+    // stay reachable by their names, while the new tree is reached through the descriptor only.
     if (root_ < 0 || ::move_mount(root_, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0) {
       fail(Step::private_file_system);
     }
@@ -151,8 +152,8 @@ class ViewBuilder {
   }
 
   int clone_tree(int folder, const char* path, unsigned flags) const {
-    const int tree = ::open_tree(folder, path,
-                                 OPEN_TREE_CLONE | static_cast<unsigned>(OPEN_TREE_CLOEXEC) | flags);
+    const int tree = ::open_tree(
+        folder, path, OPEN_TREE_CLONE | static_cast<unsigned>(OPEN_TREE_CLOEXEC) | flags);
     if (tree < 0) fail(Step::clone_mount);
     return tree;
   }
@@ -168,15 +169,16 @@ class ViewBuilder {
 
   void attach(int mount, const ViewEntry& entry) const {
     const int target = open_target(entry);
-    if (::move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+    if (::move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) !=
+        0) {
       fail(Step::attach_mount);
     }
     ::close(target);
   }
 
   int bind(const ViewEntry& entry) const {
-    const int source = kernel::openat2(AT_FDCWD, entry.source.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC,
-                                       kNoLinks);
+    const int source =
+        kernel::openat2(AT_FDCWD, entry.source.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC, kNoLinks);
     if (source < 0) fail(Step::open_source);
     struct stat seen {};
     if (::fstat(source, &seen) != 0) fail(Step::open_source);
@@ -197,7 +199,7 @@ class ViewBuilder {
     return tree;
   }
 
-  int process_folder(const ViewEntry& entry) const {
+  int process_folder(const ViewEntry& entry) {
     const int context = ::fsopen("proc", FSOPEN_CLOEXEC);
     if (context < 0 || ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
       fail(Step::mount_process_folder);
@@ -206,13 +208,21 @@ class ViewBuilder {
                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     ::close(context);
     if (mount < 0) fail(Step::mount_process_folder);
-    write_settings(mount);
-    set_attributes(mount, MOUNT_ATTR_RDONLY, 0);
     attach(mount, entry);
+    proc_ = ::dup(mount);
+    if (proc_ < 0) fail(Step::mount_process_folder);
     return mount;
   }
 
-  // While /proc can still be written, and only here.
+  // When all mounts are made: cloning one counts as a mount namespace. From here on /proc is
+  // read-only.
+  void close_process_folder() {
+    if (proc_ < 0) return;
+    write_settings(proc_);
+    set_attributes(proc_, MOUNT_ATTR_RDONLY, 0);
+    ::close(proc_);
+  }
+
   void write_settings(int proc) const {
     for (const char* kind : {"sys/user/max_user_namespaces", "sys/user/max_mnt_namespaces",
                              "sys/user/max_pid_namespaces", "sys/user/max_net_namespaces",
@@ -223,8 +233,9 @@ class ViewBuilder {
     if (call_.plan.pid_max != 0) {
       const Decimal limit(call_.plan.pid_max);
       if (!write_file(proc, "sys/kernel/pid_max", limit.c_str())) fail(Step::limit_processes);
-      // Process numbers below 300 are given out once only; starting above them makes the bound exact.
-      // Where the kernel lacks this setting the bound is up to 300 higher until they are used up.
+      // Process numbers below 300 are given out once only; starting above them makes the bound
+      // exact. Where the kernel lacks this setting the bound is up to 300 higher until they are
+      // used up.
       write_file(proc, "sys/kernel/ns_last_pid", "300");
     }
     // When memory runs out, the kernel shall take this call before anything of the host.
@@ -244,23 +255,22 @@ class ViewBuilder {
 
   void cover(const ViewEntry& entry) {
     if (!covers_made_) {
-      const int file =
-          ::openat(root_, kEmptyFile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+      const int file = ::openat(root_, kEmptyFile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
       if (file < 0 || ::mkdirat(root_, kEmptyFolder, 0555) != 0) fail(Step::make_file);
       ::close(file);
       covers_made_ = true;
     }
     const bool folder = entry.kind == ViewKind::cover_folder;
     const int tree = clone_tree(root_, folder ? kEmptyFolder : kEmptyFile, 0);
-    set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-                   0);
+    set_attributes(tree,
+                   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0);
     attach(tree, entry);
     ::close(tree);
   }
 
   void enter_root() {
-    // The new root is mounted on the old one, so both arguments are "."; the old root then lies on top
-    // of the new and is detached with all that is mounted in it.
+    // The new root is mounted on the old one, so both arguments are "."; the old root then lies on
+    // top of the new and is detached with all that is mounted in it.
     if (::fchdir(root_) != 0 || kernel::pivot_root(".", ".") != 0) fail(Step::change_root);
     if (::umount2(".", MNT_DETACH) != 0 || ::chdir("/") != 0) fail(Step::leave_old_root);
     ::close(root_);
@@ -268,7 +278,7 @@ class ViewBuilder {
 
   PreparedCall& call_;
   const FailureReport& report_;
-  int root_ = -1;
+  int root_ = -1, proc_ = -1;
   int index_ = -1;
   bool covers_made_ = false;
 };

@@ -4,8 +4,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "config_fixture.h"
 #include "runtime/config/settings.h"
+#include "tests/unit/runtime/config/config_fixture.h"
 
 using namespace sable;
 using namespace sable::runtime::config;
