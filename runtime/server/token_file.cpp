@@ -42,8 +42,9 @@ Result<std::string> load(const std::filesystem::path& path) {
                 fmt::format("{} can be read or written by others; run: chmod 600 {}", path.string(),
                             path.string()));
   }
-  SABLE_TRY(std::string token, read_file(path, 4096));
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  SABLE_TRY(const std::string content, read_file(path, 4096));
+  const auto end = content.find_last_not_of("\r\n");
+  const std::string_view token = std::string_view(content).substr(0, end + 1);
   if (token.size() < kTokenCharsMin || token.size() > kTokenCharsMax ||
       !std::all_of(token.begin(), token.end(), is_token_char)) {
     return fail(
@@ -52,7 +53,7 @@ Result<std::string> load(const std::filesystem::path& path) {
                     "and a fresh one is made",
                     path.string(), kTokenCharsMin, kTokenCharsMax));
   }
-  return token;
+  return std::string(token);
 }
 
 /// Puts the whole token in place at once, unless somebody was faster.
