@@ -187,8 +187,9 @@ Outcome edit_file_now(WorkspaceFiles& files, const Json& arguments) {
                               ? ": UTF-16 text; convert it to UTF-8 first"
                               : ": a binary file; edit_file changes text only"));
   }
-  if (edit.old_text.empty()) {
-    return failed("old_text is empty; give the lines to change, or use write_file for a new file");
+  if (edit.old_text.find_first_not_of(" \t\n") == std::string::npos) {
+    return failed(
+        "old_text holds no words; give the lines to change, or use write_file for a new file");
   }
   if (edit.old_text == edit.new_text) {
     return failed("old_text and new_text are the same; nothing was changed");
