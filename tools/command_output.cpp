@@ -169,6 +169,12 @@ ShownOutput shown_output(const std::string& whole, size_t bytes_max) {
   return {.text = std::move(text), .cut = true};
 }
 
+sandbox::Policy read_only(sandbox::Policy policy) {
+  policy.readable.insert(policy.readable.end(), policy.writable.begin(), policy.writable.end());
+  policy.writable.clear();
+  return policy;
+}
+
 std::string ending_in_words(const sandbox::RunResult& result) {
   const auto with_explanation = [&](std::string text) {
     if (!result.explanation.empty()) text += ": " + escape_controls(result.explanation);

@@ -42,6 +42,9 @@ struct ShownOutput {
 /// The first and last lines that fit into `bytes_max` each; binary output as a hexadecimal head.
 ShownOutput shown_output(const std::string& whole, size_t bytes_max);
 
+/// The policy for a command that only reads: what was writable is readable.
+sandbox::Policy read_only(sandbox::Policy policy);
+
 /// How the command ended, in words: "exit code 2", "ended by signal 11 (SIGSEGV), ...".
 std::string ending_in_words(const sandbox::RunResult& result);
 
