@@ -43,6 +43,7 @@ constexpr const char* kCoveredProcessFolders[] = {"/proc/acpi", "/proc/bus",  "/
 
 // Made, bound or replaced by the view itself: no policy may put something of the host there.
 constexpr const char* kReserved[] = {"/proc", "/sys", "/dev"};
+constexpr const char* kPrivateFolders[] = {"/tmp", "/run", "/dev/shm"};
 constexpr const char* kReplaced[] = {"/tmp", "/run", "/var", "/var/tmp"};
 
 // Inside a repository, what a git outside the sandbox would run or believe.
@@ -67,7 +68,7 @@ class ViewPlanner {
     std::stable_sort(roots_.begin(), roots_.end(), [](const Root& a, const Root& b) {
       return a.path.native().size() < b.path.native().size();
     });
-    for (const auto& root : roots_) add_bind(root.path, root.path, root.access, root.facts);
+    for (const auto& root : roots_) add_root_bind(root);
     for (const auto& root : roots_) {
       if (root.access == Access::write) protect_repository(root.path);
     }
@@ -130,6 +131,23 @@ class ViewPlanner {
          .inode = facts.inode});
   }
 
+  // Landlock's grants reach down: below /tmp, which a call may write, a folder that may only be
+  // read would be writable as far as Landlock goes, and its FIFOs are not held by the mount. So it
+  // is mounted elsewhere and shown through a link.
+  void add_root_bind(const Root& root) {
+    const bool in_private =
+        std::any_of(std::begin(kPrivateFolders), std::end(kPrivateFolders),
+                    [&](const char* folder) { return is_below_or_same(root.path, folder); });
+    if (root.access == Access::write || !in_private || is_bound(root.path)) {
+      add_bind(root.path, root.path, root.access, root.facts);
+      return;
+    }
+    const std::string place = "/readable/" + std::to_string(++n_moved_);
+    add_bind(place, root.path, root.access, root.facts);
+    add_parents(root.path);
+    add({.kind = ViewKind::symlink, .target = root.path.string(), .source = place});
+  }
+
   // A piece of the system as it lies there: a link stays a link when what it leads to is in the
   // view.
   void add_system_piece(const char* path) {
@@ -152,7 +170,7 @@ class ViewPlanner {
     if (policy_.network == Network::open) {
       for (const char* piece : kOpenNetworkSettings) add_system_piece(piece);
     }
-    for (const char* folder : {"/tmp", "/run", "/dev/shm"}) {
+    for (const char* folder : kPrivateFolders) {
       add_parents(folder);
       add({.kind = ViewKind::private_folder,
            .access = Access::write,
@@ -316,6 +334,7 @@ class ViewPlanner {
   std::set<std::string> made_;
   std::vector<Root> roots_;
   fs::path first_writable_;
+  int n_moved_ = 0;
 };
 
 Result<std::vector<std::string>> environment_of(const Policy& policy) {
