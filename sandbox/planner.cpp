@@ -46,9 +46,6 @@ constexpr const char* kReserved[] = {"/proc", "/sys", "/dev"};
 constexpr const char* kPrivateFolders[] = {"/tmp", "/run", "/dev/shm"};
 constexpr const char* kReplaced[] = {"/tmp", "/run", "/var", "/var/tmp"};
 
-// Inside a repository, what a git outside the sandbox would run or believe.
-constexpr const char* kProtectedInGit[] = {"hooks", "config", "config.worktree", "info/attributes"};
-
 bool is_below_or_same(const fs::path& path, const fs::path& root) {
   const auto [end, unused] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
   return end == root.end();
@@ -58,7 +55,8 @@ std::string in_quotes(const fs::path& path) { return "\"" + escape_controls(path
 
 class ViewPlanner {
  public:
-  ViewPlanner(const Policy& policy, const Host& host) : policy_(policy), host_(host) {}
+  ViewPlanner(const Policy& policy, const Host& host, const ProtectedPaths& held)
+      : policy_(policy), host_(host), held_(held) {}
 
   Result<std::vector<ViewEntry>> plan() {
     add_system();
@@ -69,9 +67,7 @@ class ViewPlanner {
       return a.path.native().size() < b.path.native().size();
     });
     for (const auto& root : roots_) add_root_bind(root);
-    for (const auto& root : roots_) {
-      if (root.access == Access::write) protect_repository(root.path);
-    }
+    add_protected();
     SABLE_TRY_VOID(add_masks());
     return std::move(entries_);
   }
@@ -286,35 +282,30 @@ class ViewPlanner {
     roots_.push_back({facts.canonical, access, facts});
   }
 
-  void protect_repository(const fs::path& root) {
-    const fs::path git = root / ".git";
-    const PathFacts facts = host_.look_up(git);
-    if (!facts.link_text.empty()) {
-      // A link could be pointed elsewhere by the program; what it leads to is protected in its
-      // place.
-      if (facts.kind == PathFacts::Kind::folder) protect_git_folder(facts.canonical);
-      return;
-    }
-    if (facts.kind == PathFacts::Kind::file) add_bind(git, git, Access::read, facts);
-    if (facts.kind == PathFacts::Kind::folder) protect_git_folder(git);
-  }
-
-  void protect_git_folder(const fs::path& git) {
-    const PathFacts facts = host_.look_up(git);
-    if (!is_writable(git)) return;
-    // Bound over itself, the folder cannot be renamed away or replaced.
-    add_bind(git, git, Access::write, facts);
-    for (const char* name : kProtectedInGit) {
-      const PathFacts inner = host_.look_up(git / name);
-      if (inner.kind == PathFacts::Kind::missing || inner.canonical != git / name) continue;
-      add_bind(git / name, git / name, Access::none, inner);
+  // Over the writable roots, parents first. What the policy grants by its exact path stays granted.
+  void add_protected() {
+    for (const auto& [path, held] : held_) {
+      if (!is_writable(path) || is_root(path)) continue;
+      const PathFacts facts{.kind = held.folder ? PathFacts::Kind::folder : PathFacts::Kind::file,
+                            .canonical = path,
+                            .device = held.device,
+                            .inode = held.inode};
+      const bool pinned = held.hold == ProtectedPath::Hold::pinned;
+      add_bind(path, path, pinned ? Access::write : Access::none, facts);
     }
   }
 
+  bool is_root(const fs::path& path) const {
+    return std::any_of(roots_.begin(), roots_.end(),
+                       [&](const Root& root) { return root.path == path; });
+  }
+
+  // The deepest root that holds the path decides; they are sorted by length.
   bool is_writable(const fs::path& path) const {
-    return std::any_of(roots_.begin(), roots_.end(), [&](const Root& root) {
-      return root.access == Access::write && is_below_or_same(path, root.path);
+    const auto deepest = std::find_if(roots_.rbegin(), roots_.rend(), [&](const Root& root) {
+      return is_below_or_same(path, root.path);
     });
+    return deepest != roots_.rend() && deepest->access == Access::write;
   }
 
   Result<void> add_masks() {
@@ -330,6 +321,7 @@ class ViewPlanner {
 
   const Policy& policy_;
   const Host& host_;
+  const ProtectedPaths& held_;
   std::vector<ViewEntry> entries_;
   std::set<std::string> made_;
   std::vector<Root> roots_;
@@ -379,7 +371,8 @@ std::map<std::string, std::string> fixed_environment() {
           {"USER", "sable"}};
 }
 
-Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host) {
+Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host,
+                       const ProtectedPaths& held) {
   const Limits& limits = policy.limits;
   if (command.argv.empty() || command.argv.front().empty()) {
     return fail(ErrorCode::invalid_input, "the command is empty");
@@ -397,8 +390,13 @@ Result<Plan> make_plan(const Policy& policy, const Command& command, const Host&
                     "and temporary_bytes must not be 0 and open_files not below 16");
   }
   Plan plan;
-  ViewPlanner view(policy, host);
+  ViewPlanner view(policy, host, held);
   SABLE_TRY(plan.view, view.plan());
+  if (plan.view.size() > kViewEntriesMax) {
+    return fail(ErrorCode::invalid_input, "the writable folders hold too many protected paths (" +
+                                              std::to_string(held.size()) +
+                                              "): grant a smaller folder");
+  }
   SABLE_TRY(plan.environment, environment_of(policy));
   plan.arguments = command.argv;
 

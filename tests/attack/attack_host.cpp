@@ -102,8 +102,7 @@ std::map<std::string, std::string> AttackHost::record() const {
   const auto& workspace = runner_.folder();
   for (const char* tree : {".git/hooks", "nested/deep/.git/hooks", ".sable"})
     add_tree(workspace / tree);
-  for (const char* file : {".git/config", "nested/deep/.git/config", "masked-file",
-                           ".git/commondir", "nested/deep/.git/commondir"}) {
+  for (const char* file : {".git/config", "nested/deep/.git/config", "masked-file"}) {
     facts[workspace / file] = facts_of(workspace / file);
   }
   for (const char* file : {"/etc/passwd", "/usr/bin/env", "/tmp/x"}) facts[file] = facts_of(file);

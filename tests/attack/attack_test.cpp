@@ -56,9 +56,7 @@ TEST_CASE("attacks on files are stopped", "[attack]") {
   run_all({"F1", "F2", "F3", "F4", "F6", "F7", "F8", "F9", "F10", "F11", "F12"});
 }
 
-TEST_CASE("attempts to persist are stopped", "[attack]") {
-  run_all({"P1", "P2", "P3", "P5", "P6"});
-}
+TEST_CASE("attempts to persist are stopped", "[attack]") { run_all({"P1", "P2", "P5", "P6"}); }
 
 TEST_CASE("attempts to talk to somebody are stopped", "[attack]") {
   for (const auto network : {Network::none, Network::loopback}) {
@@ -76,6 +74,18 @@ TEST_CASE("attacks on the kernel's surface are stopped", "[attack]") {
 
 TEST_CASE("attacks on other processes, and inheritance, are stopped", "[attack]") {
   run_all({"R1", "R2", "R9"});
+}
+
+TEST_CASE("P3: a repository cannot be moved or replaced, and a new pointer in it is named",
+          "[attack]") {
+  for (const auto network : {Network::none, Network::loopback, Network::open}) {
+    AttackHost host;
+    const auto outcome = host.run("P3", network);
+    check_stopped("P3", network, outcome);
+    const std::vector<std::filesystem::path> expected = {host.runner().folder() /
+                                                         "nested/deep/.git/commondir"};
+    CHECK(outcome.run.result->protected_changes == expected);
+  }
 }
 
 TEST_CASE("P4: protected names that a call makes are named in its result", "[attack]") {

@@ -54,7 +54,7 @@ void other_processes(Attempts& attempts) {
     const std::string folder = "/proc/" + std::to_string(pid);
     if (pid != ::getpid()) {
       attempts.denied("memory of pid " + std::to_string(pid),
-                      ::open((folder + "/mem").c_str(), O_RDWR), {ENOENT, EACCES, EPERM});
+                      ::open((folder + "/mem").c_str(), O_RDWR), {ENOENT, EACCES, EPERM, EROFS});
       attempts.denied("environment" + who, ::open((folder + "/environ").c_str(), O_RDONLY),
                       {ENOENT, EACCES, EPERM});
     }
