@@ -43,7 +43,7 @@ constexpr const char* kCoveredProcessFolders[] = {"/proc/acpi", "/proc/bus",  "/
 
 // Made, bound or replaced by the view itself: no policy may put something of the host there.
 constexpr const char* kReserved[] = {"/proc", "/sys", "/dev"};
-constexpr const char* kPrivateFolders[] = {"/tmp", "/run", "/dev/shm"};
+constexpr const char* kPrivateFolders[] = {"/tmp", "/run", "/dev/shm", "/var/tmp"};
 constexpr const char* kReplaced[] = {"/tmp", "/run", "/var", "/var/tmp"};
 
 bool is_below_or_same(const fs::path& path, const fs::path& root) {
@@ -174,8 +174,6 @@ class ViewPlanner {
            .mode = 01777});
     }
     add_directory(kHome, Access::none, 0700);
-    add_directory("/var");
-    add({.kind = ViewKind::symlink, .target = "/var/tmp", .source = "../tmp"});
     for (const char* device : kDevices) {
       const PathFacts facts = host_.look_up(device);
       if (facts.kind == PathFacts::Kind::device) add_bind(device, device, Access::device, facts);

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -133,10 +134,10 @@ AttackOutcome AttackHost::run(const std::string& id, sandbox::Network network,
                               std::map<std::string, std::string> environment) {
   AttackOutcome outcome{.marker = test::unique_marker()};
   constexpr const char* kModes[] = {"none", "loopback", "open"};
-  const char* home = std::getenv("HOME");
+  const passwd* user = ::getpwuid(::geteuid());
   environment.insert({{"READABLE", readable_.path()},
                       {"HIDDEN", hidden_.path()},
-                      {"REAL_HOME", home == nullptr ? "/root" : home},
+                      {"REAL_HOME", user == nullptr ? "/root" : user->pw_dir},
                       {"MODE", kModes[static_cast<size_t>(network)]},
                       {"TCP_PORT", std::to_string(tcp_port_)},
                       {"UDP_PORT", std::to_string(udp_port_)},
