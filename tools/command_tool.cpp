@@ -81,6 +81,7 @@ Outcome outcome_of(const CommandSpec& spec, const sandbox::RunResult& ran, const
   }
   // A plain success needs no comment; everything else does.
   if (!outcome.ok || meaning != nullptr) outcome.text += ending_note(ran, meaning);
+  outcome.text += protected_changes_note(ran);
   return outcome;
 }
 
@@ -119,7 +120,7 @@ class CommandRunner : public Runner {
     }
     if (!ran) co_return fail(ran.error());
     output.finish();
-    auto read = [spec = &spec_, result = *ran, whole = output.whole(),
+    auto read = [spec = &spec_, result = *ran, whole = output.take_whole(),
                  streams = std::move(streams)] {
       return outcome_of(*spec, result, whole, streams);
     };

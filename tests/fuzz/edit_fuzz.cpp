@@ -24,7 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   parts.resize(3);
   const EditableText file(parts[0]);
-  const EditPlan plan = plan_edit(file, {.old_text = parts[1], .new_text = parts[2], .replace_all = all});
+  const EditPlan plan =
+      plan_edit(file, {.old_text = parts[1], .new_text = parts[2], .replace_all = all});
   if (plan.kind != EditPlan::Kind::found) {
     SABLE_CHECK(plan.replacements.empty());
     return 0;

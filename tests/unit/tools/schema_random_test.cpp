@@ -1,6 +1,5 @@
 // Random pairs of schema and value, judged by us and by Python's jsonschema package.
 #include <fcntl.h>
-
 #include <filesystem>
 #include <iostream>
 #include <random>
@@ -26,13 +25,20 @@ class Generator {
 
   Json value(int depth) {
     switch (pick(depth > 0 ? 9 : 7)) {
-      case 0: return nullptr;
-      case 1: return pick(2) == 0;
-      case 2: return static_cast<int>(pick(7)) - 2;
-      case 3: return 0.5 * static_cast<double>(pick(9)) - 1;
-      case 4: return 1e300;
-      case 5: return one_of({"", "a", "ab", "abc", "b", "\u00e9\u00e9", "1"});
-      case 6: return one_of({"a", "b"});
+      case 0:
+        return nullptr;
+      case 1:
+        return pick(2) == 0;
+      case 2:
+        return static_cast<int>(pick(7)) - 2;
+      case 3:
+        return 0.5 * static_cast<double>(pick(9)) - 1;
+      case 4:
+        return 1e300;
+      case 5:
+        return one_of({"", "a", "ab", "abc", "b", "\u00e9\u00e9", "1"});
+      case 6:
+        return one_of({"a", "b"});
       case 7: {
         Json list = Json::array();
         for (size_t i = pick(4); i > 0; --i) list.push_back(value(depth - 1));
@@ -57,9 +63,10 @@ class Generator {
   Json document() {
     Json root = schema(3);
     if (!root.is_object()) return root;
-    root["$defs"] = {{"a", {{"type", {"array", "null"}}, {"items", {{"$ref", "#/$defs/b"}}}}},
-                     {"b", {{"type", {"object", "integer"}},
-                            {"additionalProperties", {{"$ref", "#/$defs/a"}}}}}};
+    root["$defs"] = {
+        {"a", {{"type", {"array", "null"}}, {"items", {{"$ref", "#/$defs/b"}}}}},
+        {"b",
+         {{"type", {"object", "integer"}}, {"additionalProperties", {{"$ref", "#/$defs/a"}}}}}};
     return root;
   }
 
@@ -87,54 +94,113 @@ class Generator {
     const size_t leaf = 16, nested = 15;
     switch (pick(depth > 0 ? leaf + nested : leaf)) {
       case 0:
-      case 1: target["type"] = one_of({"null", "boolean", "integer", "number", "string", "array", "object"}); break;
-      case 2: target["type"] = {one_of({"integer", "null"}), one_of({"string", "array", "object"})}; break;
-      case 3: target["enum"] = {value(1), value(1), value(0)}; break;
-      case 4: target["const"] = value(1); break;
-      case 5: target["minimum"] = static_cast<int>(pick(4)) - 1; break;
-      case 6: target["exclusiveMaximum"] = 0.5 * static_cast<double>(pick(5)); break;
-      case 7: target["multipleOf"] = pick(2) == 0 ? Json(2) : Json(0.5); break;
-      case 8: target["minLength"] = pick(3); break;
-      case 9: target["maxLength"] = pick(3); break;
-      case 10: target["pattern"] = one_of({"^a", "b$", "^.$", "[0-9]", "a|b"}); break;
-      case 11: target["minItems"] = pick(3); break;
-      case 12: target["uniqueItems"] = pick(4) != 0; break;
-      case 13: target["required"] = keys(); break;
-      case 14: target["maxProperties"] = pick(3); break;
-      case 15: target["dependentRequired"] = {{key(), keys()}}; break;
-      case 16: target["properties"] = map_of(depth); break;
-      case 17: target["patternProperties"] = {{one_of({"^a", "b", "c$"}), schema(depth - 1)}}; break;
-      case 18: target["additionalProperties"] = schema(depth - 1); break;
-      case 19: target["propertyNames"] = schema(depth - 1); break;
-      case 20: target["items"] = schema(depth - 1); break;
-      case 21: target["prefixItems"] = list_of(depth, 2); break;
+      case 1:
+        target["type"] =
+            one_of({"null", "boolean", "integer", "number", "string", "array", "object"});
+        break;
+      case 2:
+        target["type"] = {one_of({"integer", "null"}), one_of({"string", "array", "object"})};
+        break;
+      case 3:
+        target["enum"] = {value(1), value(1), value(0)};
+        break;
+      case 4:
+        target["const"] = value(1);
+        break;
+      case 5:
+        target["minimum"] = static_cast<int>(pick(4)) - 1;
+        break;
+      case 6:
+        target["exclusiveMaximum"] = 0.5 * static_cast<double>(pick(5));
+        break;
+      case 7:
+        target["multipleOf"] = pick(2) == 0 ? Json(2) : Json(0.5);
+        break;
+      case 8:
+        target["minLength"] = pick(3);
+        break;
+      case 9:
+        target["maxLength"] = pick(3);
+        break;
+      case 10:
+        target["pattern"] = one_of({"^a", "b$", "^.$", "[0-9]", "a|b"});
+        break;
+      case 11:
+        target["minItems"] = pick(3);
+        break;
+      case 12:
+        target["uniqueItems"] = pick(4) != 0;
+        break;
+      case 13:
+        target["required"] = keys();
+        break;
+      case 14:
+        target["maxProperties"] = pick(3);
+        break;
+      case 15:
+        target["dependentRequired"] = {{key(), keys()}};
+        break;
+      case 16:
+        target["properties"] = map_of(depth);
+        break;
+      case 17:
+        target["patternProperties"] = {{one_of({"^a", "b", "c$"}), schema(depth - 1)}};
+        break;
+      case 18:
+        target["additionalProperties"] = schema(depth - 1);
+        break;
+      case 19:
+        target["propertyNames"] = schema(depth - 1);
+        break;
+      case 20:
+        target["items"] = schema(depth - 1);
+        break;
+      case 21:
+        target["prefixItems"] = list_of(depth, 2);
+        break;
       case 22:
         target["contains"] = schema(depth - 1);
         if (pick(2) == 0) target["minContains"] = pick(3);
         if (pick(3) == 0) target["maxContains"] = pick(3);
         break;
-      case 23: target["allOf"] = list_of(depth, 2); break;
-      case 24: target["anyOf"] = list_of(depth, 3); break;
-      case 25: target["oneOf"] = list_of(depth, 3); break;
-      case 26: target["not"] = schema(depth - 1); break;
+      case 23:
+        target["allOf"] = list_of(depth, 2);
+        break;
+      case 24:
+        target["anyOf"] = list_of(depth, 3);
+        break;
+      case 25:
+        target["oneOf"] = list_of(depth, 3);
+        break;
+      case 26:
+        target["not"] = schema(depth - 1);
+        break;
       case 27:
         target["if"] = schema(depth - 1);
         target["then"] = schema(depth - 1);
         target["else"] = schema(depth - 1);
         break;
-      case 28: target["dependentSchemas"] = map_of(depth); break;
-      case 29: target["$ref"] = one_of({"#/$defs/a", "#/$defs/b"}); break;
-      default: target["unevaluatedProperties"] = schema(depth - 1); break;
+      case 28:
+        target["dependentSchemas"] = map_of(depth);
+        break;
+      case 29:
+        target["$ref"] = one_of({"#/$defs/a", "#/$defs/b"});
+        break;
+      default:
+        target["unevaluatedProperties"] = schema(depth - 1);
+        break;
     }
   }
 
   std::mt19937_64 random_;
 };
 
-/// Why the package, and not we, is wrong about such a schema; empty when nothing is known against it.
+/// Why the package, and not we, is wrong about such a schema; empty when nothing is known against
+/// it.
 std::string known_fault_of_the_package(const std::string& schema) {
   if (schema.find("unevaluatedProperties") != std::string::npos) {
-    return "it counts properties of branches that failed, and of \"not\", as evaluated, and misses some "
+    return "it counts properties of branches that failed, and of \"not\", as evaluated, and misses "
+           "some "
            "of references";
   }
   return {};
@@ -143,8 +209,8 @@ std::string known_fault_of_the_package(const std::string& schema) {
 }  // namespace
 
 TEST_CASE("random pairs are judged as by Python's jsonschema", "[slow]") {
-  auto probe = ChildProcess::start(
-      {.argv = {kPython, "-c", "from jsonschema import Draft202012Validator"}});
+  auto probe =
+      ChildProcess::start({.argv = {kPython, "-c", "from jsonschema import Draft202012Validator"}});
   if (!probe || probe->wait().value().exit_code != 0) {
     WARN("not run: install the package python3-jsonschema to run this test");
     return;

@@ -320,6 +320,20 @@ TEST_CASE("the example files load, and the published schema accepts them") {
   }
 }
 
+TEST_CASE("the example in the documentation loads, and does what it says") {
+  const auto page = read_file(fs::path(SABLE_SOURCE_DIR) / "docs/tools.md");
+  REQUIRE(page);
+  const std::string fence = "```yaml\n";
+  const size_t begin = page->find(fence + "tools:");
+  REQUIRE(begin != std::string::npos);
+  const size_t end = page->find("```\n", begin + fence.size());
+  Registry registry;
+  const auto added =
+      registry.add_yaml(page->substr(begin + fence.size(), end - begin - fence.size()), "tools.md");
+  if (!added) FAIL(added.error().message);
+  CHECK(registry.find("find_todo") != nullptr);
+}
+
 TEST_CASE("any text is a file of tools or a refusal") {
   rc::prop("never a crash", [](const std::string& text) {
     Registry registry;
