@@ -44,6 +44,7 @@ Result<std::map<std::string, Seq>> open_calls_in_table(LogDatabase& database, in
 /// Problems of one session; an error of its own when its rows cannot be read.
 Result<void> check_session(LogDatabase& database, const SessionRow& row, const Heads& heads,
                            const std::filesystem::path& blobs, HealthReport& report) {
+  SABLE_TRY_VOID(database.check_seal(row));
   Fold fold;
   SABLE_TRY_VOID(database.visit_events(
       row.number, 1, SIZE_MAX, [&](const StoredEvent& event) { return fold.add(row.id, event); }));

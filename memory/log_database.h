@@ -45,7 +45,9 @@ class LogDatabase {
     return answer;
   }
   Result<SessionRow> session(const std::string& id);  ///< exactly this id; not_found
-  Result<bool> id_is_taken(const std::string& id);    ///< also by a session that is not visible
+  /// Errors: corrupt when the id and the number do not belong together.
+  Result<void> check_seal(const SessionRow& session);
+  Result<bool> id_is_taken(const std::string& id);  ///< also by a session that is not visible
   Result<std::vector<std::string>> blobs_of(int64_t number);  ///< digests, sorted
   Result<std::vector<std::string>> ids_beginning(const std::string& prefix, size_t n_max);
   /// All that are complete, by the truth alone: their views are empty.

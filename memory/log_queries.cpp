@@ -10,17 +10,15 @@ namespace {
 #define SABLE_SESSION_COLUMNS                                                                  \
   "SELECT s.number, s.id, s.fence, v.n_events, v.head, v.created, v.updated, v.input_tokens, " \
   "v.output_tokens, v.status, v.title, v.working_directory, v.agent, v.model, v.parent, "      \
-  "v.parent_seq, s.seal FROM session s JOIN session_view v ON v.session = s.number WHERE "     \
+  "v.parent_seq FROM session s JOIN session_view v ON v.session = s.number WHERE "             \
   "s.complete = 1 "
 
 Result<SessionRow> session_from(const Run& run) {
   SessionRow row{run.integer(0), std::string(run.text(1)), run.integer(2), {}};
   SessionView& view = row.view;
   view.n_events = static_cast<Seq>(run.integer(3));
-  const auto head = run.bytes(4), seal = run.bytes(16);
-  const Digest expected_seal = session_seal(row.number, row.id);
-  if (head.size() != view.head.size() || run.integer(3) < 0 ||
-      !std::equal(seal.begin(), seal.end(), expected_seal.begin(), expected_seal.end())) {
+  const auto head = run.bytes(4);
+  if (head.size() != view.head.size() || run.integer(3) < 0) {
     return fail(ErrorCode::corrupt, fmt::format("session {}: its row in the list is damaged; run "
                                                 "`sable doctor --repair`",
                                                 row.id));
@@ -49,6 +47,21 @@ Result<SessionRow> LogDatabase::session(const std::string& id) {
   SABLE_TRY(const bool found, run.next());
   if (!found) return fail(ErrorCode::not_found, fmt::format("no such session: {}", id));
   return session_from(run);
+}
+
+Result<void> LogDatabase::check_seal(const SessionRow& session) {
+  SABLE_TRY(auto* select, statement("SELECT seal FROM session WHERE number = ?"));
+  Run run(*select);
+  run.bind(session.number);
+  SABLE_TRY(const bool found, run.next());
+  const Digest expected = session_seal(session.number, session.id);
+  const auto seal = found ? run.bytes(0) : std::span<const uint8_t>();
+  if (!std::equal(seal.begin(), seal.end(), expected.begin(), expected.end())) {
+    return fail(
+        ErrorCode::corrupt,
+        fmt::format("session {}: its id is damaged; run `sable doctor --repair`", session.id));
+  }
+  return {};
 }
 
 Result<bool> LogDatabase::id_is_taken(const std::string& id) {

@@ -153,15 +153,16 @@ class LogStore : public Store {
     auto ownership = static_cast<OwnedSession&>(lease).ownership();
     auto view = std::make_shared<SessionView>();
     const WallTime time = clock_.wall_now();
+    auto fresh = std::make_shared<std::vector<NewEvent>>(std::move(events));
     auto appended_later = change<std::vector<Event>>(
-        [this, ownership, view, time, events](LogDatabase& database) -> Result<std::vector<Event>> {
+        [this, ownership, view, time, fresh](LogDatabase& database) -> Result<std::vector<Event>> {
           SABLE_TRY(auto row, database.session(ownership->session));
           if (row.fence != ownership->fence) {
             return fail(ErrorCode::denied,
                         fmt::format("session {} has been taken over by another process",
                                     ownership->session));
           }
-          auto result = database.append(row, events, time);
+          auto result = database.append(row, std::move(*fresh), time);
           if (result && has_pins_) {
             SABLE_TRY(has_pins_, database.unpin_named_blobs(store_name_, row.number));
           }
@@ -502,6 +503,7 @@ class LogStore : public Store {
                                            std::shared_ptr<Ownership>& made, SessionView& view) {
     SABLE_TRY(auto row, database.session(session));
     SABLE_TRY(auto lock, SessionLock::acquire(home_.locks(), row.id));
+    SABLE_TRY_VOID(database.check_seal(row));
     SABLE_TRY_VOID(check_tail(database, row, lock.left_behind()));
     SABLE_TRY_VOID(database.raise_fence(row));
     return own(std::move(row), std::move(lock), made, view);

@@ -1,6 +1,7 @@
 // The linker sends our own calls of write, fsync and rename here (--wrap).
 #include <cerrno>
 #include <cstddef>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "tests/fault/memory/faults.h"
@@ -17,7 +18,9 @@ int __real_fsync(int fd);
 int __real_rename(const char* from, const char* to);
 
 ssize_t __wrap_write(int fd, const void* data, size_t n) {
-  if (fd > 2 && faults().strikes(Operation::write)) {
+  // The event loop wakes itself by writes too; only files are storage.
+  struct stat info;
+  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && faults().strikes(Operation::write)) {
     if (faults().kind() == FaultKind::short_write && n > 1) return __real_write(fd, data, n / 2);
     errno = faults().kind() == FaultKind::disk_full ? ENOSPC : EIO;
     return -1;
