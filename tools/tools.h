@@ -34,18 +34,18 @@ std::string_view name_of(Effect effect);
 
 /// One tool as the model and people see it.
 struct Definition {
-  std::string name;         ///< [A-Za-z0-9_-]{1,64}
+  std::string name;  ///< [A-Za-z0-9_-]{1,64}
   std::string description;
-  Json parameters;          ///< JSON Schema of the arguments object
+  Json parameters;  ///< JSON Schema of the arguments object
   Approval approval = Approval::allow;
   Effect effect = Effect::command;
-  std::string source;       ///< "built-in", or the YAML file it came from
+  std::string source;  ///< "built-in", or the YAML file it came from
 };
 
 struct Call {
-  std::string id;    ///< unique in its session
+  std::string id;  ///< unique in its session
   std::string name;
-  Json arguments;    ///< as the model sent it, checked before anything runs
+  Json arguments;  ///< as the model sent it, checked before anything runs
 };
 
 /// A file's content before and after; absent where the file did not exist. Text is shown as a diff.
@@ -54,28 +54,40 @@ struct FileChange {
   std::optional<std::string> before, after;
 };
 
+/// The change as a unified diff for people: valid UTF-8, control characters inert, bounded in size.
+/// `context` is the number of unchanged lines around each hunk. Empty when nothing changed.
+std::string unified_diff(const FileChange& change, size_t context = 3);
+
 /// What came of a call. A failed call is data for the model, not an error of ours.
 struct Outcome {
   bool ok = true;
-  std::string text;                    ///< what the model reads, cut to size, always valid UTF-8
-  std::vector<FileChange> changes;     ///< made in-process (a command's effects are not listed)
-  Json details = Json::object();       ///< exit code, signal, byte counts, ...: for the log and people
-  std::string full_output;             ///< whole output when `text` was cut, for storing; else empty
+  std::string text;                 ///< what the model reads, cut to size, always valid UTF-8
+  std::vector<FileChange> changes;  ///< made in-process (a command's effects are not listed)
+  Json details = Json::object();    ///< exit code, signal, byte counts, ...: for the log and people
+  std::string full_output;          ///< whole output when `text` was cut, for storing; else empty
 };
 
-/// The repository a session works on, opened once. Every path from a model is resolved beneath the root
-/// by openat2(2), never by comparing strings. Remembers what was read, so that a file changed by
-/// somebody else since then is not overwritten. Used by one session at a time.
+class WorkspaceFiles;
+
+/// The repository a session works on, opened once. Every path from a model is resolved beneath the
+/// root by openat2(2), never by comparing strings. Remembers what was read, so that a file changed
+/// by somebody else since then is not overwritten. Used by one session at a time.
 class Workspace {
  public:
-  /// `policy.writable` is set to the root (or emptied when `read_only`). Errors: not_found (no such
-  /// folder), denied (not a folder we may read or write).
+  enum class Access { read_write, read_only };
+
+  /// `policy.writable` is set to the root; with read_only it is emptied and the root is readable.
+  /// Errors: not_found (no such folder), denied (not a folder we may read or write).
   static Result<std::unique_ptr<Workspace>> open(const std::filesystem::path& root,
-                                                 sandbox::Policy policy);
+                                                 sandbox::Policy policy,
+                                                 Access access = Access::read_write);
   virtual ~Workspace() = default;
 
   virtual const std::filesystem::path& root() const = 0;
   virtual const sandbox::Policy& policy() const = 0;
+
+  /// The files beneath the root, for the built-in tools (tools/workspace_files.h).
+  virtual WorkspaceFiles& files() = 0;
 };
 
 /// Output of a running command as it comes: a preview, made safe to show.
@@ -113,7 +125,8 @@ class Registry {
   Result<void> keep_only(const std::vector<std::string>& names);
 
   /// Checks arguments against the tool's schema. The error is written for the model: JSON pointer,
-  /// what was expected, what came, and the schema's fragment; an unknown tool names the nearest ones.
+  /// what was expected, what came, and the schema's fragment; an unknown tool names the nearest
+  /// ones.
   Result<void> check(const Call& call) const;
 
   /// Runs a call that check() accepted. Errors are ours or the machine's (sandbox unavailable, loop
