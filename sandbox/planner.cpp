@@ -20,11 +20,10 @@ constexpr const char* kSystemFolders[] = {"/usr",   "/bin",   "/sbin",  "/lib",
 
 // What programs need of /etc; the rest, with every secret in it, is not in the view.
 constexpr const char* kSettings[] = {
-    "/etc/alternatives",  "/etc/ld.so.cache", "/etc/passwd",          "/etc/group",
-    "/etc/nsswitch.conf", "/etc/localtime",   "/etc/hosts",           "/etc/services",
-    "/etc/protocols",     "/etc/ssl/certs",   "/etc/ssl/openssl.cnf", "/etc/terminfo",
-    "/etc/magic",         "/etc/mime.types",  "/etc/fonts",           "/etc/java-17-openjdk",
-    "/etc/os-release",    "/etc/python3.11"};
+    "/etc/alternatives", "/etc/ld.so.cache",     "/etc/passwd",    "/etc/group",
+    "/etc/localtime",    "/etc/nsswitch.conf",   "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
+    "/etc/os-release",   "/etc/java-17-openjdk", "/etc/fonts",     "/etc/python3.11"};
+constexpr const char* kNetworkSettings[] = {"/etc/hosts", "/etc/services", "/etc/protocols"};
 constexpr const char* kOpenNetworkSettings[] = {"/etc/resolv.conf", "/etc/host.conf",
                                                 "/etc/gai.conf"};
 
@@ -32,14 +31,14 @@ constexpr const char* kDevices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev
                                     "/dev/urandom"};
 
 // What /proc tells about the machine rather than about a process, and is of no use to a tool.
-// (/proc is read-only as a whole, and without capabilities most of these refuse anyhow.)
+// (/proc is read-only as a whole, and without capabilities some of these refuse anyhow.)
 constexpr const char* kCoveredProcessFiles[] = {
-    "/proc/kcore",      "/proc/kmsg",          "/proc/keys",        "/proc/key-users",
-    "/proc/kallsyms",   "/proc/kpagecount",    "/proc/kpageflags",  "/proc/kpagecgroup",
-    "/proc/slabinfo",   "/proc/iomem",         "/proc/vmallocinfo", "/proc/timer_list",
-    "/proc/interrupts", "/proc/sysrq-trigger", "/proc/modules",     "/proc/cmdline"};
-constexpr const char* kCoveredProcessFolders[] = {"/proc/acpi", "/proc/bus",  "/proc/irq",
-                                                  "/proc/fs",   "/proc/scsi", "/proc/driver"};
+    "/proc/kcore",    "/proc/kmsg",    "/proc/keys",      "/proc/key-users",
+    "/proc/kallsyms", "/proc/cmdline", "/proc/interrupts"};
+// What only its owner may read: root's sandboxed programs are that owner.
+constexpr const char* kCoveredFromRoot[] = {"/proc/kpagecount",  "/proc/kpageflags",
+                                            "/proc/kpagecgroup", "/proc/vmallocinfo",
+                                            "/proc/slabinfo",    "/proc/timer_list"};
 
 // Made, bound or replaced by the view itself: no policy may put something of the host there.
 constexpr const char* kReserved[] = {"/proc", "/sys", "/dev"};
@@ -146,8 +145,8 @@ class ViewPlanner {
 
   // A piece of the system as it lies there: a link stays a link when what it leads to is in the
   // view.
-  void add_system_piece(const char* path) {
-    const PathFacts facts = host_.look_up(path);
+  void add_system_piece(const char* path, Access access = Access::read) {
+    const PathFacts facts = host_.look_up_system(path);
     if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) return;
     if (!facts.link_text.empty() && is_below_or_same(facts.canonical, "/usr")) {
       add_parents(path);
@@ -155,16 +154,21 @@ class ViewPlanner {
       return;
     }
     if (!facts.link_text.empty() || facts.first_link.empty()) {
-      add_bind(path, facts.canonical, Access::read, facts);
+      add_bind(path, facts.canonical, access, facts);
     }
   }
 
   void add_system() {
     add_directory("/", Access::list);
     for (const char* folder : kSystemFolders) add_system_piece(folder);
-    for (const char* piece : kSettings) add_system_piece(piece);
+    // One right for all of /etc: nothing but these pieces is there.
+    add_directory("/etc", Access::read);
+    for (const char* piece : kSettings) add_system_piece(piece, Access::none);
+    if (policy_.network != Network::none) {
+      for (const char* piece : kNetworkSettings) add_system_piece(piece, Access::none);
+    }
     if (policy_.network == Network::open) {
-      for (const char* piece : kOpenNetworkSettings) add_system_piece(piece);
+      for (const char* piece : kOpenNetworkSettings) add_system_piece(piece, Access::none);
     }
     for (const char* folder : kPrivateFolders) {
       add_parents(folder);
@@ -175,7 +179,7 @@ class ViewPlanner {
     }
     add_directory(kHome, Access::none, 0700);
     for (const char* device : kDevices) {
-      const PathFacts facts = host_.look_up(device);
+      const PathFacts facts = host_.look_up_system(device);
       if (facts.kind == PathFacts::Kind::device) add_bind(device, device, Access::device, facts);
     }
     const std::pair<const char*, const char*> links[] = {{"/dev/fd", "/proc/self/fd"},
@@ -187,15 +191,15 @@ class ViewPlanner {
     }
     add_directory("/proc");
     add({.kind = ViewKind::process_folder, .access = Access::read, .target = "/proc"});
-    for (const char* file : kCoveredProcessFiles) {
-      if (host_.look_up(file).kind != PathFacts::Kind::missing) {
-        add({.kind = ViewKind::cover_file, .target = file});
-      }
+    for (const char* file : kCoveredProcessFiles) cover_process_file(file);
+    if (host_.user == 0) {
+      for (const char* file : kCoveredFromRoot) cover_process_file(file);
     }
-    for (const char* folder : kCoveredProcessFolders) {
-      if (host_.look_up(folder).kind == PathFacts::Kind::folder) {
-        add({.kind = ViewKind::cover_folder, .target = folder});
-      }
+  }
+
+  void cover_process_file(const char* file) {
+    if (host_.look_up_system(file).kind != PathFacts::Kind::missing) {
+      add({.kind = ViewKind::cover_file, .target = file});
     }
   }
 

@@ -9,6 +9,7 @@
 #include "sandbox/protected_paths.h"
 #include "sandbox/running_call.h"
 #include "sandbox/seccomp_filter.h"
+#include "sandbox/trial.h"
 
 namespace sable::sandbox {
 
@@ -86,6 +87,9 @@ Result<std::unique_ptr<Sandbox>> Sandbox::start(const std::filesystem::path& lau
   for (const auto network : {Network::none, Network::loopback, Network::open}) {
     SABLE_TRY(filters[static_cast<size_t>(network)], make_filters(network));
   }
+  SABLE_TRY(Plan plan, make_plan({}, {.argv = {"/bin/true"}}, this_host()));
+  plan.filters = filters[static_cast<size_t>(Network::none)];
+  SABLE_TRY_VOID(try_out(process, std::move(plan)));
   return std::make_unique<LaunchedSandbox>(std::move(process), std::move(filters));
 }
 

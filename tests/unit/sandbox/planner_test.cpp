@@ -46,6 +46,7 @@ Host host_with(std::map<std::string, PathFacts> paths) {
     const auto found = paths.find(path.string());
     return found == paths.end() ? PathFacts{} : found->second;
   };
+  host.look_up_system = host.look_up;
   return host;
 }
 

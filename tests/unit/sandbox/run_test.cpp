@@ -263,3 +263,32 @@ TEST_CASE("sequential calls leave no descriptor behind") {
   for (int i = 0; i < 200; ++i) REQUIRE(result_of(runner.run({"true"})).exit_code == 0);
   CHECK(open_descriptors() == before);
 }
+
+TEST_CASE("a sandbox does not start without its launcher, nor with a program that is none") {
+  const auto missing = Sandbox::start("/nonexistent/sable-launcher");
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().code == ErrorCode::not_found);
+  const auto other = Sandbox::start("/bin/true");
+  REQUIRE_FALSE(other);
+  CHECK(other.error().code == ErrorCode::io);
+}
+
+TEST_CASE("where namespaces are forbidden, starting says which step failed and what to do") {
+  // A sandbox inside a sandbox is such a place.
+  SandboxRunner runner;
+  const auto outcome = runner.run({std::string(SABLE_BINARY_DIR) + "/test_sandbox", "[inside]"},
+                                  {.readable = {std::filesystem::path(SABLE_BINARY_DIR)}});
+  INFO(outcome.output << outcome.errors);
+  CHECK(result_of(outcome).exit_code == 0);
+}
+
+TEST_CASE("inside a sandbox no second one is made", "[.][inside]") {
+  const auto started = Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+  REQUIRE_FALSE(started);
+  WARN(started.error().message);
+  // Here already the socket to the launcher is refused, or the launcher's clone.
+  CHECK((started.error().code == ErrorCode::unsupported || started.error().code == ErrorCode::io));
+  bool some_missing = false;
+  for (const auto& layer : probe_layers()) some_missing |= layer.state == Layer::State::missing;
+  CHECK(some_missing);
+}
