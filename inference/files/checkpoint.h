@@ -1,8 +1,10 @@
 // A model on disk, whatever its container: validated, memory-mapped, tensors by official name.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,9 +15,28 @@
 
 namespace sable::inference {
 
-/// An opened checkpoint: a folder of safetensors with config.json, or one GGUF file. Immutable; views
-/// stay valid as long as it lives. Opening validates everything that can be known without reading the
-/// weights: sizes, offsets, overlaps, dtypes, shapes against the configuration, duplicates, missing ones.
+/// A tokenizer as GGUF stores it (keys tokenizer.ggml.*): arrays instead of a tokenizer.json.
+struct TokenizerArrays {
+  std::string model;                ///< "gpt2" for byte-level BPE
+  std::string pre;                  ///< names the pre-tokenizer, e.g. "joyai-llm"; may be empty
+  std::vector<std::string> tokens;  ///< by id; printable byte-level alphabet for normal tokens
+  std::vector<int32_t> types;  ///< as long as tokens, or empty: 1 normal, 2 unknown, 3 control,
+                               ///< 4 user defined, 5 unused, 6 byte (llama.cpp's numbering)
+  std::vector<std::string> merges;  ///< "left right", best first
+  std::optional<int64_t> bos_token_id, eos_token_id, pad_token_id, unk_token_id;
+  bool add_bos = false, add_eos = false;
+};
+
+/// Which files a checkpoint is made of.
+enum class Container { safetensors, gguf };
+
+/// An opened checkpoint: a folder of safetensors with config.json, or one GGUF file. Immutable;
+/// views stay valid as long as it lives. Opening validates everything that can be known without
+/// reading the weights: sizes, offsets, overlaps, dtypes, shapes against the configuration,
+/// duplicates, missing ones; of the contents only the token-to-expert tables are read, so that
+/// every id in them is an expert.
+///
+/// A trunk without its MTP block opens with num_nextn_predict_layers = 0 and no MTP tensors.
 class Checkpoint {
  public:
   virtual ~Checkpoint() = default;
@@ -27,15 +48,29 @@ class Checkpoint {
   const std::filesystem::path& path() const { return path_; }
 
   /// Official names (deepseek-v4 reference, section 4.1), e.g. "layers.3.ffn.experts.7.w1.weight";
-  /// GGUF tensors answer to them too (a stacked expert tensor gives one expert's rows). nullptr when
-  /// the model has no such tensor. Thread-safe.
+  /// GGUF tensors answer to them too (a stacked expert tensor gives one expert's rows). nullptr
+  /// when the model has no such tensor. Thread-safe.
   virtual const Tensor* find(std::string_view official_name) const = 0;
 
   /// Every tensor in the file's order, scales folded into their weights.
   virtual const std::vector<Tensor>& tensors() const = 0;
 
-  /// Where the tokenizer is: tokenizer.json's text, or the GGUF's metadata rendered by its reader.
+  /// tokenizer.json's text: the file beside the weights, or a GGUF's tokenizer.huggingface.json.
+  /// When it is not_found, ask tokenizer_arrays().
   virtual Result<std::string> tokenizer_json() const = 0;
+
+  /// The tokenizer of a GGUF; nullptr for safetensors and for a GGUF without one.
+  virtual const TokenizerArrays* tokenizer_arrays() const { return nullptr; }
+
+  virtual Container container() const = 0;
+
+  /// Bytes of all weight files, and how many of them are in memory now (the page cache's view).
+  virtual uint64_t file_bytes() const = 0;
+  virtual Result<uint64_t> resident_bytes() const = 0;
+
+  /// Lets go of a tensor's pages, or asks for them ahead; both are advice. `tensor` is one of ours.
+  virtual void release(const Tensor& tensor) const = 0;
+  virtual void prefetch(const Tensor& tensor) const = 0;
 
  protected:
   ModelConfig config_;

@@ -1,0 +1,43 @@
+// A file mapped read-only into memory; the kernel pages it in and out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+
+#include "base/result.h"
+
+namespace sable::inference {
+
+/// Owns one read-only mapping of a whole regular file. Movable; unmaps on destruction. The file
+/// must not be truncated while it is mapped (the kernel answers a read past its new end with
+/// SIGBUS).
+class MappedFile {
+ public:
+  MappedFile() = default;
+  static Result<MappedFile> open(const std::filesystem::path& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  /// Bytes of the file that are in memory now (mincore(2): the page cache, shared with other
+  /// processes).
+  Result<uint64_t> resident_bytes() const;
+
+  /// Lets go of the pages of `part` (a view into some mapping): they leave this process and, unless
+  /// someone else uses them, the page cache. Reading them again pages them in from disk.
+  static void release(std::span<const std::byte> part);
+
+  /// Asks for `part` to be read ahead.
+  static void prefetch(std::span<const std::byte> part);
+
+ private:
+  MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace sable::inference
