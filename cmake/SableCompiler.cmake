@@ -32,3 +32,12 @@ if(SABLE_SANITIZE)
     add_compile_options(-Wno-tsan)
   endif()
 endif()
+
+option(SABLE_FUZZ "Build the fuzzers in tests/fuzz (needs clang); all code is instrumented for them" OFF)
+if(SABLE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "SABLE_FUZZ needs clang++: configure with -DCMAKE_CXX_COMPILER=clang++")
+  endif()
+  # The function sanitizer of clang 14 emits what the assembler refuses for coroutines.
+  add_compile_options(-fsanitize=fuzzer-no-link -fno-sanitize=function)
+endif()
