@@ -1,0 +1,268 @@
+// Hybrid attention: a window of single tokens, and compressed entries, all (HCA) or selected ones
+// (CSA).
+//
+// Source: deepseek-v4 reference 2.6, 2.8 to 2.10.
+#include <cmath>
+
+#include "inference/graph/pass.h"
+
+namespace sable::inference {
+
+void Forward::Pass::attention(const LayerWeights& layer, const float* x, float* out) {
+  const RopeTable& rope = layer.ratio == 0 ? plain_ : compressed_;
+  project(layer, x, rope);
+  if (stopped()) return;
+  store_window();
+  if (layer.ratio > 0) {
+    compress({&layer.compressor, values_.data(), gates_.data(), &LayerState::main,
+              &LayerState::entries, false});
+  }
+  if (layer.ratio == 4) {
+    compress({&layer.index_compressor, index_values_.data(), index_gates_.data(),
+              &LayerState::index, &LayerState::keys, true});
+    select_entries(layer);
+    if (stopped()) return;
+  }
+  gather_entries(layer);
+  attend(layer, rope, out);
+}
+
+/// Everything that is a product of the sublayer's input: queries, this token's entry, the
+/// compressors' rows, the indexer's queries and weights.
+void Forward::Pass::project(const LayerWeights& layer, const float* x, const RopeTable& rope) {
+  const auto eps = static_cast<float>(c_.rms_norm_eps);
+  const size_t n_pairs = plain_theta_.size();
+  const MatrixInput in = input(x, D_, n_, rounded_.data(), {&layer.wq_a, &layer.wkv});
+  jobs_.clear();
+  jobs_.push_back(job(layer.wq_a, in.for_weight(layer.wq_a), qr_.data(), n_));
+  jobs_.push_back(job(layer.wkv, in.for_weight(layer.wkv), kv_.data(), n_));
+  if (layer.ratio > 0) {
+    jobs_.push_back(job(layer.compressor.wkv, x, values_.data(), n_));
+    jobs_.push_back(job(layer.compressor.wgate, x, gates_.data(), n_));
+  }
+  if (layer.ratio == 4) {
+    jobs_.push_back(job(layer.index_compressor.wkv, x, index_values_.data(), n_));
+    jobs_.push_back(job(layer.index_compressor.wgate, x, index_gates_.data(), n_));
+    jobs_.push_back(job(layer.index_weights, x, index_weights_.data(), n_));
+  }
+  backend_.matmul(jobs_, *stop_);
+  if (stopped()) return;
+
+  NormRows norm{.x = qr_.data(),
+                .x_stride = dq_,
+                .weight = layer.q_norm.data(),
+                .y = qr_.data(),
+                .y_stride = dq_,
+                .n_rows = n_,
+                .n_cols = dq_,
+                .eps = eps};
+  backend_.rms_norm(norm);
+  trace("attn.qr", qr_.data(), dq_, n_);
+  const MatrixInput low = input(qr_.data(), dq_, n_, rounded_.data(), {&layer.wq_b});
+  jobs_.clear();
+  jobs_.push_back(job(layer.wq_b, low.for_weight(layer.wq_b), q_.data(), n_));
+  if (layer.ratio == 4) {
+    const bool rounds =
+        layer.index_wq_b.quantizes_activations() == layer.wq_b.quantizes_activations();
+    const MatrixInput same =
+        rounds ? low : input(qr_.data(), dq_, n_, rounded_.data(), {&layer.index_wq_b});
+    jobs_.push_back(job(layer.index_wq_b, same.for_weight(layer.index_wq_b), index_q_.data(), n_));
+  }
+  backend_.matmul(jobs_, *stop_);
+  if (stopped()) return;
+
+  norm = {.x = q_.data(),
+          .x_stride = dim_,
+          .y = q_.data(),
+          .y_stride = dim_,
+          .n_rows = n_ * H_,
+          .n_cols = dim_,
+          .eps = eps};
+  backend_.rms_norm(norm);
+  RopeRows turn{.x = q_.data(),
+                .n_rows = n_,
+                .n_heads = H_,
+                .head_dim = dim_,
+                .n_pairs = n_pairs,
+                .cos = rope.cos,
+                .sin = rope.sin};
+  backend_.rope(turn);
+  trace("attn.q", q_.data(), H_ * dim_, n_);
+
+  norm = {.x = kv_.data(),
+          .x_stride = dim_,
+          .weight = layer.kv_norm.data(),
+          .y = kv_.data(),
+          .y_stride = dim_,
+          .n_rows = n_,
+          .n_cols = dim_,
+          .eps = eps};
+  backend_.rms_norm(norm);
+  turn.x = kv_.data();
+  turn.n_heads = 1;
+  backend_.rope(turn);
+  if (settings_.fake_quant) {
+    backend_.round({.rounding = Rounding::fp8_groups_of_64,
+                    .x = kv_.data(),
+                    .x_stride = dim_,
+                    .y = kv_.data(),
+                    .y_stride = dim_,
+                    .n_rows = n_,
+                    .n_cols = dim_ - 2 * n_pairs});
+  }
+  trace("attn.kv", kv_.data(), dim_, n_);
+}
+
+void Forward::Pass::store_window() {
+  destinations_.clear();
+  for (const SequenceRows& s : sequences_) {
+    const PageLog& window = s.state->layer(state_layer_).window;
+    for (size_t i = 0; i < s.n_rows; ++i) {
+      destinations_.push_back(
+          window.item(s.position + i, CacheLayout::kWindowPage, layout_.entry_bytes));
+    }
+  }
+  backend_.store_entries(settings_.format, layout_.entry_shape, kv_.data(), destinations_);
+}
+
+void Forward::Pass::select_entries(const LayerWeights& layer) {
+  const size_t n_pairs = compressed_theta_.size();
+  backend_.rope({.x = index_q_.data(),
+                 .n_rows = n_,
+                 .n_heads = hi_,
+                 .head_dim = ci_,
+                 .n_pairs = n_pairs,
+                 .cos = compressed_.cos,
+                 .sin = compressed_.sin});
+  if (settings_.fake_quant) {
+    backend_.round({.rounding = Rounding::hadamard_fp4,
+                    .x = index_q_.data(),
+                    .x_stride = ci_,
+                    .y = index_q_.data(),
+                    .y_stride = ci_,
+                    .n_rows = n_ * hi_,
+                    .n_cols = ci_});
+  }
+  trace("indexer.q", index_q_.data(), hi_ * ci_, n_);
+  const float factor =
+      1.0F / (std::sqrt(static_cast<float>(ci_)) * std::sqrt(static_cast<float>(hi_)));
+  backend_.scale(index_weights_.data(), n_ * hi_, factor);
+  trace("indexer.weights", index_weights_.data(), hi_, n_);
+
+  const size_t top_k = static_cast<size_t>(c_.index_topk), ratio = layer.ratio;
+  const size_t in_page = CacheLayout::entries_per_page(ratio);
+  selected_at_.assign(1, 0);
+  for (size_t t = 0; t < n_; ++t) {
+    selected_at_.push_back(selected_at_.back() + std::min<size_t>(top_k, visible(t, ratio)));
+  }
+  selected_.resize(selected_at_.back());
+  // Addresses of the key pages, one list a sequence.
+  key_pages_.clear();
+  for (const SequenceRows& s : sequences_) {
+    for (const PageRef& page : s.state->layer(state_layer_).keys.pages)
+      key_pages_.push_back(page.data());
+  }
+  select_rows_.clear();
+  const std::byte* const* pages = key_pages_.data();
+  for (const SequenceRows& s : sequences_) {
+    for (size_t t = s.first_row; t < s.first_row + s.n_rows; ++t) {
+      select_rows_.push_back({.q = index_q_.data() + t * hi_ * ci_,
+                              .head_weights = index_weights_.data() + t * hi_,
+                              .pages = pages,
+                              .n_visible = visible(t, ratio),
+                              .chosen = std::span(selected_).subspan(
+                                  selected_at_[t], selected_at_[t + 1] - selected_at_[t])});
+    }
+    pages += s.state->layer(state_layer_).keys.pages.size();
+  }
+  std::vector<float> scores;
+  if (tracing()) {
+    scores.resize(select_rows_.back().n_visible);
+    select_rows_.back().scores = scores.data();
+  }
+  const SelectShape shape{.n_heads = hi_,
+                          .head_dim = ci_,
+                          .format = settings_.format,
+                          .key_bytes = layout_.key_bytes,
+                          .keys_per_page = in_page};
+  backend_.select(shape, select_rows_, *stop_);
+  if (tracing()) (*trace_)("indexer.score", layer_index_, scores, scores.size());
+}
+
+/// The set of entries that each row attends to, as addresses: window first, then compressed,
+/// ascending.
+void Forward::Pass::gather_entries(const LayerWeights& layer) {
+  const size_t ratio = layer.ratio;
+  const size_t in_page = ratio == 0 ? 1 : CacheLayout::entries_per_page(ratio);
+  entries_.clear();
+  entries_at_.assign(1, 0);
+  for (const SequenceRows& s : sequences_) {
+    const LayerState& state = s.state->layer(state_layer_);
+    for (size_t t = s.first_row; t < s.first_row + s.n_rows; ++t) {
+      const uint64_t end = positions_[t] + 1;
+      for (uint64_t p = end > layout_.window ? end - layout_.window : 0; p < end; ++p) {
+        entries_.push_back(state.window.item(p, CacheLayout::kWindowPage, layout_.entry_bytes));
+      }
+      if (ratio == 4) {
+        for (size_t i = selected_at_[t]; i < selected_at_[t + 1]; ++i) {
+          entries_.push_back(state.entries.item(static_cast<uint64_t>(selected_[i]), in_page,
+                                                layout_.entry_bytes));
+        }
+      } else if (ratio > 0) {
+        for (uint64_t e = 0; e < visible(t, ratio); ++e) {
+          entries_.push_back(state.entries.item(e, in_page, layout_.entry_bytes));
+        }
+      }
+      entries_at_.push_back(entries_.size());
+    }
+  }
+}
+
+void Forward::Pass::attend(const LayerWeights& layer, const RopeTable& rope, float* out) {
+  attend_rows_.clear();
+  for (size_t t = 0; t < n_; ++t) {
+    attend_rows_.push_back({.q = q_.data() + t * H_ * dim_,
+                            .entries = entries_.data() + entries_at_[t],
+                            .n_entries = entries_at_[t + 1] - entries_at_[t],
+                            .out = o_.data() + t * H_ * dim_});
+  }
+  const AttendShape shape{.n_heads = H_,
+                          .head_dim = dim_,
+                          .format = settings_.format,
+                          .packed = layout_.entry_shape,
+                          .scale = 1.0F / std::sqrt(static_cast<float>(dim_)),
+                          .sinks = layer.attn_sink.data()};
+  backend_.attend(shape, attend_rows_, *stop_);
+  if (stopped()) return;
+  trace("attn.o_before_derotation", o_.data(), H_ * dim_, n_);
+  backend_.rope({.x = o_.data(),
+                 .n_rows = n_,
+                 .n_heads = H_,
+                 .head_dim = dim_,
+                 .n_pairs = plain_theta_.size(),
+                 .cos = rope.cos,
+                 .sin = rope.sin,
+                 .inverse = true});
+  trace("attn.o", o_.data(), H_ * dim_, n_);
+
+  // Block-diagonal: group i of the heads meets rows i*do .. of wo_a.
+  const auto n_groups = static_cast<size_t>(c_.o_groups), rank = low_ / n_groups;
+  jobs_.clear();
+  for (size_t i = 0; i < n_groups; ++i) {
+    jobs_.push_back({.weight = &layer.wo_a,
+                     .row_begin = i * rank,
+                     .n_rows = rank,
+                     .x = o_.data() + i * layer.wo_a.cols,
+                     .x_stride = H_ * dim_,
+                     .y = z_.data() + i * rank,
+                     .y_stride = low_,
+                     .n_tokens = n_});
+  }
+  backend_.matmul(jobs_, *stop_);
+  if (stopped()) return;
+  trace("attn.wo_a_out", z_.data(), low_, n_);
+  const MatrixInput in = input(z_.data(), low_, n_, rounded_.data(), {&layer.wo_b});
+  matmul({job(layer.wo_b, in.for_weight(layer.wo_b), out, n_)});
+}
+
+}  // namespace sable::inference

@@ -1,0 +1,360 @@
+// The CPU backend: the lane kernels, cut into pieces for the pool. A piece computes whole results,
+// so how the work is cut never shows in them.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "base/check.h"
+#include "inference/kernels/backend.h"
+#include "inference/kernels/lane_kernels.h"
+#include "inference/kernels/rope.h"
+#include "inference/kernels/routing.h"
+#include "inference/kernels/worker_pool.h"
+
+namespace sable::inference {
+
+namespace {
+
+constexpr size_t kPieceBytes = 64 * 1024;  // of weights, when one vector passes through them
+constexpr size_t kKeysInPiece = 1024;
+constexpr size_t kCacheLine = 64;
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(WorkerPool& pool, const LaneKernels& kernels)
+      : pool_(pool), kernels_(kernels), scratch_(pool.n_threads()) {}
+
+  std::string_view name() const override { return "cpu"; }
+  std::string_view detail() const override { return kernels_.name; }
+
+  void* allocate(size_t bytes) override {
+    return std::aligned_alloc(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
+  }
+  void release(void* memory, size_t) override { std::free(memory); }
+  void copy(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void clear(void* memory, size_t bytes) override { std::memset(memory, 0, bytes); }
+
+  void embed(const Weight& table, std::span<const int32_t> ids, size_t n_streams,
+             float* out) override {
+    const size_t dim = table.cols;
+    pool_.run(ids.size(), [&](size_t t, size_t) {
+      float* const first = out + t * n_streams * dim;
+      kernels_.decode_row(table, static_cast<uint64_t>(ids[t]), first);
+      for (size_t j = 1; j < n_streams; ++j)
+        std::memcpy(first + j * dim, first, dim * sizeof(float));
+    });
+  }
+
+  void mix_streams(const StreamSite& site, const StreamMixSettings& settings, float rms_eps,
+                   const float* streams, size_t n, size_t dim, float* post, float* comb,
+                   float* y) override {
+    const float* const products = stream_products(site, streams, n, dim, kMixes);
+    pool_.run(n, [&](size_t t, size_t) {
+      const float* const x = streams + t * kStreams * dim;
+      float m[kMixes];
+      scale_by_rms(x, kStreams * dim, rms_eps, products + t * kMixes, m);
+      const StreamMix mix = stream_mix(m, {site.base, kMixes}, {site.scale, 3}, settings);
+      std::memcpy(post + t * kStreams, mix.post, sizeof mix.post);
+      std::memcpy(comb + t * kStreams * kStreams, mix.comb, sizeof mix.comb);
+      kernels_.mix(x, mix.pre, dim, y + t * dim);
+    });
+  }
+
+  void merge_streams(const float* f, const float* post, const float* comb, size_t n, size_t dim,
+                     float* streams) override {
+    pool_.run(n, [&](size_t t, size_t) {
+      kernels_.merge(f + t * dim, post + t * kStreams, comb + t * kStreams * kStreams, dim,
+                     streams + t * kStreams * dim);
+    });
+  }
+
+  void mix_head(const StreamSite& site, float eps, float rms_eps, const float* streams, size_t n,
+                size_t dim, float* y) override {
+    const float* const products = stream_products(site, streams, n, dim, kStreams);
+    pool_.run(n, [&](size_t t, size_t) {
+      const float* const x = streams + t * kStreams * dim;
+      float m[kStreams], pre[kStreams];
+      scale_by_rms(x, kStreams * dim, rms_eps, products + t * kStreams, m, kStreams);
+      head_mix(m, {site.base, kStreams}, site.scale[0], eps, pre);
+      kernels_.mix(x, pre, dim, y + t * dim);
+    });
+  }
+
+  void add_to_streams(const float* x, size_t n, size_t dim, float* streams) override {
+    pool_.run(n * kStreams, [&](size_t i, size_t) {
+      const float* const row = x + i / kStreams * dim;
+      for (size_t d = 0; d < dim; ++d) streams[i * dim + d] += row[d];
+    });
+  }
+
+  void rms_norm(const NormRows& r) override {
+    rows(r.n_rows, r.n_cols, [&](size_t t) {
+      kernels_.rms_norm(r.x + t * r.x_stride, r.weight, r.n_cols, r.eps, r.y + t * r.y_stride);
+    });
+  }
+
+  void rope(const RopeRows& r) override {
+    rows(r.n_rows, r.n_heads * r.n_pairs * 2, [&](size_t t) {
+      const std::span cos(r.cos + t * r.n_pairs, r.n_pairs), sin(r.sin + t * r.n_pairs, r.n_pairs);
+      for (size_t h = 0; h < r.n_heads; ++h) {
+        float* const head = r.x + (t * r.n_heads + h) * r.head_dim;
+        rotate({head + r.head_dim - 2 * r.n_pairs, 2 * r.n_pairs}, cos, sin, r.inverse);
+      }
+    });
+  }
+
+  void round(const RoundRows& r) override {
+    rows(r.n_rows, r.n_cols * 8, [&](size_t t) {
+      const std::span<float> y(r.y + t * r.y_stride, r.n_cols);
+      if (r.x != r.y) std::memcpy(y.data(), r.x + t * r.x_stride, r.n_cols * sizeof(float));
+      switch (r.rounding) {
+        case Rounding::fp8_groups_of_128:
+          return fake_quantize_fp8(y, 128);
+        case Rounding::fp8_groups_of_64:
+          return fake_quantize_fp8(y, 64);
+        case Rounding::hadamard_fp4:
+          hadamard(y);
+          return fake_quantize_fp4(y);
+      }
+    });
+  }
+
+  void scale(float* x, size_t n, float factor) override {
+    for (size_t i = 0; i < n; ++i) x[i] *= factor;
+  }
+
+  void add_rows(float* x, size_t stride, size_t n_cols,
+                std::span<const float* const> added) override {
+    rows(added.size(), n_cols, [&](size_t r) {
+      for (size_t i = 0; i < n_cols; ++i) x[r * stride + i] += added[r][i];
+    });
+  }
+
+  void matmul(std::span<const MatmulJob> jobs, const std::stop_token& stop) override {
+    pieces_.clear();
+    size_t scratch = 0;
+    for (const MatmulJob& job : jobs) {
+      if (job.n_tokens == 0) continue;
+      scratch = std::max(scratch, matmul_scratch(job.weight->cols));
+      const uint64_t step = rows_in_piece(job);
+      for (uint64_t r = 0; r < job.n_rows; r += step) {
+        pieces_.push_back({&job, r, std::min(job.n_rows, r + step)});
+      }
+    }
+    reserve_scratch(scratch);
+    pool_.run(pieces_.size(), [&](size_t i, size_t thread) {
+      if (stop.stop_requested()) return;
+      kernels_.matmul(*pieces_[i].job, pieces_[i].begin, pieces_[i].end, scratch_[thread].data());
+    });
+  }
+
+  void pool(std::span<const PoolJob> jobs, size_t n_channels) override {
+    pool_.run(jobs.size(), [&](size_t i, size_t) { kernels_.pool(jobs[i], n_channels); });
+  }
+
+  void store_entries(CacheFormat format, const PackedEntryShape& shape, const float* x,
+                     std::span<std::byte* const> to) override {
+    rows(to.size(), shape.head_dim * 8, [&](size_t i) {
+      const std::span<const float> row(x + i * shape.head_dim, shape.head_dim);
+      if (format == CacheFormat::f32) {
+        std::memcpy(to[i], row.data(), row.size_bytes());
+      } else if (format == CacheFormat::packed) {
+        pack_entry(shape, row, to[i]);
+      } else {
+        std::vector<std::byte> packed(shape.bytes());
+        pack_entry(shape, row, packed.data());
+        unpack_entry(shape, packed.data(), {reinterpret_cast<float*>(to[i]), shape.head_dim});
+      }
+    });
+  }
+
+  void store_keys(CacheFormat format, size_t dim, const float* x,
+                  std::span<std::byte* const> to) override {
+    rows(to.size(), dim * 8, [&](size_t i) {
+      const std::span<const float> row(x + i * dim, dim);
+      if (format == CacheFormat::packed) return pack_key(row, to[i]);
+      std::memcpy(to[i], row.data(), row.size_bytes());
+    });
+  }
+
+  void load_entries(CacheFormat format, const PackedEntryShape& shape,
+                    std::span<const std::byte* const> from, float* out) override {
+    for (size_t i = 0; i < from.size(); ++i) {
+      float* const row = out + i * shape.head_dim;
+      if (format == CacheFormat::packed) {
+        unpack_entry(shape, from[i], {row, shape.head_dim});
+      } else {
+        std::memcpy(row, from[i], shape.head_dim * sizeof(float));
+      }
+    }
+  }
+
+  void load_keys(CacheFormat format, size_t dim, std::span<const std::byte* const> from,
+                 float* out) override {
+    for (size_t i = 0; i < from.size(); ++i) {
+      if (format == CacheFormat::packed) {
+        unpack_key(from[i], {out + i * dim, dim});
+      } else {
+        std::memcpy(out + i * dim, from[i], dim * sizeof(float));
+      }
+    }
+  }
+
+  void attend(const AttendShape& shape, std::span<const AttendRow> queries,
+              const std::stop_token& stop) override {
+    reserve_scratch(attend_scratch(shape));
+    // Few queries: several threads share one query's heads, each decoding the entries for itself.
+    const size_t shares = queries.size() >= 2 * pool_.n_threads() ? 1 : pool_.n_threads();
+    const size_t heads = ((shape.n_heads + shares - 1) / shares + 3) / 4 * 4;
+    const size_t n_groups = (shape.n_heads + heads - 1) / heads;
+    pool_.run(queries.size() * n_groups, [&](size_t i, size_t thread) {
+      if (stop.stop_requested()) return;
+      const size_t begin = i % n_groups * heads;
+      kernels_.attend(shape, queries[i / n_groups], begin, std::min(shape.n_heads, begin + heads),
+                      scratch_[thread].data());
+    });
+  }
+
+  void select(const SelectShape& shape, std::span<const SelectRow> queries,
+              const std::stop_token& stop) override {
+    reserve_scratch(score_scratch(shape.n_heads, shape.head_dim));
+    score_at_.assign(1, 0);
+    for (const SelectRow& query : queries) score_at_.push_back(score_at_.back() + n_scored(query));
+    if (scores_.size() < score_at_.back()) scores_.resize(score_at_.back());
+    if (ranked_.size() < scores_.size()) ranked_.resize(scores_.size());
+    key_pieces_.clear();
+    for (size_t q = 0; q < queries.size(); ++q) {
+      for (size_t s = 0; s < n_scored(queries[q]); s += kKeysInPiece) key_pieces_.push_back({q, s});
+    }
+    pool_.run(key_pieces_.size(), [&](size_t i, size_t thread) {
+      if (stop.stop_requested()) return;
+      const auto [q, begin] = key_pieces_[i];
+      kernels_.score_keys(shape, queries[q], begin,
+                          std::min(queries[q].n_visible, begin + kKeysInPiece),
+                          scores_.data() + score_at_[q], scratch_[thread].data());
+    });
+    if (stop.stop_requested()) return;
+    pool_.run(queries.size(), [&](size_t q, size_t) {
+      const SelectRow& query = queries[q];
+      const size_t n = n_scored(query);
+      const std::span scores(scores_.data() + score_at_[q], n);
+      if (query.chosen.size() == query.n_visible) {
+        std::iota(query.chosen.begin(), query.chosen.end(), 0);
+      } else {
+        top_indices(scores, {ranked_.data() + score_at_[q], n}, query.chosen);
+      }
+      if (query.scores != nullptr) std::copy(scores.begin(), scores.end(), query.scores);
+    });
+  }
+
+  void route(float* logits, size_t n_experts, const float* bias, float scale, bool given,
+             size_t n_active, size_t n, std::span<int32_t> chosen,
+             std::span<float> weights) override {
+    rows(n, n_experts * 32, [&](size_t t) {
+      const std::span<float> scores(logits + t * n_experts, n_experts);
+      sqrt_softplus(scores);
+      const auto ids = chosen.subspan(t * n_active, n_active);
+      const auto shares = weights.subspan(t * n_active, n_active);
+      if (given) return weigh_experts(scores, scale, ids, shares);
+      route_by_score(scores, {bias, bias == nullptr ? 0 : n_experts}, scale, ids, shares);
+    });
+  }
+
+  void swiglu(const float* gate, const float* up, float limit, std::span<const float> weights,
+              size_t n_rows, size_t n_cols, float* out) override {
+    rows(n_rows, n_cols * 4, [&](size_t r) {
+      kernels_.swiglu(gate + r * n_cols, up + r * n_cols, limit,
+                      weights.empty() ? 1.0F : weights[r], n_cols, out + r * n_cols);
+    });
+  }
+
+  void sum_rows(std::span<const float* const> terms, size_t n_terms, const float* last,
+                size_t n_rows, size_t n_cols, float* out) override {
+    rows(n_rows, n_cols * n_terms, [&](size_t r) {
+      float* const sum = out + r * n_cols;
+      std::fill(sum, sum + n_cols, 0.0F);
+      for (size_t k = 0; k < n_terms; ++k) {
+        const float* const term = terms[r * n_terms + k];
+        for (size_t i = 0; i < n_cols; ++i) sum[i] += term[i];
+      }
+      for (size_t i = 0; i < n_cols; ++i) sum[i] += last[r * n_cols + i];
+    });
+  }
+
+ private:
+  struct Piece {
+    const MatmulJob* job;
+    uint64_t begin, end;
+  };
+  struct KeyPiece {
+    size_t query, begin;
+  };
+
+  /// body(row) for each row; on the calling thread alone when it is not worth waking another.
+  template <class Body>
+  void rows(size_t n, size_t work_in_row, const Body& body) {
+    constexpr size_t kWorthSharing = 1 << 16;
+    if (n * work_in_row < kWorthSharing) {
+      for (size_t i = 0; i < n; ++i) body(i);
+      return;
+    }
+    pool_.run(n, [&](size_t i, size_t) { body(i); });
+  }
+
+  uint64_t rows_in_piece(const MatmulJob& job) const {
+    if (job.n_tokens > 1) return kDecodedRows;
+    const uint64_t rows = kPieceBytes / std::max<size_t>(1, job.weight->row_bytes);
+    return std::max<uint64_t>(4, rows / 4 * 4);
+  }
+
+  static size_t n_scored(const SelectRow& query) {
+    return query.scores == nullptr && query.chosen.size() == query.n_visible ? 0 : query.n_visible;
+  }
+
+  void reserve_scratch(size_t n) {
+    for (auto& scratch : scratch_) {
+      if (scratch.size() < n) scratch.resize(n);
+    }
+  }
+
+  const float* stream_products(const StreamSite& site, const float* streams, size_t n, size_t dim,
+                               size_t n_out) {
+    if (products_.size() < n * n_out) products_.resize(n * n_out);
+    const MatmulJob job{.weight = site.fn,
+                        .n_rows = n_out,
+                        .x = streams,
+                        .x_stride = kStreams * dim,
+                        .y = products_.data(),
+                        .y_stride = n_out,
+                        .n_tokens = n};
+    matmul({&job, 1}, {});
+    return products_.data();
+  }
+
+  void scale_by_rms(const float* x, size_t n, float eps, const float* products, float* m,
+                    size_t n_out = kMixes) const {
+    const float factor = 1.0F / std::sqrt(kernels_.dot(x, x, n) / static_cast<float>(n) + eps);
+    for (size_t i = 0; i < n_out; ++i) m[i] = products[i] * factor;
+  }
+
+  WorkerPool& pool_;
+  const LaneKernels& kernels_;
+  std::vector<std::vector<float>> scratch_;  // one for each thread
+  std::vector<Piece> pieces_;
+  std::vector<KeyPiece> key_pieces_;
+  std::vector<float> products_, scores_;
+  std::vector<size_t> score_at_;
+  std::vector<int32_t> ranked_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(WorkerPool& pool, const LaneKernels* kernels) {
+  const LaneKernels& chosen = kernels != nullptr ? *kernels : *runnable_lane_kernels().front();
+  return std::make_unique<CpuBackend>(pool, chosen);
+}
+
+}  // namespace sable::inference

@@ -1,0 +1,38 @@
+// mHC: how four residual streams are mixed before and after a sublayer.
+//
+// Source: deepseek-v4 reference 2.3, 2.4, 2.12.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace sable::inference {
+
+inline constexpr size_t kStreams = 4;                        ///< hc_mult
+inline constexpr size_t kMixes = (2 + kStreams) * kStreams;  ///< 24: pre, post and comb
+
+/// What one site (attention or feed-forward) does with one token.
+struct StreamMix {
+  float pre[kStreams];             ///< weights of the streams in the sublayer's input
+  float post[kStreams];            ///< weights of the sublayer's output in each stream
+  float comb[kStreams][kStreams];  ///< [source][destination], doubly stochastic nearly
+};
+
+struct StreamMixSettings {
+  int sinkhorn_iterations = 20;
+  float eps = 1e-6F;
+};
+
+/// `m` [24]: products of the site's fn with the streams, already scaled by 1/rms. base [24], scale
+/// [3].
+StreamMix stream_mix(std::span<const float> m, std::span<const float> base,
+                     std::span<const float> scale, const StreamMixSettings& settings);
+
+/// Alternating row and column normalisation of softmax(z) by rows, in place; ends with columns.
+void sinkhorn(float z[kStreams][kStreams], const StreamMixSettings& settings);
+
+/// The head's weights of the streams: m [4], base [4], one scale.
+void head_mix(std::span<const float> m, std::span<const float> base, float scale, float eps,
+              std::span<float> pre);
+
+}  // namespace sable::inference

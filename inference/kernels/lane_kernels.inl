@@ -1,0 +1,543 @@
+// The hot loops over sixteen lanes. Included once for each instruction set, inside its namespace,
+// after a vocabulary (lanes_*.h) that defines V and its operations; see lane_kernels.h for the
+// order of sums.
+
+namespace {
+
+// ---------------------------------------------------------------- decoding: 32 elements at a time
+
+struct F32Row {
+  static constexpr size_t kBytes = 4;
+  const std::byte* p;
+  F32Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  void at(size_t i, V& a, V& b) const { from(p + 4 * i, i, a, b); }
+  void from(const std::byte* q, size_t, V& a, V& b) const {
+    a = load(reinterpret_cast<const float*>(q));
+    b = load(reinterpret_cast<const float*>(q) + 16);
+  }
+};
+
+struct Bf16Row {
+  static constexpr size_t kBytes = 2;
+  const std::byte* p;
+  Bf16Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  void at(size_t i, V& a, V& b) const { from(p + 2 * i, i, a, b); }
+  void from(const std::byte* q, size_t, V& a, V& b) const {
+    a = load_bf16(q);
+    b = load_bf16(q + 32);
+  }
+};
+
+struct F16Row {
+  static constexpr size_t kBytes = 2;
+  const std::byte* p;
+  F16Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  void at(size_t i, V& a, V& b) const { from(p + 2 * i, i, a, b); }
+  void from(const std::byte* q, size_t, V& a, V& b) const {
+    a = load_f16(q);
+    b = load_f16(q + 32);
+  }
+};
+
+struct E4m3Row {
+  static constexpr size_t kBytes = 1;
+  const std::byte* p;
+  const std::byte* s;
+  E4m3Row(const Weight& w, uint64_t r) : p(w.row(r)), s(w.scale_row(r)) {}
+  void at(size_t i, V& a, V& b) const { from(p + i, i, a, b); }
+  void from(const std::byte* q, size_t i, V& a, V& b) const {
+    const V scale = splat(kE8m0[static_cast<uint8_t>(s[i / 128])] * 256.0F);
+    a = mul(load_e4m3_over_256(q), scale);
+    b = mul(load_e4m3_over_256(q + 16), scale);
+  }
+};
+
+struct E2m1Row {
+  static constexpr size_t kBytes = 0;  // whole blocks only
+  const std::byte* p;
+  const std::byte* s;
+  E2m1Row(const Weight& w, uint64_t r) : p(w.row(r)), s(w.scale_row(r)) {}
+  void at(size_t i, V& a, V& b) const {
+    load_e2m1_pairs(p + i / 2, a, b);
+    const V scale = splat(kE8m0[static_cast<uint8_t>(s[i / 32])]);
+    a = mul(a, scale);
+    b = mul(b, scale);
+  }
+};
+
+struct Mxfp4Row {
+  static constexpr size_t kBytes = 0;
+  const std::byte* p;
+  Mxfp4Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  void at(size_t i, V& a, V& b) const {
+    const std::byte* const block = p + i / 32 * 17;
+    load_e2m1_halves(block + 1, a, b);
+    const V scale = splat(kE8m0[static_cast<uint8_t>(block[0])]);
+    a = mul(a, scale);
+    b = mul(b, scale);
+  }
+};
+
+struct Q8Row {
+  static constexpr size_t kBytes = 0;
+  const std::byte* p;
+  Q8Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  void at(size_t i, V& a, V& b) const {
+    const std::byte* const block = p + i / 32 * 34;
+    uint16_t bits;
+    std::memcpy(&bits, block, sizeof bits);
+    const V scale = splat(half_to_float(bits));
+    a = mul(load_i8(block + 2), scale);
+    b = mul(load_i8(block + 18), scale);
+  }
+};
+
+/// The last cols % 32 elements of a plain row, as if zeros followed.
+template <class Row>
+void tail_of(const Row& row, size_t i, size_t n, V& a, V& b) {
+  if constexpr (Row::kBytes != 0) {
+    std::byte padded[128] = {};
+    std::memcpy(padded, row.p + i * Row::kBytes, n * Row::kBytes);
+    row.from(padded, i, a, b);
+  } else {
+    a = b = zero();
+  }
+}
+
+void padded_tail(const float* x, size_t n, V& a, V& b) {
+  float padded[32] = {};
+  std::memcpy(padded, x, n * sizeof(float));
+  a = load(padded);
+  b = load(padded + 16);
+}
+
+// ---------------------------------------------------------------- one vector against R rows
+
+template <class Row, size_t R>
+void dot_rows(const Weight& w, uint64_t r0, const float* x, float* y) {
+  const auto rows = [&]<size_t... I>(std::index_sequence<I...>) {
+    return std::array<Row, R>{Row(w, r0 + I)...};
+  }
+  (std::make_index_sequence<R>());
+  V acc[R];
+  for (size_t r = 0; r < R; ++r) acc[r] = zero();
+  const size_t whole = w.cols / 32 * 32;
+  for (size_t i = 0; i < whole; i += 32) {
+    const V x0 = load(x + i), x1 = load(x + i + 16);
+    for (size_t r = 0; r < R; ++r) {
+      V a, b;
+      rows[r].at(i, a, b);
+      acc[r] = fma(b, x1, fma(a, x0, acc[r]));
+    }
+  }
+  if (whole < w.cols) {
+    V x0, x1;
+    padded_tail(x + whole, w.cols - whole, x0, x1);
+    for (size_t r = 0; r < R; ++r) {
+      V a, b;
+      tail_of(rows[r], whole, w.cols - whole, a, b);
+      acc[r] = fma(b, x1, fma(a, x0, acc[r]));
+    }
+  }
+  for (size_t r = 0; r < R; ++r) y[r] = sum(acc[r]);
+}
+
+template <class Row>
+void matvec(const MatmulJob& job, uint64_t begin, uint64_t end) {
+  uint64_t r = begin;
+  for (; r + 4 <= end; r += 4) dot_rows<Row, 4>(*job.weight, job.row_begin + r, job.x, job.y + r);
+  for (; r < end; ++r) dot_rows<Row, 1>(*job.weight, job.row_begin + r, job.x, job.y + r);
+}
+
+template <class Row>
+void decode_row_as(const Weight& w, uint64_t r, float* out) {
+  const Row row(w, r);
+  const size_t whole = w.cols / 32 * 32;
+  for (size_t i = 0; i < whole; i += 32) {
+    V a, b;
+    row.at(i, a, b);
+    store(out + i, a);
+    store(out + i + 16, b);
+  }
+  if (whole < w.cols) {
+    V a, b;
+    float padded[32];
+    tail_of(row, whole, w.cols - whole, a, b);
+    store(padded, a);
+    store(padded + 16, b);
+    std::memcpy(out + whole, padded, (w.cols - whole) * sizeof(float));
+  }
+}
+
+void decode_row(const Weight& w, uint64_t r, float* out) {
+  switch (w.type) {
+    case DType::f32:
+      return decode_row_as<F32Row>(w, r, out);
+    case DType::bf16:
+      return decode_row_as<Bf16Row>(w, r, out);
+    case DType::f16:
+      return decode_row_as<F16Row>(w, r, out);
+    case DType::f8_e4m3:
+      return decode_row_as<E4m3Row>(w, r, out);
+    case DType::f4_e2m1:
+      return decode_row_as<E2m1Row>(w, r, out);
+    case DType::mxfp4:
+      return decode_row_as<Mxfp4Row>(w, r, out);
+    case DType::q8_0:
+      return decode_row_as<Q8Row>(w, r, out);
+    default:
+      return dequantize_row(*w.tensor, r, {out, w.cols});
+  }
+}
+
+// ---------------------------------------------------------------- decoded rows against many
+// vectors
+
+/// y[t][r] for R rows (stride ws) and T vectors (stride xs), n elements each; every sum as in
+/// dot_rows.
+template <size_t R, size_t T>
+void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float* y, size_t ys) {
+  V acc[T][R];
+  for (size_t t = 0; t < T; ++t) {
+    for (size_t r = 0; r < R; ++r) acc[t][r] = zero();
+  }
+  const size_t whole = n / 16 * 16;
+  for (size_t i = 0; i < whole; i += 16) {
+    V wr[R];
+    for (size_t r = 0; r < R; ++r) wr[r] = load(w + r * ws + i);
+    for (size_t t = 0; t < T; ++t) {
+      const V xt = load(x + t * xs + i);
+      for (size_t r = 0; r < R; ++r) acc[t][r] = fma(wr[r], xt, acc[t][r]);
+    }
+  }
+  if (whole < n) {
+    V unused;
+    for (size_t r = 0; r < R; ++r) {
+      V wr;
+      padded_tail(w + r * ws + whole, n - whole, wr, unused);
+      for (size_t t = 0; t < T; ++t) {
+        V xt;
+        padded_tail(x + t * xs + whole, n - whole, xt, unused);
+        acc[t][r] = fma(wr, xt, acc[t][r]);
+      }
+    }
+  }
+  for (size_t t = 0; t < T; ++t) {
+    for (size_t r = 0; r < R; ++r) y[t * ys + r] = sum(acc[t][r]);
+  }
+}
+
+template <size_t T>
+void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n,
+               float* y, size_t ys) {
+  size_t r = 0;
+  for (; r + kTileRows <= n_rows; r += kTileRows) {
+    tile<kTileRows, T>(w + r * ws, ws, x, xs, n, y + r, ys);
+  }
+  for (; r < n_rows; ++r) tile<1, T>(w + r * ws, ws, x, xs, n, y + r, ys);
+}
+
+/// All products of n_rows decoded rows with n_vectors vectors.
+void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
+           size_t n, float* y, size_t ys) {
+  size_t t = 0;
+  for (; t + kTileVectors <= n_vectors; t += kTileVectors) {
+    tile_rows<kTileVectors>(w, ws, n_rows, x + t * xs, xs, n, y + t * ys, ys);
+  }
+  for (; t + 2 <= n_vectors; t += 2) tile_rows<2>(w, ws, n_rows, x + t * xs, xs, n, y + t * ys, ys);
+  for (; t < n_vectors; ++t) tile_rows<1>(w, ws, n_rows, x + t * xs, xs, n, y + t * ys, ys);
+}
+
+void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  const size_t cols = job.weight->cols, stride = (cols + 15) / 16 * 16;
+  for (uint64_t r = begin; r < end; r += kDecodedRows) {
+    const size_t n = std::min<uint64_t>(kDecodedRows, end - r);
+    for (size_t i = 0; i < n; ++i) {
+      decode_row(*job.weight, job.row_begin + r + i, scratch + i * stride);
+    }
+    block(scratch, stride, n, job.x, job.x_stride, job.n_tokens, cols, job.y + r, job.y_stride);
+  }
+}
+
+void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  if (job.n_tokens != 1) return matmul_decoded(job, begin, end, scratch);
+  switch (job.weight->type) {
+    case DType::f32:
+      return matvec<F32Row>(job, begin, end);
+    case DType::bf16:
+      return matvec<Bf16Row>(job, begin, end);
+    case DType::f16:
+      return matvec<F16Row>(job, begin, end);
+    case DType::f8_e4m3:
+      return matvec<E4m3Row>(job, begin, end);
+    case DType::f4_e2m1:
+      return matvec<E2m1Row>(job, begin, end);
+    case DType::mxfp4:
+      return matvec<Mxfp4Row>(job, begin, end);
+    case DType::q8_0:
+      return matvec<Q8Row>(job, begin, end);
+    default:
+      return matmul_decoded(job, begin, end, scratch);
+  }
+}
+
+// ---------------------------------------------------------------- vectors
+
+float dot(const float* a, const float* b, size_t n) {
+  float y;
+  tile<1, 1>(a, 0, b, 0, n, &y, 0);
+  return y;
+}
+
+void rms_norm(const float* x, const float* w, size_t n, float eps, float* y) {
+  const float factor = 1.0F / std::sqrt(dot(x, x, n) / static_cast<float>(n) + eps);
+  if (w == nullptr) {
+    for (size_t i = 0; i < n; ++i) y[i] = x[i] * factor;
+  } else {
+    for (size_t i = 0; i < n; ++i) y[i] = w[i] * (x[i] * factor);
+  }
+}
+
+/// e^x for |x| < 87 within 2 ulp; beyond, that of the nearest such x.
+V exp(V x) {
+  x = min(max(x, splat(-87.0F)), splat(87.0F));
+  const V n = round_to_even(mul(x, splat(1.44269504F)));
+  V r = fma(n, splat(-0.693145752F), x);
+  r = fma(n, splat(-1.42860677e-6F), r);
+  V p = splat(1.0F / 5040);
+  p = fma(p, r, splat(1.0F / 720));
+  p = fma(p, r, splat(1.0F / 120));
+  p = fma(p, r, splat(1.0F / 24));
+  p = fma(p, r, splat(1.0F / 6));
+  p = fma(p, r, splat(0.5F));
+  p = fma(p, r, splat(1.0F));
+  p = fma(p, r, splat(1.0F));
+  return mul(p, power_of_two(n));
+}
+
+float exp_of(float x) {
+  float lanes[16];
+  store(lanes, exp(splat(x)));
+  return lanes[0];
+}
+
+void swiglu(const float* gate, const float* up, float limit, float weight, size_t n, float* out) {
+  const V top = splat(limit), bottom = splat(-limit), one = splat(1.0F), factor = splat(weight);
+  for (size_t i = 0; i < n; i += 16) {
+    float tail[3][16] = {};
+    const bool partial = n - i < 16;
+    if (partial) {
+      std::memcpy(tail[0], gate + i, (n - i) * sizeof(float));
+      std::memcpy(tail[1], up + i, (n - i) * sizeof(float));
+    }
+    const V a = min(load(partial ? tail[0] : gate + i), top);
+    const V b = min(max(load(partial ? tail[1] : up + i), bottom), top);
+    const V silu = div(a, add(one, exp(sub(zero(), a))));
+    store(partial ? tail[2] : out + i, mul(mul(silu, b), factor));
+    if (partial) std::memcpy(out + i, tail[2], (n - i) * sizeof(float));
+  }
+}
+
+void mix(const float* streams, const float* pre, size_t dim, float* y) {
+  for (size_t d = 0; d < dim; ++d) {
+    float v = 0;
+    for (size_t j = 0; j < kStreams; ++j) v += pre[j] * streams[j * dim + d];
+    y[d] = v;
+  }
+}
+
+void merge(const float* f, const float* post, const float* comb, size_t dim, float* streams) {
+  for (size_t d = 0; d < dim; ++d) {
+    float in[kStreams];
+    for (size_t j = 0; j < kStreams; ++j) in[j] = streams[j * dim + d];
+    for (size_t k = 0; k < kStreams; ++k) {
+      float v = post[k] * f[d];
+      for (size_t j = 0; j < kStreams; ++j) v += comb[j * kStreams + k] * in[j];
+      streams[k * dim + d] = v;
+    }
+  }
+}
+
+void pool(const PoolJob& job, size_t n_channels) {
+  for (size_t c = 0; c < n_channels; c += 16) {
+    V top = load(job.gates[0] + c);
+    for (size_t i = 1; i < job.n_slots; ++i) top = max(top, load(job.gates[i] + c));
+    V total = zero(), pooled = zero();
+    for (size_t i = 0; i < job.n_slots; ++i) {
+      const V e = exp(sub(load(job.gates[i] + c), top));
+      total = add(total, e);
+      pooled = fma(e, load(job.values[i] + c), pooled);
+    }
+    store(job.out + c, div(pooled, total));
+  }
+}
+
+// ---------------------------------------------------------------- attention
+
+void unpack(const PackedEntryShape& shape, const std::byte* packed, float* out) {
+  const std::byte* const rope = packed + shape.n_fp8();
+  const std::byte* const scales = rope + 2 * shape.rope_dim;
+  for (size_t i = 0; i < shape.n_fp8(); i += 16) {
+    const V scale = splat(kE8m0[static_cast<uint8_t>(scales[i / 64])] * 256.0F);
+    store(out + i, mul(load_e4m3_over_256(packed + i), scale));
+  }
+  for (size_t i = 0; i < shape.rope_dim; i += 16) {
+    store(out + shape.n_fp8() + i, load_bf16(rope + 2 * i));
+  }
+}
+
+void load_entry(const AttendShape& shape, const std::byte* entry, float* out) {
+  if (shape.format == CacheFormat::packed) return unpack(shape.packed, entry, out);
+  std::memcpy(out, entry, shape.head_dim * sizeof(float));
+}
+
+/// out[h] += sum_i p[h][i] * values[i], in ascending i, for H heads.
+template <size_t H>
+void add_values(const float* p, size_t ps, const float* values, size_t n, size_t dim, float* out) {
+  for (size_t c = 0; c < dim; c += 16 * kValueVectors) {
+    V acc[H][kValueVectors];
+    const size_t nv = std::min(kValueVectors, (dim - c) / 16);
+    if (nv == kValueVectors) {
+      for (size_t h = 0; h < H; ++h) {
+        for (size_t v = 0; v < kValueVectors; ++v) acc[h][v] = load(out + h * dim + c + 16 * v);
+      }
+      for (size_t i = 0; i < n; ++i) {
+        V value[kValueVectors];
+        for (size_t v = 0; v < kValueVectors; ++v) value[v] = load(values + i * dim + c + 16 * v);
+        for (size_t h = 0; h < H; ++h) {
+          const V weight = splat(p[h * ps + i]);
+          for (size_t v = 0; v < kValueVectors; ++v) acc[h][v] = fma(weight, value[v], acc[h][v]);
+        }
+      }
+      for (size_t h = 0; h < H; ++h) {
+        for (size_t v = 0; v < kValueVectors; ++v) store(out + h * dim + c + 16 * v, acc[h][v]);
+      }
+      continue;
+    }
+    for (size_t h = 0; h < H; ++h) {
+      for (size_t v = 0; v < nv; ++v) {
+        V one = load(out + h * dim + c + 16 * v);
+        for (size_t i = 0; i < n; ++i) {
+          one = fma(splat(p[h * ps + i]), load(values + i * dim + c + 16 * v), one);
+        }
+        store(out + h * dim + c + 16 * v, one);
+      }
+    }
+  }
+}
+
+/// One head's share of a block: products become weights under the running maximum; returns the
+/// factor by which everything so far shrinks.
+float soften(float* p, size_t n, float scale, float& top, float& total) {
+  V largest_lane = splat(-std::numeric_limits<float>::infinity());
+  for (size_t i = n; i < kAttendBlock; ++i) p[i] = -std::numeric_limits<float>::infinity();
+  const V factor = splat(scale);
+  for (size_t i = 0; i < kAttendBlock; i += 16) {
+    const V z = mul(load(p + i), factor);
+    store(p + i, z);
+    largest_lane = max(largest_lane, z);
+  }
+  const float block_top = largest(largest_lane);
+  const float new_top = block_top > top ? block_top : top;
+  V added = zero();
+  for (size_t i = 0; i < kAttendBlock; i += 16) {
+    const V e = exp(sub(load(p + i), splat(new_top)));
+    store(p + i, e);
+    if (i + 16 <= n) {
+      added = add(added, e);
+    } else {
+      for (size_t k = n > i ? n : i; k < i + 16; ++k) p[k] = 0.0F;
+      added = add(added, load(p + i));
+    }
+  }
+  const float shrink = total == 0.0F ? 0.0F : exp_of(top - new_top);
+  total = total * shrink + sum(added);
+  top = new_top;
+  return shrink;
+}
+
+/// Blocks of entries in their order, with a running maximum for each head.
+void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, size_t head_end,
+            float* scratch) {
+  const size_t dim = shape.head_dim, n_heads = head_end - head_begin;
+  float* const entries = scratch;
+  float* const p = entries + kAttendBlock * dim;
+  float* const tops = p + shape.n_heads * kAttendBlock;
+  float* const totals = tops + shape.n_heads;
+  float* const out = row.out + head_begin * dim;
+  const float* const q = row.q + head_begin * dim;
+  for (size_t h = 0; h < n_heads; ++h) {
+    tops[h] = -std::numeric_limits<float>::infinity();
+    totals[h] = 0;
+  }
+  std::memset(out, 0, n_heads * dim * sizeof(float));
+  for (size_t begin = 0; begin < row.n_entries; begin += kAttendBlock) {
+    const size_t n = std::min(kAttendBlock, row.n_entries - begin);
+    for (size_t i = 0; i < n; ++i) load_entry(shape, row.entries[begin + i], entries + i * dim);
+    block(entries, dim, n, q, dim, n_heads, dim, p, kAttendBlock);
+    for (size_t h = 0; h < n_heads; ++h) {
+      const V shrink = splat(soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]));
+      for (size_t c = 0; c < dim; c += 16)
+        store(out + h * dim + c, mul(load(out + h * dim + c), shrink));
+    }
+    size_t h = 0;
+    for (; h + 4 <= n_heads; h += 4) {
+      add_values<4>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
+    }
+    for (; h < n_heads; ++h) {
+      add_values<1>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
+    }
+  }
+  for (size_t h = 0; h < n_heads; ++h) {
+    const V total = splat(totals[h] + exp_of(shape.sinks[head_begin + h] - tops[h]));
+    for (size_t c = 0; c < dim; c += 16)
+      store(out + h * dim + c, div(load(out + h * dim + c), total));
+  }
+}
+
+// ---------------------------------------------------------------- the indexer
+
+void load_key(const SelectShape& shape, const std::byte* key, float* out) {
+  if (shape.format != CacheFormat::packed) {
+    std::memcpy(out, key, shape.head_dim * sizeof(float));
+    return;
+  }
+  const std::byte* const scales = key + shape.head_dim / 2;
+  for (size_t i = 0; i < shape.head_dim; i += 32) {
+    V a, b;
+    load_e2m1_pairs(key + i / 2, a, b);
+    const V scale = splat(kE8m0[static_cast<uint8_t>(scales[i / 32])]);
+    store(out + i, mul(a, scale));
+    store(out + i + 16, mul(b, scale));
+  }
+}
+
+void score_keys(const SelectShape& shape, const SelectRow& row, size_t begin, size_t end,
+                float* scores, float* scratch) {
+  const size_t dim = shape.head_dim;
+  float* const keys = scratch;
+  float* const products = keys + kKeyBlock * dim;  // [n_heads, kKeyBlock]
+  for (size_t s = begin; s < end; s += kKeyBlock) {
+    const size_t n = std::min(kKeyBlock, end - s);
+    for (size_t i = 0; i < n; ++i) {
+      const size_t at = s + i;
+      load_key(shape,
+               row.pages[at / shape.keys_per_page] + at % shape.keys_per_page * shape.key_bytes,
+               keys + i * dim);
+    }
+    block(keys, dim, n, row.q, dim, shape.n_heads, dim, products, kKeyBlock);
+    V total = zero();
+    for (size_t h = 0; h < shape.n_heads; ++h) {
+      const V positive = max(load(products + h * kKeyBlock), zero());
+      total = fma(positive, splat(row.head_weights[h]), total);
+    }
+    float lanes[16];
+    store(lanes, total);
+    std::memcpy(scores + s, lanes, n * sizeof(float));
+  }
+}
+
+}  // namespace
+
+constexpr LaneKernels kKernels = {kName,      matmul, decode_row, dot, rms_norm, attend,
+                                  score_keys, pool,   swiglu,     mix, merge};

@@ -1,0 +1,132 @@
+#include "inference/kernels/quantize.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+#include "inference/kernels/number_formats.h"
+
+namespace sable::inference {
+
+namespace {
+
+constexpr float kFp8Max = 448.0F, kFp4Max = 6.0F;
+constexpr size_t kKvGroup = 64, kFp4Group = 32;
+
+float largest_magnitude(std::span<const float> x, float floor) {
+  for (const float v : x) floor = std::max(floor, std::fabs(v));
+  return floor;
+}
+
+float fp8_scale(std::span<const float> group) {
+  return power_of_two_at_least(largest_magnitude(group, 1e-4F) * (1.0F / kFp8Max));
+}
+
+float fp4_scale(std::span<const float> group) {
+  return power_of_two_at_least(largest_magnitude(group, kFp4Max * 0x1p-126F) * (1.0F / kFp4Max));
+}
+
+uint8_t fp8_code(float x, float scale) {
+  return float_to_e4m3(std::clamp(x / scale, -kFp8Max, kFp8Max));
+}
+
+uint8_t fp4_code(float x, float scale) {
+  return float_to_e2m1(std::clamp(x / scale, -kFp4Max, kFp4Max));
+}
+
+uint8_t exponent_byte(float power_of_two) {
+  return static_cast<uint8_t>(std::bit_cast<uint32_t>(power_of_two) >> 23);
+}
+
+}  // namespace
+
+void fake_quantize_fp8(std::span<float> x, size_t group) {
+  for (size_t begin = 0; begin < x.size(); begin += group) {
+    const auto part = x.subspan(begin, std::min(group, x.size() - begin));
+    const float scale = fp8_scale(part);
+    for (float& v : part) v = e4m3_to_float(fp8_code(v, scale)) * scale;
+  }
+}
+
+void fake_quantize_fp4(std::span<float> x) {
+  for (size_t begin = 0; begin < x.size(); begin += kFp4Group) {
+    const auto part = x.subspan(begin, std::min(kFp4Group, x.size() - begin));
+    const float scale = fp4_scale(part);
+    for (float& v : part) v = e2m1_to_float(fp4_code(v, scale)) * scale;
+  }
+}
+
+void hadamard(std::span<float> x) {
+  SABLE_CHECK(std::has_single_bit(x.size()));
+  for (size_t stride = 1; stride < x.size(); stride *= 2) {
+    for (size_t base = 0; base < x.size(); base += 2 * stride) {
+      for (size_t i = base; i < base + stride; ++i) {
+        const float a = x[i], b = x[i + stride];
+        x[i] = a + b;
+        x[i + stride] = a - b;
+      }
+    }
+  }
+  const float norm = 1.0F / std::sqrt(static_cast<float>(x.size()));
+  for (float& v : x) v *= norm;
+}
+
+void pack_entry(const PackedEntryShape& shape, std::span<const float> x, std::byte* out) {
+  SABLE_CHECK(x.size() == shape.head_dim);
+  std::byte* const rope = out + shape.n_fp8();
+  std::byte* const scales = rope + 2 * shape.rope_dim;
+  for (size_t begin = 0, g = 0; begin < shape.n_fp8(); begin += kKvGroup, ++g) {
+    const auto part = x.subspan(begin, std::min(kKvGroup, shape.n_fp8() - begin));
+    const float scale = fp8_scale(part);
+    for (size_t i = 0; i < part.size(); ++i) out[begin + i] = std::byte{fp8_code(part[i], scale)};
+    scales[g] = std::byte{exponent_byte(scale)};
+  }
+  for (size_t i = 0; i < shape.rope_dim; ++i) {
+    const uint16_t bits = float_to_bf16(x[shape.n_fp8() + i]);
+    std::memcpy(rope + 2 * i, &bits, sizeof bits);
+  }
+  std::byte* const padding = scales + shape.n_scales();
+  std::fill(padding, out + shape.bytes(), std::byte{0});
+}
+
+void unpack_entry(const PackedEntryShape& shape, const std::byte* packed, std::span<float> out) {
+  SABLE_CHECK(out.size() == shape.head_dim);
+  const std::byte* const rope = packed + shape.n_fp8();
+  const std::byte* const scales = rope + 2 * shape.rope_dim;
+  for (size_t i = 0; i < shape.n_fp8(); ++i) {
+    const float scale = e8m0_to_float(static_cast<uint8_t>(scales[i / kKvGroup]));
+    out[i] = e4m3_to_float(static_cast<uint8_t>(packed[i])) * scale;
+  }
+  for (size_t i = 0; i < shape.rope_dim; ++i) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, rope + 2 * i, sizeof bits);
+    out[shape.n_fp8() + i] = bf16_to_float(bits);
+  }
+}
+
+void pack_key(std::span<const float> x, std::byte* out) {
+  SABLE_CHECK(x.size() % kFp4Group == 0);
+  std::byte* const scales = out + x.size() / 2;
+  for (size_t begin = 0; begin < x.size(); begin += kFp4Group) {
+    const auto part = x.subspan(begin, kFp4Group);
+    const float scale = fp4_scale(part);
+    for (size_t i = 0; i < kFp4Group; i += 2) {
+      const auto code = fp4_code(part[i], scale) | fp4_code(part[i + 1], scale) << 4;
+      out[(begin + i) / 2] = static_cast<std::byte>(code);
+    }
+    scales[begin / kFp4Group] = std::byte{exponent_byte(scale)};
+  }
+}
+
+void unpack_key(const std::byte* packed, std::span<float> out) {
+  const std::byte* const scales = packed + out.size() / 2;
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(packed[i / 2]);
+    const auto code = static_cast<uint8_t>(i % 2 == 0 ? byte & 15u : byte >> 4);
+    out[i] = e2m1_to_float(code) * e8m0_to_float(static_cast<uint8_t>(scales[i / kFp4Group]));
+  }
+}
+
+}  // namespace sable::inference

@@ -1,0 +1,205 @@
+// Every instruction set gives the same bits, for one vector and for many, and agrees with sums in
+// double.
+#include "inference/kernels/lane_kernels.h"
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "inference/kernels/backend.h"
+#include "inference/kernels/worker_pool.h"
+
+using namespace sable::inference;
+
+namespace {
+
+struct Matrix {
+  std::vector<std::byte> bytes, scales;
+  Tensor tensor;
+};
+
+/// Random bytes that are a valid matrix of the type: no NaN, scales near one.
+Matrix random_matrix(DType type, size_t rows, size_t cols, uint32_t seed) {
+  std::mt19937 random(seed);
+  const auto byte = [&] { return static_cast<std::byte>(random() & 0xff); };
+  Matrix m;
+  const BlockShape block = block_of(type);
+  m.bytes.resize(rows * cols / block.elements * block.bytes);
+  for (std::byte& b : m.bytes) b = byte();
+  const auto exponent = [&] { return static_cast<std::byte>(120 + random() % 12); };
+  std::normal_distribution<float> normal;
+  for (size_t i = 0; i < m.bytes.size();) {
+    if (type == DType::f32) {
+      const float v = normal(random);
+      std::memcpy(&m.bytes[i], &v, 4);
+      i += 4;
+    } else if (type == DType::bf16) {
+      m.bytes[i + 1] = static_cast<std::byte>((random() & 0x80) | 0x3f);
+      i += 2;
+    } else if (type == DType::f16) {
+      m.bytes[i + 1] &= std::byte{0xbb};  // exponents below 15; subnormals among them
+      i += 2;
+    } else if (type == DType::f8_e4m3) {
+      if ((m.bytes[i] & std::byte{0x7f}) == std::byte{0x7f}) m.bytes[i] = std::byte{0x80};
+      i += 1;
+    } else if (type == DType::mxfp4) {
+      m.bytes[i] = exponent();
+      i += 17;
+    } else if (type == DType::q8_0) {
+      m.bytes[i + 1] = static_cast<std::byte>((random() & 0x80) | 0x2c);
+      i += 34;
+    } else {
+      i += 1;
+    }
+  }
+  if (type == DType::f8_e4m3) m.scales.resize((rows + 127) / 128 * ((cols + 127) / 128));
+  if (type == DType::f4_e2m1) m.scales.resize(rows * cols / 32);
+  for (std::byte& s : m.scales) s = exponent();
+  m.tensor = {
+      .name = "random", .type = type, .shape = {rows, cols}, .bytes = m.bytes, .scales = m.scales};
+  return m;
+}
+
+std::vector<float> random_vector(size_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(n);
+  for (float& v : x) v = normal(random);
+  return x;
+}
+
+std::vector<float> product(Backend& backend, const Weight& w, std::span<const float> x, size_t n) {
+  std::vector<float> y(n * w.rows);
+  const MatmulJob job{.weight = &w,
+                      .n_rows = w.rows,
+                      .x = x.data(),
+                      .x_stride = w.cols,
+                      .y = y.data(),
+                      .y_stride = w.rows,
+                      .n_tokens = n};
+  backend.matmul({&job, 1}, {});
+  return y;
+}
+
+bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("products have the same bits for every instruction set, batch and thread count") {
+  const DType type = GENERATE(DType::f32, DType::bf16, DType::f16, DType::f8_e4m3, DType::f4_e2m1,
+                              DType::mxfp4, DType::q8_0);
+  const bool plain =
+      type == DType::f32 || type == DType::bf16 || type == DType::f16 || type == DType::f8_e4m3;
+  const auto reference = make_reference_backend();
+  for (const size_t cols :
+       {size_t{32}, size_t{384}, size_t{1024}, plain ? size_t{77} : size_t{64}}) {
+    const Matrix m = random_matrix(type, 131, cols, static_cast<uint32_t>(cols));
+    const Weight w = Weight::of(m.tensor);
+    constexpr size_t kTokens = 21;
+    const std::vector<float> x = random_vector(kTokens * cols, 7);
+    const std::vector<float> want = product(*reference, w, x, kTokens);
+    std::vector<float> magnitude(want.size());
+    std::vector<float> row(cols);
+    for (size_t r = 0; r < w.rows; ++r) {
+      dequantize_row(m.tensor, r, row);
+      for (size_t t = 0; t < kTokens; ++t) {
+        for (size_t i = 0; i < cols; ++i)
+          magnitude[t * w.rows + r] += std::fabs(row[i] * x[t * cols + i]);
+      }
+    }
+    std::vector<float> first;
+    for (const LaneKernels* kernels : runnable_lane_kernels()) {
+      for (const size_t n_threads : {size_t{1}, size_t{3}}) {
+        INFO(name_of(type) << " " << cols << " " << kernels->name << " " << n_threads);
+        WorkerPool pool(n_threads);
+        const auto backend = make_cpu_backend(pool, kernels);
+        const std::vector<float> got = product(*backend, w, x, kTokens);
+        if (first.empty()) first = got;
+        CHECK(same_bits(got, first));
+        for (size_t t = 0; t < kTokens; ++t) {
+          const std::vector<float> alone =
+              product(*backend, w, std::span(x).subspan(t * cols, cols), 1);
+          CHECK(same_bits(alone, std::span(got).subspan(t * w.rows, w.rows)));
+        }
+        for (size_t i = 0; i < got.size(); ++i) {
+          REQUIRE(std::fabs(got[i] - want[i]) <= 2e-6F * magnitude[i] + 1e-30F);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("equal weights give equal bits in whatever format they are stored") {
+  const Matrix m = random_matrix(DType::q8_0, 40, 256, 3);
+  std::vector<float> plain(40 * 256);
+  for (size_t r = 0; r < 40; ++r)
+    dequantize_row(m.tensor, r, std::span(plain).subspan(r * 256, 256));
+  Tensor decoded{.name = "decoded", .type = DType::f32, .shape = {40, 256}};
+  decoded.bytes = std::as_bytes(std::span(plain));
+  WorkerPool pool(1);
+  const auto backend = make_cpu_backend(pool);
+  const std::vector<float> x = random_vector(256, 5);
+  const Weight a = Weight::of(m.tensor), b = Weight::of(decoded);
+  CHECK(same_bits(product(*backend, a, x, 1), product(*backend, b, x, 1)));
+}
+
+TEST_CASE("attention has the same bits for every instruction set and split of heads") {
+  constexpr size_t kHeads = 10, kDim = 192;
+  const size_t n = GENERATE(size_t{1}, size_t{7}, size_t{64}, size_t{65}, size_t{200});
+  const bool packed = GENERATE(false, true);
+  const PackedEntryShape shape{kDim, 64};
+  const std::vector<float> q = random_vector(kHeads * kDim, 1), sinks = random_vector(kHeads, 2);
+  const std::vector<float> values = random_vector(n * kDim, 3);
+  const CacheFormat format = packed ? CacheFormat::packed : CacheFormat::f32;
+  const size_t bytes = packed ? shape.bytes() : kDim * sizeof(float);
+  std::vector<std::byte> entries(n * bytes);
+  std::vector<std::byte*> to;
+  for (size_t i = 0; i < n; ++i) to.push_back(&entries[i * bytes]);
+  const std::vector<const std::byte*> from(to.begin(), to.end());
+  const AttendShape attend{kHeads, kDim, format, shape, 0.07F, sinks.data()};
+
+  const auto run = [&](Backend& backend) {
+    backend.store_entries(format, shape, values.data(), to);
+    std::vector<float> out(kHeads * kDim);
+    const AttendRow row{q.data(), from.data(), n, out.data()};
+    backend.attend(attend, {&row, 1}, {});
+    return out;
+  };
+  const std::vector<float> want = run(*make_reference_backend());
+  std::vector<float> first;
+  for (const LaneKernels* kernels : runnable_lane_kernels()) {
+    for (const size_t n_threads : {size_t{1}, size_t{2}, size_t{3}}) {
+      INFO(kernels->name << " " << n_threads << " entries " << n);
+      WorkerPool pool(n_threads);
+      const std::vector<float> got = run(*make_cpu_backend(pool, kernels));
+      if (first.empty()) first = got;
+      CHECK(same_bits(got, first));
+      for (size_t i = 0; i < got.size(); ++i) {
+        REQUIRE(got[i] == Approx(want[i]).margin(3e-6));
+      }
+    }
+  }
+}
+
+TEST_CASE("a loop over the pool runs every piece once, whoever takes it") {
+  WorkerPool pool(4);
+  for (size_t n : {size_t{0}, size_t{1}, size_t{2}, size_t{1000}}) {
+    for (int repeat = 0; repeat < 50; ++repeat) {
+      std::vector<std::atomic<int>> hits(n);
+      std::atomic<bool> numbered{true};
+      pool.run(n, [&](size_t i, size_t thread) {
+        ++hits[i];
+        if (thread >= 4) numbered = false;
+      });
+      bool once = true;
+      for (const auto& h : hits) once = once && h == 1;
+      CHECK(once);
+      CHECK(numbered);
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// Packing is rounding: what comes back is what fake quantisation gives, bit for bit.
+#include "inference/kernels/quantize.h"
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "inference/kernels/number_formats.h"
+
+using namespace sable::inference;
+
+namespace {
+
+std::vector<float> random_values(size_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::uniform_int_distribution<int> exponent(-12, 6);
+  std::vector<float> x(n);
+  float size = 1;
+  for (size_t i = 0; i < n; ++i) {
+    if (i % 32 == 0) size = std::ldexp(1.0F, exponent(random));
+    x[i] = normal(random) * size;
+  }
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("an entry of 512 takes 584 bytes and an index key of 128 takes 68") {
+  CHECK(PackedEntryShape{512, 64}.bytes() == 584);
+  CHECK(packed_key_bytes(128) == 68);
+}
+
+TEST_CASE("a packed entry unpacks to its FP8 rounding and the BF16 of its rope part") {
+  for (const size_t dim : {size_t{128}, size_t{512}, size_t{192}}) {
+    const PackedEntryShape shape{dim, 64};
+    for (uint32_t seed = 0; seed < 50; ++seed) {
+      const std::vector<float> x = random_values(dim, seed);
+      std::vector<float> want = x;
+      fake_quantize_fp8(std::span(want).first(dim - 64), 64);
+      for (size_t i = dim - 64; i < dim; ++i) want[i] = bf16_to_float(float_to_bf16(x[i]));
+      std::vector<std::byte> packed(shape.bytes());
+      std::vector<float> got(dim);
+      pack_entry(shape, x, packed.data());
+      unpack_entry(shape, packed.data(), got);
+      CHECK(got == want);
+      // Packing rounded values again changes nothing.
+      std::vector<float> again(dim);
+      pack_entry(shape, got, packed.data());
+      unpack_entry(shape, packed.data(), again);
+      CHECK(again == want);
+    }
+  }
+}
+
+TEST_CASE("a packed index key unpacks to its FP4 rounding") {
+  for (uint32_t seed = 0; seed < 50; ++seed) {
+    const std::vector<float> x = random_values(128, seed);
+    std::vector<float> want = x;
+    fake_quantize_fp4(want);
+    std::vector<std::byte> packed(packed_key_bytes(128));
+    std::vector<float> got(128), again(128);
+    pack_key(x, packed.data());
+    unpack_key(packed.data(), got);
+    CHECK(got == want);
+    pack_key(got, packed.data());
+    unpack_key(packed.data(), again);
+    CHECK(again == want);
+  }
+}
+
+TEST_CASE("every FP8 and FP4 code survives decoding and encoding") {
+  for (int code = 0; code < 256; ++code) {
+    if ((code & 0x7f) == 0x7f) continue;  // NaN
+    CHECK(float_to_e4m3(e4m3_to_float(static_cast<uint8_t>(code))) == code);
+  }
+  for (int code = 0; code < 16; ++code) {
+    CHECK(float_to_e2m1(e2m1_to_float(static_cast<uint8_t>(code))) == code);
+  }
+}
+
+TEST_CASE("halfway between two codes goes to the even one") {
+  const float halves[] = {0.25F, 0.75F, 1.25F, 1.75F, 2.5F, 3.5F, 5.0F};
+  const float evens[] = {0, 1, 1, 2, 2, 4, 4};
+  for (size_t i = 0; i < 7; ++i) {
+    CHECK(e2m1_to_float(float_to_e2m1(halves[i])) == evens[i]);
+    CHECK(e2m1_to_float(float_to_e2m1(-halves[i])) == -evens[i]);
+  }
+  for (int code = 0; code < 0x7e; ++code) {
+    const float low = e4m3_to_float(static_cast<uint8_t>(code));
+    const float high = e4m3_to_float(static_cast<uint8_t>(code + 1));
+    CHECK(float_to_e4m3((low + high) / 2) == (code % 2 == 0 ? code : code + 1));
+    CHECK(float_to_e4m3(std::nextafter((low + high) / 2, high)) == code + 1);
+  }
+}
