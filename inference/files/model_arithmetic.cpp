@@ -91,18 +91,18 @@ Share share_per_token(const ModelConfig& config, const TensorSpec& spec) {
   }
 }
 
-uint64_t entry_bytes(const ModelConfig& config, CacheFormat format) {
+uint64_t entry_bytes(const ModelConfig& config, CacheStorage format) {
   const uint64_t dims = u(config.head_dim), rope = u(config.qk_rope_head_dim), plain = dims - rope;
-  if (format == CacheFormat::bf16) return 2 * dims;
+  if (format == CacheStorage::bf16) return 2 * dims;
   return (plain + 2 * rope + plain / 64 + 7) / 8 * 8;
 }
 
-uint64_t index_key_bytes(const ModelConfig& config, CacheFormat format) {
+uint64_t index_key_bytes(const ModelConfig& config, CacheStorage format) {
   const uint64_t dims = u(config.index_head_dim);
-  return format == CacheFormat::bf16 ? 2 * dims : dims / 2 + dims / 32;
+  return format == CacheStorage::bf16 ? 2 * dims : dims / 2 + dims / 32;
 }
 
-uint64_t cache_bytes(const ModelConfig& config, uint64_t tokens, CacheFormat format) {
+uint64_t cache_bytes(const ModelConfig& config, uint64_t tokens, CacheStorage format) {
   const LayerCensus census = count_layers(config);
   const uint64_t entry = entry_bytes(config, format), key = index_key_bytes(config, format);
   const uint64_t window = std::min(tokens, u(config.sliding_window));

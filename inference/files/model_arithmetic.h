@@ -37,21 +37,21 @@ struct Share {
 };
 Share share_per_token(const ModelConfig& config, const TensorSpec& spec);
 
-enum class CacheFormat {
+enum class CacheStorage {
   packed,  ///< FP8 with BF16 rope dims, FP4 index keys
   bf16,
 };
 
 /// Bytes of one entry of the window or of a compressed cache. Packed: one byte a non-rope dim, two
 /// a rope dim, an exponent for each 64 non-rope dims, padded to 8 bytes (584 for head_dim 512).
-uint64_t entry_bytes(const ModelConfig& config, CacheFormat format);
+uint64_t entry_bytes(const ModelConfig& config, CacheStorage format);
 
 /// Bytes of one index key. Packed: a nibble a dim and an exponent for each 32.
-uint64_t index_key_bytes(const ModelConfig& config, CacheFormat format);
+uint64_t index_key_bytes(const ModelConfig& config, CacheStorage format);
 
 /// Bytes of all caches of the trunk after `tokens` tokens: window rings and finished compressed
 /// entries.
-uint64_t cache_bytes(const ModelConfig& config, uint64_t tokens, CacheFormat format);
+uint64_t cache_bytes(const ModelConfig& config, uint64_t tokens, CacheStorage format);
 
 /// Floating-point operations to decode one token behind `context` tokens; a multiply-add counts
 /// two.

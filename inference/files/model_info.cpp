@@ -21,8 +21,8 @@ class Sums {
     info_.layers = count_layers(config);
     info_.parameters = count_parameters(config);
     for (const uint64_t tokens : kContexts) {
-      info_.contexts.push_back({tokens, cache_bytes(config, tokens, CacheFormat::packed),
-                                cache_bytes(config, tokens, CacheFormat::bf16),
+      info_.contexts.push_back({tokens, cache_bytes(config, tokens, CacheStorage::packed),
+                                cache_bytes(config, tokens, CacheStorage::bf16),
                                 flops_per_token(config, tokens)});
     }
   }

@@ -203,7 +203,7 @@ DType type_for(const TensorSpec& spec, const SyntheticOptions& options) {
     case TensorRole::plain:
       break;
   }
-  return DType::bf16;
+  return gguf ? options.plain : DType::bf16;
 }
 
 uint64_t scale_bytes(const Item& item) {
@@ -345,7 +345,7 @@ ModelConfig billion_parameter_config() {
 Result<void> write_synthetic_checkpoint(const fs::path& output, const SyntheticOptions& options) {
   SABLE_TRY_VOID(check(options.config));
   const bool gguf = options.container == Container::gguf;
-  for (const DType type : {options.dense, options.experts}) {
+  for (const DType type : {options.dense, options.experts, options.plain}) {
     const bool fits = gguf
                           ? ggml_type_number(type).has_value() && type != DType::i8 &&
                                 type != DType::i32 && type != DType::i64

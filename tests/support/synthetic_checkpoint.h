@@ -19,6 +19,7 @@ struct SyntheticOptions {
       inference::DType::q8_0;  ///< GGUF: any type; safetensors: F8_E4M3 or BF16
   inference::DType experts =
       inference::DType::mxfp4;  ///< GGUF: any type; safetensors: F4_E2M1 or BF16
+  inference::DType plain = inference::DType::bf16;  ///< GGUF: embedding, compressors, router
   uint64_t seed = 1;
 };
 

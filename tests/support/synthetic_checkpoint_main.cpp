@@ -21,7 +21,7 @@ constexpr const char* kHelp =
     "safetensors.\n"
     "Default: 1.4 billion parameters, a quarter active, Q8_0 and MXFP4 (folder: F8_E4M3 and "
     "F4_E2M1).\n"
-    "  --dense TYPE --experts TYPE --seed N\n"
+    "  --dense TYPE --experts TYPE --plain TYPE --seed N\n"
     "  --ratios 0,4,128,...   one a layer (sets the number of layers), and one 0 for each --mtp "
     "layer\n"
     "  --mtp N --hidden N --vocab N --heads N --head-dim N --q-lora N --o-lora N --o-groups N "
@@ -88,6 +88,8 @@ bool parse(int argc, char** argv, test::SyntheticOptions& options) {
       ok = parse_type(value, options.dense);
     } else if (name == "experts") {
       ok = parse_type(value, options.experts);
+    } else if (name == "plain") {
+      ok = parse_type(value, options.plain);
     } else if (name == "ratios") {
       ok = parse_ratios(value, options.config.compress_ratios);
     } else if (name == "seed") {

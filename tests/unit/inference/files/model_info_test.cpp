@@ -63,8 +63,8 @@ TEST_CASE("Flash and Pro have their published layers and bytes") {
 }
 
 TEST_CASE("caches have the published sizes") {
-  CHECK(entry_bytes(flash(), CacheFormat::packed) == 584);
-  CHECK(index_key_bytes(flash(), CacheFormat::packed) == 68);
+  CHECK(entry_bytes(flash(), CacheStorage::packed) == 584);
+  CHECK(index_key_bytes(flash(), CacheStorage::packed) == 68);
   struct Row {
     ModelConfig config;
     uint64_t tokens;
@@ -75,14 +75,14 @@ TEST_CASE("caches have the published sizes") {
                          Row{pro(), 131072, 633, 1239}, Row{pro(), 1048576, 5036, 9856}}) {
     INFO(row.tokens);
     const double half_digit = row.packed_mib < 100 ? 0.051 : 0.51;
-    CHECK(double(cache_bytes(row.config, row.tokens, CacheFormat::packed)) / kMiB ==
+    CHECK(double(cache_bytes(row.config, row.tokens, CacheStorage::packed)) / kMiB ==
           Approx(row.packed_mib).margin(half_digit));
-    CHECK(double(cache_bytes(row.config, row.tokens, CacheFormat::bf16)) / kMiB ==
+    CHECK(double(cache_bytes(row.config, row.tokens, CacheStorage::bf16)) / kMiB ==
           Approx(row.bf16_mib).margin(half_digit));
   }
   // The growing part only: vLLM gives 9.62 GiB for Pro in BF16 at a million tokens.
   const double window = 61.0 * 128 * 1024;
-  CHECK((double(cache_bytes(pro(), 1 << 20, CacheFormat::bf16)) - window) / (1024 * kMiB) ==
+  CHECK((double(cache_bytes(pro(), 1 << 20, CacheStorage::bf16)) - window) / (1024 * kMiB) ==
         Approx(9.617).margin(0.001));
 }
 
