@@ -96,7 +96,7 @@ class GgufCheckpoint final : public IndexedCheckpoint {
     }
     int64_t n = 0;
     for (const Tensor& tensor : tensors_) {
-      if (tensor.name.starts_with("mtp.") && tensor.name.ends_with(".e_proj.weight")) ++n;
+      if (tensor.name.starts_with("mtp.") && tensor.name.ends_with(".enorm.weight")) ++n;
     }
     add_mtp_layers(config_, std::min<int64_t>(n, 16));
     return {};
