@@ -258,9 +258,10 @@ class Parser {
     }
     out.type = known->type;
     const uint32_t block = block_of(out.type).elements;
-    if ((out.shape.empty() ? 1 : out.shape.back()) % block != 0) {
-      return corrupt(fmt::format("rows of {} elements do not fill blocks of {} ({})",
-                                 out.shape.back(), block, name_of(out.type)));
+    const uint64_t cols = out.shape.empty() ? 1 : out.shape.back();
+    if (cols % block != 0) {
+      return corrupt(fmt::format("rows of {} elements do not fill blocks of {} ({})", cols, block,
+                                 name_of(out.type)));
     }
     SABLE_TRY(const uint64_t offset, in_.take<uint64_t>());
     offsets_.push_back(offset);

@@ -127,6 +127,8 @@ TEST_CASE("hostile GGUF files are refused by name and reason") {
         "tensor \"t\": unsupported ggml type number 4");
   CHECK(error_of(Raw().head(1, 0).tensor("t", {31}, 8, 0).with_data(64)) ==
         "tensor \"t\": rows of 31 elements do not fill blocks of 32 (Q8_0)");
+  CHECK(error_of(Raw().head(1, 0).tensor("t", {}, 8, 0).with_data(64)) ==
+        "tensor \"t\": rows of 1 elements do not fill blocks of 32 (Q8_0)");
   CHECK(error_of(Raw().head(1, 0).tensor("t", {4}, 0, 32).with_data(64)) ==
         "tensor \"t\": offset 32, expected 0 right after the tensor before");
   CHECK(error_of(Raw().head(2, 0).tensor("t", {4}, 0, 0).tensor("u", {4}, 0, 0).with_data(64)) ==
