@@ -63,8 +63,9 @@ class GgufCheckpoint final : public IndexedCheckpoint {
   Result<void> read_split(const Gguf& first) {
     const int64_t total = first.integer("split.count").value_or(1);
     if (total <= 1) return {};
-    if (total > 4096)
+    if (total > 4096) {
       return fail(ErrorCode::corrupt, fmt::format("{}: {} splits", path_.string(), total));
+    }
     if (first.integer("split.no").value_or(0) != 0) {
       return fail(ErrorCode::invalid_input, path_.string() + " is not the first part of its split");
     }

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
+#include "inference/files/encode_tensor.h"
+#include "inference/files/gguf.h"
 #include "inference/files/number_formats.h"
 #include "tests/support/mini_checkpoint.h"
 #include "tests/support/temporary_folder.h"
@@ -18,6 +20,7 @@ using sable::test::TemporaryFolder;
 namespace {
 
 namespace fs = std::filesystem;
+using Metadata = std::vector<std::pair<std::string, GgufValue>>;
 
 constexpr const char* kSmall =
     "--layers 3 --ratios 0,4,128,0 --hash-layers 1 --experts 4 --seed-prefix s3/ --gain";
@@ -188,6 +191,97 @@ TEST_CASE("experts of a GGUF are views into the stack, by official name") {
   REQUIRE(second != nullptr);
   CHECK(first->bytes.data() + first->bytes.size() == second->bytes.data());
   CHECK(gguf->find("layers.1.ffn.experts.4.w1.weight") == nullptr);
+}
+
+namespace {
+
+/// Writes `tensors` of a parsed GGUF again, each as the type that `type_of` gives its name.
+template <class TypeOf>
+std::string rewritten(std::span<const GgufTensor> tensors, const Metadata& metadata,
+                      TypeOf type_of) {
+  std::vector<GgufTensor> entries;
+  for (const GgufTensor& tensor : tensors) {
+    entries.push_back({tensor.name, type_of(tensor), tensor.shape, {}});
+  }
+  std::string out = gguf_header(metadata, entries);
+  std::vector<std::byte> no_scales;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Tensor source{tensors[i].name, tensors[i].type, tensors[i].shape, tensors[i].bytes, {}};
+    Tensor matrix = source;  // a stack is one tall matrix
+    if (matrix.shape.size() == 3)
+      matrix.shape = {matrix.shape[0] * matrix.shape[1], matrix.shape[2]};
+    REQUIRE(encode_tensor(
+        matrix, entries[i].type,
+        [&out](std::span<const std::byte> bytes) -> Result<void> {
+          out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+          return {};
+        },
+        no_scales));
+    out.resize((out.size() + 31) / 32 * 32);
+  }
+  return out;
+}
+
+DType same_type(const GgufTensor& tensor) { return tensor.type; }
+
+}  // namespace
+
+TEST_CASE("a split GGUF is one model, and each part must say which it is") {
+  const auto model = open(mini_checkpoint(std::string(kSmall) + " --dtype official"));
+  TemporaryFolder folder;
+  REQUIRE(convert(*model, folder / "m.gguf", {}));
+  const std::string file = folder.read("m.gguf");
+  const Gguf whole = parse_gguf(std::as_bytes(std::span(file))).value();
+  const auto all = std::span(whole.tensors);
+  const auto part = [](uint32_t number) {
+    return Metadata{{"split.no", gguf_u32(number)}, {"split.count", gguf_u32(2)}};
+  };
+  Metadata first = whole.metadata;
+  for (auto& entry : part(0)) first.push_back(entry);
+  folder.write("s-00001-of-00002.gguf", rewritten(all.first(40), first, same_type));
+  folder.write("s-00002-of-00002.gguf", rewritten(all.subspan(40), part(1), same_type));
+  fs::remove(folder / "m.mtp.gguf");
+  check_same_bytes(*open(folder / "m.gguf"), *open(folder / "s-00001-of-00002.gguf"));
+
+  CHECK(Checkpoint::open(folder / "s-00002-of-00002.gguf")
+            .error()
+            .message.find("general.architecture") != std::string::npos);
+  folder.write("s-00002-of-00002.gguf", rewritten(all.subspan(40), part(5), same_type));
+  CHECK(Checkpoint::open(folder / "s-00001-of-00002.gguf").error().message ==
+        (folder / "s-00002-of-00002.gguf").string() + " does not say that it is part 2 of 2");
+  fs::remove(folder / "s-00002-of-00002.gguf");
+  CHECK(Checkpoint::open(folder / "s-00001-of-00002.gguf").error().code == ErrorCode::not_found);
+  folder.write("oddly-named.gguf", folder.read("s-00001-of-00002.gguf"));
+  CHECK(Checkpoint::open(folder / "oddly-named.gguf")
+            .error()
+            .message.find("not named NAME-00001-of-00002.gguf") != std::string::npos);
+}
+
+TEST_CASE("the type recipe of ds4 opens: F16 for small matrices, Q8_0 dense, 2-bit experts") {
+  const auto model =
+      open(mini_checkpoint(std::string(kSmall) + " --moe-inter 256 --q-lora 256 --o-lora 128"));
+  TemporaryFolder folder;
+  REQUIRE(convert(*model, folder / "m.gguf", {.dense = DType::f32, .experts = DType::f32}));
+  const std::string file = folder.read("m.gguf");
+  const Gguf whole = parse_gguf(std::as_bytes(std::span(file))).value();
+  folder.write("ds4.gguf", rewritten(whole.tensors, whole.metadata, [](const GgufTensor& tensor) {
+                 const auto has = [&tensor](const char* part) {
+                   return tensor.name.find(part) != std::string::npos;
+                 };
+                 if (tensor.shape.size() < 2 || has("tid2eid")) return tensor.type;
+                 if (has("_exps")) return DType::q2_k;
+                 const bool f16 = has("token_embd") || has("hc_") || has("compressor") ||
+                                  has("indexer") || has("gate_inp");
+                 return f16 ? DType::f16 : DType::q8_0;
+               }));
+  const auto ds4 = open(folder / "ds4.gguf");
+  CHECK(ds4->find("layers.1.attn.compressor.ape")->type == DType::f16);
+  CHECK(ds4->find("layers.1.hc_attn_fn")->type == DType::f16);
+  CHECK(ds4->find("layers.1.ffn.experts.3.w2.weight")->type == DType::q2_k);
+  const auto exact = all_values(*model->find("layers.2.attn.compressor.ape"));
+  const auto stored = all_values(*ds4->find("layers.2.attn.compressor.ape"));
+  for (size_t i = 0; i < exact.size(); ++i)
+    REQUIRE(stored[i] == Approx(exact[i]).epsilon(0.0005).margin(1e-7));
 }
 
 TEST_CASE("conversion refuses what it cannot do, and leaves nothing behind") {
