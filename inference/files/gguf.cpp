@@ -14,7 +14,6 @@ namespace sable::inference {
 
 namespace {
 
-constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr uint64_t kKeysMax = 1 << 16;
 constexpr uint64_t kTensorsMax = 1 << 20;
 constexpr uint64_t kArrayElementsMax = 1 << 24;  // over all arrays of one file
@@ -31,31 +30,6 @@ constexpr TypeNumber kTypes[] = {{0, DType::f32},   {1, DType::f16},      {8, DT
                                  {14, DType::q6_k}, {16, DType::iq2_xxs}, {24, DType::i8},
                                  {26, DType::i32},  {27, DType::i64},     {30, DType::bf16},
                                  {39, DType::mxfp4}};
-
-/// Bytes of a scalar metadata type; 0 for strings, arrays and unknown types.
-uint64_t scalar_bytes(GgufType type) {
-  switch (type) {
-    case GgufType::u8:
-    case GgufType::i8:
-    case GgufType::boolean:
-      return 1;
-    case GgufType::u16:
-    case GgufType::i16:
-      return 2;
-    case GgufType::u32:
-    case GgufType::i32:
-    case GgufType::f32:
-      return 4;
-    case GgufType::u64:
-    case GgufType::i64:
-    case GgufType::f64:
-      return 8;
-    case GgufType::string:
-    case GgufType::array:
-      return 0;
-  }
-  return 0;
-}
 
 bool is_float(GgufType type) { return type == GgufType::f32 || type == GgufType::f64; }
 
@@ -148,7 +122,7 @@ class Parser {
 
   Result<Gguf> parse() {
     SABLE_TRY(const uint32_t magic, in_.take<uint32_t>());
-    if (magic != kMagic) return corrupt("not a GGUF file (wrong magic)");
+    if (magic != kGgufMagic) return corrupt("not a GGUF file (wrong magic)");
     SABLE_TRY(out_.version, in_.take<uint32_t>());
     if (out_.version != 2 && out_.version != 3) {
       return fail(ErrorCode::unsupported,
@@ -193,7 +167,7 @@ class Parser {
       SABLE_TRY(out.value, in_.string(kTextBytesMax));
     } else if (is_float(type)) {
       SABLE_TRY(out.value, in_.number(type));
-    } else if (scalar_bytes(type) != 0) {
+    } else if (gguf_scalar_bytes(type) != 0) {
       SABLE_TRY(out.value, in_.integer(type));
     } else {
       return corrupt(fmt::format("unknown type {}", static_cast<uint32_t>(type)));
@@ -206,7 +180,7 @@ class Parser {
     SABLE_TRY(const uint32_t number, in_.take<uint32_t>());
     SABLE_TRY(const uint64_t n, in_.take<uint64_t>());
     out.type = static_cast<GgufType>(number);
-    const uint64_t each = out.type == GgufType::string ? 8 : scalar_bytes(out.type);
+    const uint64_t each = out.type == GgufType::string ? 8 : gguf_scalar_bytes(out.type);
     if (each == 0) return corrupt(fmt::format("array of unsupported type {}", number));
     if (n > in_.left() / each) return Cursor::truncated();
     n_array_elements_ += n;
@@ -258,9 +232,10 @@ class Parser {
     }
     out.type = known->type;
     const uint32_t block = block_of(out.type).elements;
-    if ((out.shape.empty() ? 1 : out.shape.back()) % block != 0) {
-      return corrupt(fmt::format("rows of {} elements do not fill blocks of {} ({})",
-                                 out.shape.back(), block, name_of(out.type)));
+    const uint64_t cols = out.shape.empty() ? 1 : out.shape.back();
+    if (cols % block != 0) {
+      return corrupt(fmt::format("rows of {} elements do not fill blocks of {} ({})", cols, block,
+                                 name_of(out.type)));
     }
     SABLE_TRY(const uint64_t offset, in_.take<uint64_t>());
     offsets_.push_back(offset);
@@ -316,6 +291,30 @@ class Parser {
 
 }  // namespace
 
+uint64_t gguf_scalar_bytes(GgufType type) {
+  switch (type) {
+    case GgufType::u8:
+    case GgufType::i8:
+    case GgufType::boolean:
+      return 1;
+    case GgufType::u16:
+    case GgufType::i16:
+      return 2;
+    case GgufType::u32:
+    case GgufType::i32:
+    case GgufType::f32:
+      return 4;
+    case GgufType::u64:
+    case GgufType::i64:
+    case GgufType::f64:
+      return 8;
+    case GgufType::string:
+    case GgufType::array:
+      return 0;
+  }
+  return 0;
+}
+
 Result<Gguf> parse_gguf(std::span<const std::byte> file) { return Parser(file).parse(); }
 
 uint64_t gguf_tensor_bytes(DType type, std::span<const uint64_t> shape) {
@@ -361,98 +360,6 @@ std::optional<std::string> Gguf::text(std::string_view key) const {
 const GgufArray* Gguf::array(std::string_view key) const {
   const GgufValue* value = find(key);
   return value == nullptr ? nullptr : std::get_if<GgufArray>(&value->value);
-}
-
-GgufValue gguf_u32(uint32_t value) { return {GgufType::u32, int64_t{value}}; }
-GgufValue gguf_f32(float value) { return {GgufType::f32, static_cast<double>(value)}; }
-GgufValue gguf_bool(bool value) { return {GgufType::boolean, int64_t{value}}; }
-GgufValue gguf_string(std::string value) { return {GgufType::string, std::move(value)}; }
-GgufValue gguf_i32_array(std::vector<int64_t> values) {
-  return {GgufType::array, GgufArray{GgufType::i32, std::move(values), {}, {}}};
-}
-GgufValue gguf_f32_array(std::vector<double> values) {
-  return {GgufType::array, GgufArray{GgufType::f32, {}, std::move(values), {}}};
-}
-GgufValue gguf_string_array(std::vector<std::string> values) {
-  return {GgufType::array, GgufArray{GgufType::string, {}, {}, std::move(values)}};
-}
-
-namespace {
-
-/// Appends little-endian values.
-class Writer {
- public:
-  std::string out;
-
-  template <class T>
-  void put(T value) {
-    std::byte bytes[sizeof(T)];
-    store_le(bytes, value);
-    out.append(reinterpret_cast<const char*>(bytes), sizeof(T));
-  }
-  void put_string(std::string_view text) {
-    put(static_cast<uint64_t>(text.size()));
-    out += text;
-  }
-  void put_integer(GgufType type, int64_t value) {
-    switch (scalar_bytes(type)) {
-      case 1:
-        return put(static_cast<uint8_t>(value));
-      case 2:
-        return put(static_cast<uint16_t>(value));
-      case 4:
-        return put(static_cast<uint32_t>(value));
-      default:
-        return put(value);
-    }
-  }
-  void put_number(GgufType type, double value) {
-    type == GgufType::f32 ? put(static_cast<float>(value)) : put(value);
-  }
-  void put_value(const GgufValue& value) {
-    put(static_cast<uint32_t>(value.type));
-    if (const auto* whole = std::get_if<int64_t>(&value.value))
-      return put_integer(value.type, *whole);
-    if (const auto* number = std::get_if<double>(&value.value))
-      return put_number(value.type, *number);
-    if (const auto* text = std::get_if<std::string>(&value.value)) return put_string(*text);
-    const auto& array = std::get<GgufArray>(value.value);
-    put(static_cast<uint32_t>(array.type));
-    put(static_cast<uint64_t>(array.size()));
-    for (const int64_t item : array.integers) put_integer(array.type, item);
-    for (const double item : array.numbers) put_number(array.type, item);
-    for (const std::string& item : array.strings) put_string(item);
-  }
-};
-
-uint64_t padded(uint64_t n) { return (n + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment; }
-
-}  // namespace
-
-std::string gguf_header(std::span<const std::pair<std::string, GgufValue>> metadata,
-                        std::span<const GgufTensor> tensors) {
-  Writer writer;
-  writer.put(kMagic);
-  writer.put(uint32_t{3});
-  writer.put(static_cast<uint64_t>(tensors.size()));
-  writer.put(static_cast<uint64_t>(metadata.size()));
-  for (const auto& [key, value] : metadata) {
-    writer.put_string(key);
-    writer.put_value(value);
-  }
-  uint64_t offset = 0;
-  for (const GgufTensor& tensor : tensors) {
-    const auto number = ggml_type_number(tensor.type);
-    SABLE_CHECK(number.has_value());
-    writer.put_string(tensor.name);
-    writer.put(static_cast<uint32_t>(tensor.shape.size()));
-    for (auto dim = tensor.shape.rbegin(); dim != tensor.shape.rend(); ++dim) writer.put(*dim);
-    writer.put(*number);
-    writer.put(offset);
-    offset += padded(gguf_tensor_bytes(tensor.type, tensor.shape));
-  }
-  writer.out.resize(padded(writer.out.size()), '\0');
-  return std::move(writer.out);
 }
 
 }  // namespace sable::inference

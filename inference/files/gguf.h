@@ -16,6 +16,8 @@
 
 namespace sable::inference {
 
+inline constexpr uint32_t kGgufMagic = 0x46554747;  // "GGUF"
+
 /// Numbers of GGUF's metadata types.
 enum class GgufType : uint32_t {
   u8 = 0,
@@ -32,6 +34,9 @@ enum class GgufType : uint32_t {
   i64 = 11,
   f64 = 12,
 };
+
+/// Bytes of a scalar type; 0 for strings, arrays and unknown numbers.
+uint64_t gguf_scalar_bytes(GgufType type);
 
 /// An array of one scalar type; the vector that fits the type is filled, booleans as integers.
 struct GgufArray {

@@ -31,7 +31,7 @@ class GgufCheckpoint final : public IndexedCheckpoint {
     auto config = config_from_gguf(first);
     if (!config) return fail_in(path.string(), config.error());
     config_ = std::move(*config);
-    auto tokenizer = tokenizer_from_gguf(first);
+    auto tokenizer = tokenizer_arrays_from_gguf(first);
     if (!tokenizer) return fail_in(path.string(), tokenizer.error());
     tokenizer_ = std::move(*tokenizer);
     tokenizer_json_ = first.text("tokenizer.huggingface.json");
@@ -63,8 +63,9 @@ class GgufCheckpoint final : public IndexedCheckpoint {
   Result<void> read_split(const Gguf& first) {
     const int64_t total = first.integer("split.count").value_or(1);
     if (total <= 1) return {};
-    if (total > 4096)
+    if (total > 4096) {
       return fail(ErrorCode::corrupt, fmt::format("{}: {} splits", path_.string(), total));
+    }
     if (first.integer("split.no").value_or(0) != 0) {
       return fail(ErrorCode::invalid_input, path_.string() + " is not the first part of its split");
     }
@@ -96,7 +97,7 @@ class GgufCheckpoint final : public IndexedCheckpoint {
     }
     int64_t n = 0;
     for (const Tensor& tensor : tensors_) {
-      if (tensor.name.starts_with("mtp.") && tensor.name.ends_with(".e_proj.weight")) ++n;
+      if (tensor.name.starts_with("mtp.") && tensor.name.ends_with(".enorm.weight")) ++n;
     }
     add_mtp_layers(config_, std::min<int64_t>(n, 16));
     return {};

@@ -117,9 +117,12 @@ Result<void> IndexedCheckpoint::build_index() {
 }
 
 void IndexedCheckpoint::drop_absent_mtp() {
+  // A block is told by its input projections; drafters of another kind keep other tensors under
+  // "mtp.".
   int64_t present = 0;
   while (present < config_.num_nextn_predict_layers &&
-         index_.contains(fmt::format("mtp.{}.e_proj.weight", present))) {
+         (index_.contains(fmt::format("mtp.{}.e_proj.weight", present)) ||
+          index_.contains(fmt::format("mtp.{}.h_proj.weight", present)))) {
     ++present;
   }
   config_.num_nextn_predict_layers = present;

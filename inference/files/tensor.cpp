@@ -47,7 +47,7 @@ TypeFacts facts_of(DType type) {
     case DType::iq2_xxs:
       return {"IQ2_XXS", {256, 66}};
   }
-  SABLE_CHECK(!"an unknown DType");
+  check_failed(__FILE__, __LINE__, "a DType of the enumeration");
 }
 
 }  // namespace
