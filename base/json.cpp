@@ -1,21 +1,55 @@
 #include "base/json.h"
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
 #include <fmt/format.h>
 
 namespace sable {
 
 namespace {
 
-/// Builds the document through nlohmann's SAX interface so that depth is checked while parsing.
-class BoundedSax : public nlohmann::detail::json_sax_dom_parser<Json> {
+/// Builds the document from nlohmann's SAX events, for two reasons: depth is checked while parsing,
+/// and an object of n keys costs n log n (the library's builder searches an ordered object from its
+/// start for every key, which a vocabulary of 100,000 tokens or a hostile file turns into minutes).
+class BoundedSax {
  public:
-  using Base = nlohmann::detail::json_sax_dom_parser<Json>;
-  BoundedSax(Json& document, size_t depth_max) : Base(document, false), depth_max_(depth_max) {}
+  using number_integer_t = Json::number_integer_t;
+  using number_unsigned_t = Json::number_unsigned_t;
+  using number_float_t = Json::number_float_t;
+  using string_t = Json::string_t;
+  using binary_t = Json::binary_t;
 
-  bool start_object(size_t n) { return enter() && Base::start_object(n); }
-  bool end_object() { return leave() && Base::end_object(); }
-  bool start_array(size_t n) { return enter() && Base::start_array(n); }
-  bool end_array() { return leave() && Base::end_array(); }
+  BoundedSax(Json& root, size_t depth_max) : root_(root), depth_max_(depth_max) {}
+
+  bool null() { return place(nullptr); }
+  bool boolean(bool value) { return place(value); }
+  bool number_integer(number_integer_t value) { return place(value); }
+  bool number_unsigned(number_unsigned_t value) { return place(value); }
+  bool number_float(number_float_t value, const string_t&) { return place(value); }
+  bool string(string_t& value) { return place(std::move(value)); }
+  bool binary(binary_t&) { return false; }  // not part of JSON text
+
+  bool start_object(size_t) { return enter(Json::object()); }
+  bool key(string_t& name) {
+    // Appends without looking for an equal key; leave_object() settles duplicates.
+    auto& object = open_.back()->get_ref<Json::object_t&>();
+    object.emplace_back(std::move(name), Json());
+    slot_ = &object.back().second;
+    return true;
+  }
+  bool end_object() {
+    auto& object = open_.back()->get_ref<Json::object_t&>();
+    keep_last_of_equal_keys(object);
+    open_.pop_back();
+    return true;
+  }
+  bool start_array(size_t) { return enter(Json::array()); }
+  bool end_array() {
+    open_.pop_back();
+    return true;
+  }
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) {
     error_position = position;
     return false;
@@ -25,17 +59,64 @@ class BoundedSax : public nlohmann::detail::json_sax_dom_parser<Json> {
   size_t error_position = 0;
 
  private:
-  bool enter() {
-    too_deep = ++depth_ > depth_max_;
-    return !too_deep;
+  template <class Value>
+  Json* put(Value&& value) {
+    if (open_.empty()) {
+      root_ = Json(std::forward<Value>(value));
+      return &root_;
+    }
+    if (open_.back()->is_array()) {
+      auto& array = open_.back()->get_ref<Json::array_t&>();
+      array.emplace_back(std::forward<Value>(value));
+      return &array.back();
+    }
+    *slot_ = Json(std::forward<Value>(value));
+    return slot_;
   }
-  bool leave() {
-    --depth_;
+
+  template <class Value>
+  bool place(Value&& value) {
+    put(std::forward<Value>(value));
     return true;
   }
 
+  bool enter(Json container) {
+    too_deep = open_.size() >= depth_max_;
+    if (too_deep) return false;
+    open_.push_back(put(std::move(container)));
+    return true;
+  }
+
+  /// Of equal keys the first keeps its place and the last its value.
+  static void keep_last_of_equal_keys(Json::object_t& object) {
+    auto* const entries = object.data();  // operator[] would search by key
+    std::vector<uint32_t> order(object.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      const int compared = entries[a].first.compare(entries[b].first);
+      return compared != 0 ? compared < 0 : a < b;
+    });
+    std::vector<bool> dropped;
+    for (size_t i = 0, end = 0; i < order.size(); i = end) {
+      for (end = i + 1; end < order.size(); ++end) {
+        if (entries[order[end]].first != entries[order[i]].first) break;
+        dropped.resize(object.size());
+        dropped[order[end]] = true;
+      }
+      if (end > i + 1) entries[order[i]].second = std::move(entries[order[end - 1]].second);
+    }
+    if (dropped.empty()) return;
+    Json::object_t kept;
+    for (size_t i = 0; i < object.size(); ++i) {
+      if (!dropped[i]) kept.emplace_back(entries[i].first, std::move(entries[i].second));
+    }
+    object = std::move(kept);
+  }
+
+  Json& root_;
   size_t depth_max_;
-  size_t depth_ = 0;
+  std::vector<Json*> open_;  // containers from the root to the current one; only the last one grows
+  Json* slot_ = nullptr;     // where the value of the last key goes
 };
 
 }  // namespace

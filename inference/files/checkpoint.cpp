@@ -13,6 +13,7 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const std::filesystem::path
   if (std::filesystem::is_directory(status) || path.filename() == "config.json") {
     return open_safetensors_checkpoint(path);
   }
+  if (path.extension() == ".gguf") return open_gguf_checkpoint(path);
   return fail(ErrorCode::unsupported,
               path.string() + " is not a model: expected a folder with config.json or a GGUF file");
 }

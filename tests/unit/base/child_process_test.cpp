@@ -1,12 +1,12 @@
+#include "base/child_process.h"
+
 #include <fcntl.h>
 #include <signal.h>
-#include <unistd.h>
-
 #include <thread>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
-#include "base/child_process.h"
 #include "base/file.h"
 #include "tests/support/temporary_folder.h"
 

@@ -1,8 +1,9 @@
+#include "base/file.h"
+
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
 
-#include "base/file.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace sable;

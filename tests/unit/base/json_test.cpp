@@ -1,9 +1,10 @@
+#include "base/json.h"
+
+#include <chrono>
 #include <string>
 
 #include <catch2/catch.hpp>
 #include <rapidcheck/catch.h>
-
-#include "base/json.h"
 
 using namespace sable;
 
@@ -29,6 +30,26 @@ TEST_CASE("depth and size are bounded") {
   REQUIRE_FALSE(deep);
   CHECK(deep.error().message == "JSON is nested deeper than 64 levels");
   CHECK(parse_json("[1,2,3]", {.bytes_max = 3}).error().code == ErrorCode::exhausted);
+}
+
+TEST_CASE("of equal keys the first keeps its place and the last its value") {
+  const auto value = parse_json(R"({"a":1,"b":{"x":0,"x":[2]},"a":{"c":3},"d":4,"a":5})");
+  REQUIRE(value);
+  CHECK(dump_json(*value) == R"({"a":5,"b":{"x":[2]},"d":4})");
+}
+
+TEST_CASE("an object of 200,000 keys is parsed in time that does not grow with its square") {
+  std::string text = "{";
+  for (int i = 0; i < 200'000; ++i)
+    text += "\"key" + std::to_string(i) + "\":" + std::to_string(i) + ",";
+  text.back() = '}';
+  const auto before = std::chrono::steady_clock::now();
+  const auto value = parse_json(text);
+  const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before);
+  REQUIRE(value);
+  CHECK(value->size() == 200'000);
+  CHECK(value->rbegin().value() == 199'999);
+  CHECK(seconds.count() < 10.0);  // milliseconds when healthy; the quadratic way takes a minute
 }
 
 TEST_CASE("any bytes are either refused or survive a round trip") {

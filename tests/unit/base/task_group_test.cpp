@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "base/task_group.h"
+
+#include <catch2/catch.hpp>
 
 using namespace sable;
 using namespace std::chrono_literals;

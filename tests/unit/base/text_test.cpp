@@ -1,7 +1,7 @@
+#include "base/text.h"
+
 #include <catch2/catch.hpp>
 #include <rapidcheck/catch.h>
-
-#include "base/text.h"
 
 using namespace sable;
 
@@ -13,12 +13,16 @@ TEST_CASE("ill-formed UTF-8 is found and replaced by maximal subparts") {
   }
   // The example of the Unicode standard, section 3.9, table 3-11.
   CHECK(to_utf8("\xF0\x80\x80\x41") == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\x41");
-  CHECK(to_utf8("\xE2\x82" "A") == "\xEF\xBF\xBD" "A");
+  CHECK(to_utf8("\xE2\x82"
+                "A") ==
+        "\xEF\xBF\xBD"
+        "A");
 }
 
 TEST_CASE("control characters become visible, newline and tab stay") {
   CHECK(escape_controls("a\x1b[31mb\r\n\tc\x7f") == "a\\x1b[31mb\\x0d\n\tc\\x7f");
-  CHECK(escape_controls("\xC2\x9B" "1m") == "\\x9b1m");
+  CHECK(escape_controls("\xC2\x9B"
+                        "1m") == "\\x9b1m");
   CHECK(escape_controls("\xE2\x80\xAE") == "\\u202e");
 }
 

@@ -1,12 +1,13 @@
+#include "base/yaml.h"
+
 #include <catch2/catch.hpp>
 #include <rapidcheck/catch.h>
-
-#include "base/yaml.h"
 
 using namespace sable;
 
 TEST_CASE("values know their line and column and their types") {
-  const auto tree = parse_yaml("a: 1\nb:\n  - \"2\"\n  - {c: yes, d: true, e: 1.5, f: ~}\n", "x.yaml");
+  const auto tree =
+      parse_yaml("a: 1\nb:\n  - \"2\"\n  - {c: yes, d: true, e: 1.5, f: ~}\n", "x.yaml");
   REQUIRE(tree);
   CHECK(dump_json(tree->as_json().value()) ==
         R"({"a":1,"b":["2",{"c":"yes","d":true,"e":1.5,"f":null}]})");

@@ -35,7 +35,8 @@ std::vector<Include> includes_below(const fs::path& folder) {
   std::vector<Include> found;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     const auto extension = entry.path().extension();
-    if (extension != ".h" && extension != ".cpp" && extension != ".c" && extension != ".cu") continue;
+    if (extension != ".h" && extension != ".cpp" && extension != ".c" && extension != ".cu")
+      continue;
     std::ifstream in(entry.path());
     std::string text;
     for (int line = 1; std::getline(in, text); ++line) {

@@ -1,0 +1,167 @@
+// The agent: a session asks a model, runs the tools it calls for, logs every fact, until it is
+// done.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/http_transport.h"
+#include "agent/provider.h"
+#include "base/asio.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "memory/memory.h"
+#include "sandbox/sandbox.h"
+#include "tools/tools.h"
+
+namespace sable::agent {
+
+// ---------------------------------------------------------------- providers
+
+/// An endpoint that speaks OpenAI Chat Completions.
+struct OpenAiOptions {
+  std::string name = "openai";
+  std::string base_url;  ///< ends before /chat/completions: "https://api.deepseek.com/v1"
+  std::string model;
+  std::string api_key;  ///< empty: no Authorization header
+  std::chrono::milliseconds idle_timeout{120'000};
+  int attempts_max = 4;  ///< for 429, 5xx and connections that fail before the first delta
+};
+
+/// `transport` outlives the provider.
+std::unique_ptr<Provider> make_openai_provider(OpenAiOptions options, HttpTransport& transport,
+                                               Log log);
+
+// ---------------------------------------------------------------- sessions
+
+/// What `ask` tools get when nobody said otherwise (--approve).
+enum class ApprovalMode { ask, all, none };
+
+Result<ApprovalMode> parse_approval_mode(std::string_view text);
+
+/// Bounds of one turn; reaching one ends the turn with status "limit".
+struct TurnLimits {
+  int steps_max = 50;
+  int tool_calls_max = 200;
+  int repeated_failures_max = 3;  ///< calls that could not be understood, in a row
+  std::chrono::milliseconds time_max{std::chrono::hours(1)};
+  uint64_t output_tokens_max = 1'000'000;
+};
+
+/// A named way of working: system prompt, tools, sampling.
+struct AgentConfig {
+  std::string name = "default";
+  std::string system_prompt;
+  std::vector<std::string> tools;  ///< empty: all of the registry
+  Sampling sampling;
+  bool read_instructions = true;  ///< AGENTS.md of the repository
+};
+
+struct PermissionRequest {
+  std::string session;
+  tools::Call call;
+  const tools::Definition* tool;
+};
+
+/// `allow_always` is for the session as far as the agent is concerned; who asked keeps it for later ones.
+enum class Permission { allow_once, allow_session, allow_always, reject };
+
+/// A delta on its way to people: no number, not durable, repeated whole by a later event.
+struct Preview {
+  /// `restarted` voids what was previewed of this step; its text says why.
+  enum class Kind { text, reasoning, call, tool_output, restarted };
+  Kind kind = Kind::text;
+  int step = 0;
+  std::string call_id;  ///< of tool_output, and of call once it is known
+  std::string name;     ///< of call
+  std::string text;
+};
+
+/// Whoever watches a session: a terminal, a WebSocket, a test. Called on the loop's thread.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on_event(const memory::Event& event) = 0;  ///< durable when this is called
+  virtual void on_preview(const Preview& preview) = 0;
+  /// Asks a person. Any failure to answer is `reject`. Default: reject.
+  virtual asio::awaitable<Permission> on_permission(PermissionRequest request);
+};
+
+/// What sessions are made of; everything outlives them.
+struct Services {
+  memory::Store& store;
+  sandbox::Sandbox& sandbox;
+  asio::thread_pool& workers;
+  const Clock& clock;
+  Log log;
+};
+
+struct SessionSetup {
+  std::filesystem::path repository;  ///< absolute
+  sandbox::Policy policy;            ///< for its tools; the repository becomes the writable root
+  AgentConfig agent;
+  ApprovalMode approval = ApprovalMode::ask;
+  TurnLimits limits;
+  Json record = Json::object();  ///< further facts for session.started: versions, opt-outs
+};
+
+struct TurnResult {
+  std::string status;  ///< "finished", "failed", "interrupted", "limit"
+  std::string reason;  ///< why, when it is not finished: one sentence
+  std::string text;    ///< the model's last words
+  Usage usage;
+  std::vector<std::string> files_changed;
+  std::chrono::milliseconds wall{0};
+};
+
+/// One conversation of an agent, owned by this process. One turn at a time. Lives on the loop's
+/// thread.
+class Session {
+ public:
+  /// A fresh session. `provider` and `registry` outlive it.
+  static asio::awaitable<Result<std::unique_ptr<Session>>> create(Services services,
+                                                                  SessionSetup setup,
+                                                                  Provider& provider,
+                                                                  const tools::Registry& registry,
+                                                                  std::string title);
+
+  /// Takes over an existing session: rebuilds its history from the log; a tool call that a crash
+  /// left without outcome gets the outcome "unknown", which the model and the person are told.
+  static asio::awaitable<Result<std::unique_ptr<Session>>> resume(Services services,
+                                                                  SessionSetup setup,
+                                                                  Provider& provider,
+                                                                  const tools::Registry& registry,
+                                                                  std::string id);
+  virtual ~Session() = default;
+
+  virtual const std::string& id() const = 0;
+
+  /// Watches the session until the observer is removed. `observer` is borrowed.
+  virtual void add_observer(Observer& observer) = 0;
+  virtual void remove_observer(Observer& observer) = 0;
+
+  /// From a prompt to the end of the answer. The log tells the whole story, whatever the result.
+  /// Errors are those of the log itself (then nothing more can be recorded): exhausted, io,
+  /// corrupt. Denied when a turn is already running. Cancelling the coroutine ends the turn as
+  /// "interrupted".
+  virtual asio::awaitable<Result<TurnResult>> run_turn(std::string prompt) = 0;
+
+  /// Ends the running turn with status "interrupted" and this reason; nothing if none runs.
+  virtual void interrupt(std::string reason) = 0;
+};
+
+// ---------------------------------------------------------------- reading a log
+
+/// The conversation as the model sees it, rebuilt from events in order: a pure function.
+Result<std::vector<Message>> messages_from(const std::vector<memory::Event>& events);
+
+}  // namespace sable::agent

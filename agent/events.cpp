@@ -1,0 +1,153 @@
+#include "agent/events.h"
+
+#include "base/digest.h"
+#include "base/text.h"
+
+namespace sable::agent::events {
+
+namespace {
+
+constexpr size_t kDiffBytesMax = 64 << 10;
+
+Json to_json(const Usage& usage) {
+  return {{"input_tokens", usage.input_tokens},
+          {"cached_tokens", usage.cached_tokens},
+          {"output_tokens", usage.output_tokens}};
+}
+
+Json to_json(const Sampling& sampling) {
+  Json json{{"output_tokens_max", sampling.output_tokens_max}};
+  if (sampling.temperature) json["temperature"] = *sampling.temperature;
+  if (sampling.top_p) json["top_p"] = *sampling.top_p;
+  if (sampling.seed) json["seed"] = *sampling.seed;
+  return json;
+}
+
+Json to_json(const tools::FileChange& change) {
+  std::string diff = tools::unified_diff(change);
+  const bool cut = diff.size() > kDiffBytesMax;
+  diff.resize(utf8_prefix(diff, kDiffBytesMax));
+  Json json{{"path", to_utf8(change.path)},
+            {"kind", !change.before  ? "created"
+                     : !change.after ? "deleted"
+                                     : "modified"},
+            {"diff", to_utf8(diff)}};
+  if (cut) json["diff_cut"] = true;
+  if (change.before) json["before_sha256"] = to_hex(sha256(*change.before));
+  if (change.after) json["after_sha256"] = to_hex(sha256(*change.after));
+  return json;
+}
+
+}  // namespace
+
+memory::NewEvent context_built(std::string_view system, const std::vector<OfferedTool>& tools,
+                               const Json& instructions) {
+  Json offered = Json::array();
+  for (const auto& tool : tools) {
+    offered.push_back(
+        {{"name", tool.name}, {"description", tool.description}, {"parameters", tool.parameters}});
+  }
+  return {"context.built",
+          {{"system", system}, {"tools", std::move(offered)}, {"instructions", instructions}}};
+}
+
+memory::NewEvent turn_started(int turn, std::string_view prompt) {
+  return {"turn.started", {{"turn", turn}, {"prompt", to_utf8(prompt)}}};
+}
+
+memory::NewEvent model_requested(int turn, int step, const Provider& provider, size_t n_messages,
+                                 const Sampling& sampling) {
+  return {"model.requested",
+          {{"turn", turn},
+           {"step", step},
+           {"provider", provider.name()},
+           {"model", provider.model()},
+           {"n_messages", n_messages},
+           {"sampling", to_json(sampling)}}};
+}
+
+memory::NewEvent model_finished(int turn, int step, const Reply& reply,
+                                std::chrono::milliseconds wall) {
+  Json calls = Json::array();
+  for (const auto& call : reply.tool_calls) {
+    calls.push_back({{"id", to_utf8(call.id)},
+                     {"name", to_utf8(call.name)},
+                     {"arguments", to_utf8(call.arguments)}});
+  }
+  Json data{{"turn", turn},
+            {"step", step},
+            {"text", to_utf8(reply.text)},
+            {"reasoning", to_utf8(reply.reasoning)},
+            {"tool_calls", std::move(calls)},
+            {"finish_reason", name_of(reply.finish)},
+            {"usage", to_json(reply.usage)},
+            {"wall_ms", wall.count()}};
+  if (!reply.replay.is_null()) data["replay"] = reply.replay;
+  return {"model.finished", std::move(data)};
+}
+
+memory::NewEvent model_failed(int turn, int step, const Error& error) {
+  return {"model.failed",
+          {{"turn", turn},
+           {"step", step},
+           {"code", name_of(error.code)},
+           {"message", to_utf8(error.message)}}};
+}
+
+memory::NewEvent tool_intent(int turn, int step, const tools::Call& call, std::string_view effect,
+                             std::string_view policy_digest) {
+  return {"tool.intent",
+          {{"turn", turn},
+           {"step", step},
+           {"call_id", call.id},
+           {"name", call.name},
+           {"arguments", call.arguments},
+           {"effect", effect},
+           {"policy_sha256", policy_digest}}};
+}
+
+memory::NewEvent approval_decided(std::string_view call_id, std::string_view tool, bool allowed,
+                                  std::string_view by, std::string_view reason) {
+  return {"approval.decided",
+          {{"call_id", call_id},
+           {"tool", tool},
+           {"decision", allowed ? "allowed" : "refused"},
+           {"by", by},
+           {"reason", reason}}};
+}
+
+memory::NewEvent tool_started(std::string_view call_id, std::string_view name) {
+  return {"tool.started", {{"call_id", call_id}, {"name", name}}};
+}
+
+memory::NewEvent tool_outcome(std::string_view call_id, std::string_view name,
+                              std::string_view status, std::string_view text,
+                              const std::vector<tools::FileChange>& changes, Json details) {
+  Json changed = Json::array();
+  for (const auto& change : changes) changed.push_back(to_json(change));
+  return {"tool.outcome",
+          {{"call_id", call_id},
+           {"name", to_utf8(name)},
+           {"status", status},
+           {"text", to_utf8(text)},
+           {"changes", std::move(changed)},
+           {"details", std::move(details)}}};
+}
+
+memory::NewEvent turn_ended(int turn, std::string_view status, std::string_view reason,
+                            const Usage& usage, std::chrono::milliseconds wall, int n_steps,
+                            int n_tool_calls, const std::vector<std::string>& files_changed) {
+  Json files = Json::array();
+  for (const auto& file : files_changed) files.push_back(to_utf8(file));
+  return {"turn.ended",
+          {{"turn", turn},
+           {"status", status},
+           {"reason", to_utf8(reason)},
+           {"usage", to_json(usage)},
+           {"wall_ms", wall.count()},
+           {"n_steps", n_steps},
+           {"n_tool_calls", n_tool_calls},
+           {"files_changed", std::move(files)}}};
+}
+
+}  // namespace sable::agent::events

@@ -1,0 +1,109 @@
+#include "agent/history.h"
+
+#include <fmt/format.h>
+
+#include "agent/agent.h"
+
+namespace sable::agent {
+
+namespace {
+
+Result<std::string> text_of(const Json& data, const char* key) {
+  if (data.is_object()) {
+    if (const auto it = data.find(key); it != data.end() && it->is_string()) {
+      return it->get<std::string>();
+    }
+  }
+  return fail(ErrorCode::corrupt, fmt::format("field \"{}\" is missing or not a string", key));
+}
+
+Result<void> take_context(const Json& data, std::vector<Message>& messages,
+                          std::vector<OfferedTool>& tools) {
+  SABLE_TRY(auto system, text_of(data, "system"));
+  messages.push_back({.role = Role::system, .text = std::move(system)});
+  const auto list = data.find("tools");
+  if (list == data.end() || !list->is_array()) {
+    return fail(ErrorCode::corrupt, "field \"tools\" is missing or not a list");
+  }
+  tools.clear();
+  for (const auto& entry : *list) {
+    SABLE_TRY(auto name, text_of(entry, "name"));
+    SABLE_TRY(auto description, text_of(entry, "description"));
+    tools.push_back({std::move(name), std::move(description),
+                     entry.contains("parameters") ? entry["parameters"] : Json::object()});
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> History::take_reply(const Json& data) {
+  Message message{.role = Role::assistant};
+  SABLE_TRY(message.text, text_of(data, "text"));
+  message.reasoning = string_or(data, "reasoning", "");
+  if (const auto calls = data.find("tool_calls"); calls != data.end() && calls->is_array()) {
+    for (const auto& call : *calls) {
+      SABLE_TRY(auto id, text_of(call, "id"));
+      SABLE_TRY(auto name, text_of(call, "name"));
+      SABLE_TRY(auto arguments, text_of(call, "arguments"));
+      call_ids_.insert(id);
+      message.tool_calls.push_back({std::move(id), std::move(name), std::move(arguments)});
+    }
+  }
+  if (data.contains("replay")) message.replay = data["replay"];
+  reply_calls_ = message.tool_calls;
+  answered_.clear();
+  messages_.push_back(std::move(message));
+  return {};
+}
+
+Result<void> History::take_outcome(const Json& data) {
+  SABLE_TRY(auto id, text_of(data, "call_id"));
+  SABLE_TRY(auto text, text_of(data, "text"));
+  answered_.insert(id);
+  messages_.push_back({.role = Role::tool, .text = std::move(text), .tool_call_id = std::move(id)});
+  return {};
+}
+
+Result<void> History::take(const memory::Event& event) {
+  const auto take_known = [&]() -> Result<void> {
+    if (event.type == "context.built") return take_context(event.data, messages_, tools_);
+    if (event.type == "turn.started") {
+      SABLE_TRY(auto prompt, text_of(event.data, "prompt"));
+      messages_.push_back({.role = Role::user, .text = std::move(prompt)});
+      ++n_turns_;
+      turn_open_ = true;
+      return {};
+    }
+    if (event.type == "model.finished") return take_reply(event.data);
+    if (event.type == "tool.outcome") return take_outcome(event.data);
+    if (event.type == "turn.ended") turn_open_ = false;
+    if (event.type == "approval.decided" && string_or(event.data, "by", "") == "session") {
+      allowed_for_session_.insert(string_or(event.data, "tool", ""));
+    }
+    return {};
+  };
+  if (auto taken = take_known(); !taken) {
+    return fail_in(fmt::format("session {}, event {} ({})", event.session, event.seq, event.type),
+                   std::move(taken.error()));
+  }
+  return {};
+}
+
+std::vector<RequestedCall> History::open_calls() const {
+  std::vector<RequestedCall> open;
+  for (const auto& call : reply_calls_) {
+    if (!answered_.contains(call.id)) open.push_back(call);
+  }
+  return open;
+}
+
+Result<std::vector<Message>> messages_from(const std::vector<memory::Event>& events) {
+  History history;
+  for (const auto& event : events) {
+    SABLE_TRY_VOID(history.take(event));
+  }
+  return history.messages();
+}
+
+}  // namespace sable::agent

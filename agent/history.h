@@ -1,0 +1,48 @@
+// A session's state, rebuilt from its events: a pure reduction without clock, input or chance.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/provider.h"
+#include "memory/memory.h"
+
+namespace sable::agent {
+
+/// What a session knows after its events. Feeding the same events gives the same state, bit for
+/// bit.
+class History {
+ public:
+  /// Takes the next event in order. Unknown types are skipped; corrupt when a known one lacks a
+  /// field.
+  Result<void> take(const memory::Event& event);
+
+  const std::vector<Message>& messages() const { return messages_; }
+  const std::vector<OfferedTool>& tools() const { return tools_; }
+  int n_turns() const { return n_turns_; }
+  bool turn_open() const { return turn_open_; }
+  bool knows_call(const std::string& id) const { return call_ids_.contains(id); }
+  bool empty() const { return messages_.empty(); }
+
+  /// Calls of the newest reply that have no outcome yet, in the model's order.
+  std::vector<RequestedCall> open_calls() const;
+
+  /// Tools that a person allowed for the rest of the session.
+  const std::set<std::string>& allowed_for_session() const { return allowed_for_session_; }
+
+ private:
+  Result<void> take_reply(const Json& data);
+  Result<void> take_outcome(const Json& data);
+
+  std::vector<Message> messages_;
+  std::vector<OfferedTool> tools_;
+  std::vector<RequestedCall> reply_calls_;
+  std::set<std::string> answered_;
+  std::set<std::string> call_ids_;
+  std::set<std::string> allowed_for_session_;
+  int n_turns_ = 0;
+  bool turn_open_ = false;
+};
+
+}  // namespace sable::agent

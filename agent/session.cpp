@@ -1,0 +1,488 @@
+// The turn loop: ask the model, run the calls it asks for, log every fact, until it is done.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "agent/agent.h"
+#include "agent/changed_files.h"
+#include "agent/context.h"
+#include "agent/events.h"
+#include "agent/history.h"
+#include "agent/interruption.h"
+#include "agent/permission.h"
+#include "base/check.h"
+#include "base/digest.h"
+#include "base/task_group.h"
+#include "base/text.h"
+
+namespace sable::agent {
+
+namespace {
+
+constexpr size_t kEventsPerRead = 1000;
+
+/// How a turn stands: still going, or over with a status and a reason.
+struct Verdict {
+  std::string status;
+  std::string reason;
+};
+
+class LiveSession final : public Session {
+ public:
+  LiveSession(Services services, SessionSetup setup, Provider& provider,
+              const tools::Registry& registry, std::unique_ptr<memory::Lease> lease,
+              std::unique_ptr<tools::Workspace> workspace)
+      : services_(std::move(services)),
+        setup_(std::move(setup)),
+        provider_(provider),
+        registry_(registry),
+        lease_(std::move(lease)),
+        workspace_(std::move(workspace)),
+        policy_digest_(to_hex(sha256(sandbox::to_json_text(workspace_->policy())))) {}
+
+  const std::string& id() const override { return lease_->session(); }
+  void add_observer(Observer& observer) override { observers_.push_back(&observer); }
+  void remove_observer(Observer& observer) override { std::erase(observers_, &observer); }
+
+  void interrupt(std::string reason) override {
+    if (interruption_) interruption_->interrupt(std::move(reason));
+  }
+
+  asio::awaitable<Result<TurnResult>> run_turn(std::string prompt) override {
+    if (interruption_) {
+      co_return fail(ErrorCode::denied, "a turn of this session is already running");
+    }
+    // In a coroutine of its own, so that its protection against cancellation ends with it.
+    co_return co_await asio::co_spawn(co_await asio::this_coro::executor,
+                                      run_turn_to_its_end(std::move(prompt)), asio::use_awaitable);
+  }
+
+  /// Writes the first context, or finishes what a crash left open.
+  asio::awaitable<Result<void>> begin() {
+    if (history_.empty()) {
+      BuiltContext context = co_await run_blocking(services_.workers, context_builder());
+      auto event = events::context_built(context.system, offered_tools(), context.instructions);
+      co_return co_await log_one(std::move(event));
+    }
+    auto repairs = events_of_recovery();
+    if (repairs.empty()) co_return Result<void>();
+    co_return co_await log(std::move(repairs));
+  }
+
+  asio::awaitable<Result<void>> replay_log() {
+    for (memory::Seq next = 1; next <= lease_->last_seq();) {
+      SABLE_CO_TRY(const auto events, co_await services_.store.read(id(), next, kEventsPerRead));
+      if (events.empty()) {
+        co_return fail(ErrorCode::corrupt,
+                       fmt::format("session {}: event {} is missing", id(), next));
+      }
+      for (const auto& event : events) {
+        SABLE_CO_TRY_VOID(history_.take(event));
+      }
+      next = events.back().seq + 1;
+    }
+    co_return Result<void>();
+  }
+
+ private:
+  std::function<BuiltContext()> context_builder() const {
+    return [agent = setup_.agent, repository = setup_.repository] {
+      return build_context(agent, repository);
+    };
+  }
+
+  // ---- the log
+
+  /// What a stop in the middle of a turn left without an end, told as facts.
+  std::vector<memory::NewEvent> events_of_recovery() const {
+    std::vector<memory::NewEvent> repairs;
+    for (const auto& call : history_.open_calls()) {
+      repairs.push_back(events::tool_outcome(
+          call.id, call.name, "unknown",
+          "The program stopped while this call was running or about to run. Whether it took effect "
+          "is unknown: check before you repeat it.",
+          {}, {{"recovered", true}}));
+    }
+    if (history_.turn_open()) {
+      repairs.push_back(events::turn_ended(history_.n_turns(), "interrupted",
+                                           "the program stopped in the middle of this turn", {},
+                                           std::chrono::milliseconds(0), 0, 0, {}));
+    }
+    return repairs;
+  }
+
+  /// Appends, then takes the events into the history and shows them: durable first, always.
+  asio::awaitable<Result<void>> log(std::vector<memory::NewEvent> fresh) {
+    SABLE_CO_TRY(const auto events, co_await services_.store.append(*lease_, std::move(fresh)));
+    for (const auto& event : events) {
+      SABLE_CO_TRY_VOID(history_.take(event));
+      for (Observer* observer : std::vector<Observer*>(observers_)) observer->on_event(event);
+    }
+    co_return Result<void>();
+  }
+
+  asio::awaitable<Result<void>> log_one(memory::NewEvent event) {
+    std::vector<memory::NewEvent> events;
+    events.push_back(std::move(event));
+    return log(std::move(events));
+  }
+
+  void preview(const Preview& shown) {
+    for (Observer* observer : std::vector<Observer*>(observers_)) observer->on_preview(shown);
+  }
+
+  std::vector<OfferedTool> offered_tools() const {
+    std::vector<OfferedTool> offered;
+    for (const auto* tool : registry_.list()) {
+      const auto& wanted = setup_.agent.tools;
+      if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), tool->name) == wanted.end()) {
+        continue;
+      }
+      offered.push_back({tool->name, tool->description, tool->parameters});
+    }
+    return offered;
+  }
+
+  // ---- one turn
+
+  asio::awaitable<Result<TurnResult>> run_turn_to_its_end(std::string prompt) {
+    // What must be logged is logged, also when this coroutine is cancelled.
+    co_await asio::this_coro::throw_if_cancelled(false);
+    const auto executor = co_await asio::this_coro::executor;
+    const auto start = services_.clock.monotonic_now();
+    turn_ = TurnResult{};
+    n_steps_ = n_tool_calls_ = n_failures_in_a_row_ = 0;
+    interruption_.emplace(executor, std::chrono::steady_clock::now() + setup_.limits.time_max);
+    auto result = co_await logged_turn(std::move(prompt), start);
+    interruption_.reset();
+    co_return result;
+  }
+
+  asio::awaitable<Result<TurnResult>> logged_turn(std::string prompt, MonotonicTime start) {
+    const auto root = setup_.repository;
+    const auto before =
+        co_await run_blocking(services_.workers, [root] { return scan_files(root); });
+    SABLE_CO_TRY_VOID(co_await log_one(events::turn_started(history_.n_turns() + 1, prompt)));
+    auto stepped = co_await steps();
+    // From here on nothing may cut the story short.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    if (!stepped) co_return fail(std::move(stepped.error()));
+    SABLE_CO_TRY_VOID(co_await close_open_calls());
+
+    const auto after =
+        co_await run_blocking(services_.workers, [root] { return scan_files(root); });
+    turn_.files_changed = changed_between(before, after);
+    turn_.status = stepped->status;
+    turn_.reason = stepped->reason;
+    turn_.wall = std::chrono::duration_cast<std::chrono::milliseconds>(
+        services_.clock.monotonic_now() - start);
+    SABLE_CO_TRY_VOID(co_await log_one(
+        events::turn_ended(history_.n_turns(), turn_.status, turn_.reason, turn_.usage, turn_.wall,
+                           n_steps_, n_tool_calls_, turn_.files_changed)));
+    co_return turn_;
+  }
+
+  /// Steps until the model is done or something ends the turn. Errors are those of the log.
+  asio::awaitable<Result<Verdict>> steps() {
+    while (true) {
+      if (n_steps_ >= setup_.limits.steps_max) {
+        co_return Verdict{"limit", fmt::format("the limit of {} steps is reached; continue the "
+                                               "session to go on, or raise limits.steps",
+                                               setup_.limits.steps_max)};
+      }
+      ++n_steps_;
+      SABLE_CO_TRY(const auto verdict, co_await step());
+      if (verdict) co_return *verdict;
+    }
+  }
+
+  /// One model reply and the calls that it asks for; a verdict when the turn is over.
+  asio::awaitable<Result<std::optional<Verdict>>> step() {
+    using Going = std::optional<Verdict>;
+    StepRequest request{.messages = history_.messages(),
+                        .tools = history_.tools(),
+                        .sampling = setup_.agent.sampling};
+    SABLE_CO_TRY_VOID(co_await log_one(events::model_requested(
+        history_.n_turns(), n_steps_, provider_, request.messages.size(), request.sampling)));
+    const auto asked = services_.clock.monotonic_now();
+    auto answer = co_await interruption_->guard(ask_model(std::move(request)));
+    if (!answer) co_return Going(stopped());
+    if (!*answer) {
+      const Error& error = answer->error();
+      SABLE_CO_TRY_VOID(
+          co_await log_one(events::model_failed(history_.n_turns(), n_steps_, error)));
+      co_return Going(Verdict{"failed", error.message});
+    }
+    Reply reply = std::move(**answer);
+    give_unique_ids(reply);
+    turn_.usage.input_tokens += reply.usage.input_tokens;
+    turn_.usage.cached_tokens += reply.usage.cached_tokens;
+    turn_.usage.output_tokens += reply.usage.output_tokens;
+    SABLE_CO_TRY_VOID(co_await log_one(events::model_finished(
+        history_.n_turns(), n_steps_, reply,
+        std::chrono::duration_cast<std::chrono::milliseconds>(services_.clock.monotonic_now() -
+                                                              asked))));
+    if (!reply.text.empty()) turn_.text = reply.text;
+    if (reply.tool_calls.empty()) co_return Going(verdict_on_last_words(reply));
+    for (const auto& call : reply.tool_calls) {
+      if (interruption_->stopped()) co_return Going(stopped());
+      if (++n_tool_calls_ > setup_.limits.tool_calls_max) {
+        co_return Going(Verdict{"limit", fmt::format("the limit of {} tool calls is reached",
+                                                     setup_.limits.tool_calls_max)});
+      }
+      SABLE_CO_TRY_VOID(co_await run_call(call));
+    }
+    if (interruption_->stopped()) co_return Going(stopped());
+    if (n_failures_in_a_row_ >= setup_.limits.repeated_failures_max) {
+      co_return Going(
+          Verdict{"failed", fmt::format("{} tool calls in a row could not be understood; "
+                                        "the last one: {}",
+                                        n_failures_in_a_row_, last_failure_)});
+    }
+    if (turn_.usage.output_tokens >= setup_.limits.output_tokens_max) {
+      co_return Going(Verdict{"limit", fmt::format("the limit of {} output tokens is reached",
+                                                   setup_.limits.output_tokens_max)});
+    }
+    co_return Going(std::nullopt);
+  }
+
+  asio::awaitable<Result<Reply>> ask_model(StepRequest request) {
+    size_t n_calls_begun = 0;
+    const auto on_delta = [this, &n_calls_begun](const Delta& delta) {
+      Preview shown{.step = n_steps_};
+      if (const auto* text = std::get_if<TextDelta>(&delta)) {
+        shown.text = text->text;
+      } else if (const auto* reasoning = std::get_if<ReasoningDelta>(&delta)) {
+        shown.kind = Preview::Kind::reasoning;
+        shown.text = reasoning->text;
+      } else if (const auto* call = std::get_if<CallDelta>(&delta)) {
+        shown.kind = Preview::Kind::call;
+        shown.name = call->name;
+        shown.text = call->arguments;
+        if (!call->name.empty()) ++n_calls_begun;
+      } else {
+        shown.kind = Preview::Kind::restarted;
+        shown.text = std::get<RestartDelta>(delta).reason;
+        n_calls_begun = 0;
+      }
+      preview(shown);
+    };
+    co_return co_await provider_.complete(std::move(request), on_delta);
+  }
+
+  Verdict verdict_on_last_words(const Reply& reply) const {
+    switch (reply.finish) {
+      case FinishReason::length:
+        return {"failed",
+                "the model's answer was cut off at its output limit; raise "
+                "sampling.output_tokens_max or ask for less at once"};
+      case FinishReason::filtered:
+        return {"failed", "the endpoint's content filter ended the answer"};
+      case FinishReason::stop:
+      case FinishReason::tool_calls:
+        break;
+    }
+    if (reply.text.empty()) return {"failed", "the model answered nothing"};
+    return {"finished", ""};
+  }
+
+  Verdict stopped() const {
+    if (interruption_->deadline_passed()) {
+      return {"limit", fmt::format("the time limit of {} s is reached",
+                                   setup_.limits.time_max.count() / 1000)};
+    }
+    return {"interrupted",
+            interruption_->reason().empty() ? "the program is stopping" : interruption_->reason()};
+  }
+
+  /// Calls without an id, or with one that the session has seen, get one of ours.
+  void give_unique_ids(Reply& reply) const {
+    std::set<std::string> fresh;
+    for (size_t i = 0; i < reply.tool_calls.size(); ++i) {
+      auto& id = reply.tool_calls[i].id;
+      if (id.empty() || id.size() > 128 || !is_utf8(id) || history_.knows_call(id) ||
+          fresh.contains(id)) {
+        id = fmt::format("call_{}_{}_{}", history_.n_turns(), n_steps_, i + 1);
+      }
+      fresh.insert(id);
+    }
+  }
+
+  // ---- one tool call
+
+  asio::awaitable<Result<void>> run_call(const RequestedCall& requested) {
+    auto call = understood(requested);
+    if (!call) {
+      ++n_failures_in_a_row_;
+      last_failure_ = call.error().message;
+      co_return co_await log_one(events::tool_outcome(requested.id, requested.name, "invalid",
+                                                      call.error().message, {}, Json::object()));
+    }
+    n_failures_in_a_row_ = 0;
+    const auto* tool = registry_.find(call->name);
+    SABLE_CHECK(tool != nullptr);
+    SABLE_CO_TRY_VOID(co_await log_one(events::tool_intent(
+        history_.n_turns(), n_steps_, *call, tools::name_of(tool->effect), policy_digest_)));
+
+    const bool session_allows = history_.allowed_for_session().contains(call->name);
+    PermissionRequest asked{.session = id(), .call = *call, .tool = tool};
+    auto decided = co_await interruption_->guard(
+        decide_permission(std::move(asked), setup_.approval, session_allows, observers_));
+    if (!decided) co_return co_await log_cancelled(*call);
+    std::vector<memory::NewEvent> begin;
+    begin.push_back(events::approval_decided(call->id, call->name, decided->allowed, decided->by,
+                                             decided->reason));
+    if (!decided->allowed) {
+      begin.push_back(events::tool_outcome(call->id, call->name, "refused", decided->reason, {},
+                                           Json::object()));
+      co_return co_await log(std::move(begin));
+    }
+    begin.push_back(events::tool_started(call->id, call->name));
+    SABLE_CO_TRY_VOID(co_await log(std::move(begin)));
+
+    auto ran = co_await interruption_->guard(registry_.run(*call, call_context(*call)));
+    if (!ran) co_return co_await log_cancelled(*call);
+    if (!*ran) {
+      Json details{{"code", name_of(ran->error().code)}};
+      co_return co_await log_one(events::tool_outcome(
+          call->id, call->name, "failed", ran->error().message, {}, std::move(details)));
+    }
+    co_return co_await log_outcome(*call, std::move(**ran));
+  }
+
+  /// Parses and checks what the model wrote. The error is for the model.
+  Result<tools::Call> understood(const RequestedCall& requested) const {
+    auto arguments = parse_json(requested.arguments);
+    if (!arguments) {
+      return fail_in(fmt::format("the arguments of {} are not valid JSON; send the call again",
+                                 requested.name),
+                     std::move(arguments.error()));
+    }
+    tools::Call call{requested.id, requested.name, std::move(*arguments)};
+    const auto offered = history_.tools();
+    const bool known = std::any_of(offered.begin(), offered.end(),
+                                   [&](const OfferedTool& tool) { return tool.name == call.name; });
+    if (!known && registry_.find(call.name) != nullptr) {
+      return fail(ErrorCode::invalid_input,
+                  fmt::format("the tool {} is not offered in this session", call.name));
+    }
+    SABLE_TRY_VOID(registry_.check(call));
+    return call;
+  }
+
+  tools::CallContext call_context(const tools::Call& call) {
+    return {.workspace = *workspace_,
+            .sandbox = services_.sandbox,
+            .workers = services_.workers,
+            .preview = [this, call_id = call.id, name = call.name](std::string_view text) {
+              preview({.kind = Preview::Kind::tool_output,
+                       .step = n_steps_,
+                       .call_id = call_id,
+                       .name = name,
+                       .text = std::string(text)});
+            }};
+  }
+
+  asio::awaitable<Result<void>> log_outcome(const tools::Call& call, tools::Outcome outcome) {
+    if (!outcome.full_output.empty()) {
+      outcome.details["output_bytes"] = outcome.full_output.size();
+      const auto kept = co_await services_.store.put_blob(std::move(outcome.full_output));
+      if (kept) {
+        outcome.details["output"] = *kept;
+      } else {
+        // The call has happened: its outcome is logged even when its whole output cannot be kept.
+        outcome.details["output_lost"] = kept.error().message;
+      }
+    }
+    co_return co_await log_one(events::tool_outcome(call.id, call.name,
+                                                    outcome.ok ? "ok" : "failed", outcome.text,
+                                                    outcome.changes, std::move(outcome.details)));
+  }
+
+  asio::awaitable<Result<void>> log_cancelled(const tools::Call& call) {
+    co_return co_await log_one(events::tool_outcome(
+        call.id, call.name, "cancelled",
+        fmt::format("The call was stopped ({}); it may have had part of its effect.",
+                    stopped().reason),
+        {}, Json::object()));
+  }
+
+  /// Every call of a reply gets a result, also when the turn ends before it ran.
+  asio::awaitable<Result<void>> close_open_calls() {
+    std::vector<memory::NewEvent> closing;
+    for (const auto& call : history_.open_calls()) {
+      closing.push_back(events::tool_outcome(call.id, call.name, "cancelled",
+                                             "The turn ended before this call ran.", {},
+                                             Json::object()));
+    }
+    if (closing.empty()) co_return Result<void>();
+    co_return co_await log(std::move(closing));
+  }
+
+  Services services_;
+  SessionSetup setup_;
+  Provider& provider_;
+  const tools::Registry& registry_;
+  std::unique_ptr<memory::Lease> lease_;
+  std::unique_ptr<tools::Workspace> workspace_;
+  std::string policy_digest_;
+  History history_;
+  std::vector<Observer*> observers_;
+
+  // Of the running turn.
+  std::optional<Interruption> interruption_;
+  TurnResult turn_;
+  int n_steps_ = 0;
+  int n_tool_calls_ = 0;
+  int n_failures_in_a_row_ = 0;
+  std::string last_failure_;
+};
+
+Json record_of(const SessionSetup& setup, const tools::Workspace& workspace) {
+  Json record = setup.record;
+  const auto policy = parse_json(sandbox::to_json_text(workspace.policy()));
+  if (policy) record["policy"] = *policy;
+  record["approval"] = setup.approval == ApprovalMode::ask   ? "ask"
+                       : setup.approval == ApprovalMode::all ? "all"
+                                                             : "none";
+  return record;
+}
+
+}  // namespace
+
+asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services services,
+                                                                  SessionSetup setup,
+                                                                  Provider& provider,
+                                                                  const tools::Registry& registry,
+                                                                  std::string title) {
+  SABLE_CO_TRY(auto workspace, tools::Workspace::open(setup.repository, setup.policy));
+  memory::SessionStart start{.title = std::move(title),
+                             .working_directory = setup.repository,
+                             .agent = setup.agent.name,
+                             .model = provider.name() + "/" + provider.model(),
+                             .details = record_of(setup, *workspace)};
+  SABLE_CO_TRY(auto lease, co_await services.store.create_session(std::move(start)));
+  auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
+                                               registry, std::move(lease), std::move(workspace));
+  SABLE_CO_TRY_VOID(co_await session->begin());
+  co_return std::unique_ptr<Session>(std::move(session));
+}
+
+asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(Services services,
+                                                                  SessionSetup setup,
+                                                                  Provider& provider,
+                                                                  const tools::Registry& registry,
+                                                                  std::string id) {
+  SABLE_CO_TRY(const auto info, co_await services.store.find(std::move(id)));
+  setup.repository = info.working_directory;
+  SABLE_CO_TRY(auto workspace, tools::Workspace::open(setup.repository, setup.policy));
+  SABLE_CO_TRY(auto lease, co_await services.store.acquire(info.id));
+  auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
+                                               registry, std::move(lease), std::move(workspace));
+  SABLE_CO_TRY_VOID(co_await session->replay_log());
+  SABLE_CO_TRY_VOID(co_await session->begin());
+  co_return std::unique_ptr<Session>(std::move(session));
+}
+
+}  // namespace sable::agent

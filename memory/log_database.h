@@ -1,0 +1,100 @@
+// The tables of the log: what is written in a transaction, and what is asked of them.
+#pragma once
+
+#include <functional>
+#include <map>
+
+#include "memory/home.h"
+#include "memory/schema.h"
+#include "memory/session_view.h"
+#include "memory/sqlite.h"
+
+namespace sable::memory {
+
+struct SessionRow {
+  int64_t number = 0;
+  std::string id;
+  int64_t fence = 0;
+  SessionView view;
+};
+
+/// A row of the event table as it lies there; views are valid during the visit.
+struct StoredEvent {
+  Seq seq;
+  int64_t time_ms;
+  std::string_view type;
+  int64_t version;
+  std::string_view data;
+  std::span<const uint8_t> hash;
+};
+
+/// One connection with its prepared statements; one thread at a time.
+class LogDatabase {
+ public:
+  /// A read-write connection in WAL mode with full sync, or a reader that never waits for it. The
+  /// schema has been checked (check_schema).
+  static Result<LogDatabase> open(const std::filesystem::path& file, OpenMode mode);
+
+  Connection& connection() { return connection_; }
+  Result<Statement*> statement(const char* sql);  ///< prepared once; `sql` is a literal
+
+  Result<void> begin();   ///< takes the write lock now
+  Result<void> commit();  ///< durable when it returns
+  void rollback();
+  // Within a transaction: one change of several that can be undone alone.
+  Result<void> savepoint();
+  Result<void> keep();
+  Result<void> undo();
+
+  // Questions. Those of more than one statement belong inside read_consistently.
+  template <class Question>
+  auto read_consistently(Question question) -> decltype(question()) {
+    SABLE_TRY_VOID(connection_.execute("BEGIN"));
+    auto answer = question();
+    if (connection_.in_transaction()) (void)connection_.execute("COMMIT");
+    return answer;
+  }
+  Result<SessionRow> session(const std::string& id);  ///< exactly this id; not_found
+  Result<std::vector<std::string>> ids_beginning(const std::string& prefix, size_t n_max);
+  Result<std::vector<SessionRow>> newest_sessions(size_t n_max);
+  Result<void> visit_events(int64_t number, Seq from, size_t n_max,
+                            const std::function<Result<void>(const StoredEvent&)>& visit);
+  /// Events `from`.. with the hash chain and the count in the list checked. Errors: corrupt.
+  Result<std::vector<Event>> events(const SessionRow& session, Seq from, size_t n_max);
+  Result<std::vector<Event>> open_calls(const SessionRow& session);
+
+  // Changes; inside begin() and commit().
+  Result<SessionRow> insert_session(const std::string& id, bool complete);
+  /// A new owner: appends under older fences fail from now on.
+  Result<void> raise_fence(SessionRow& session);
+  /// Appends and updates everything derived. On an error the caller rolls back.
+  Result<std::vector<Event>> append(SessionRow& session, std::vector<NewEvent> events,
+                                    WallTime time);
+  /// Inserts a row whose hash is already known (fork, import, salvage); derived rows follow.
+  Result<void> insert_event(int64_t number, const StoredEvent& event);
+  Result<void> project(int64_t number, SessionView& view, const Event& event, const Digest& hash,
+                       std::string_view data);
+  Result<void> write_view(int64_t number, const SessionView& view);
+
+  // Removal, in steps that each fit a short transaction.
+  /// Takes the session from every list and leaves a tombstone; its events are still there. Returns
+  /// the blobs that only this session named.
+  Result<std::vector<std::string>> hide_session(const SessionRow& session, WallTime time);
+  /// Deletes events of a hidden session, at most `n_max`; true when the session is gone.
+  Result<bool> purge_events(int64_t number, size_t n_max);
+  Result<std::vector<int64_t>> hidden_sessions();
+  /// A pin keeps a blob that no event names yet; those of stores that died go at the next lone
+  /// start.
+  Result<void> pin_blob(const std::string& digest, const std::string& store);
+  /// Drops the pins that events of this session have replaced; true when the store has others.
+  Result<bool> unpin_named_blobs(const std::string& store, int64_t number);
+  Result<bool> blob_in_use(const std::string& digest);
+
+ private:
+  explicit LogDatabase(Connection connection) : connection_(std::move(connection)) {}
+
+  Connection connection_;
+  std::map<const char*, Statement> statements_;  // by the literal's address
+};
+
+}  // namespace sable::memory

@@ -1,0 +1,155 @@
+// What is asked of the log: sessions by name, events in order with their chain checked.
+#include <fmt/format.h>
+
+#include "memory/log_database.h"
+
+namespace sable::memory {
+
+namespace {
+
+#define SABLE_SESSION_COLUMNS                                                                  \
+  "SELECT s.number, s.id, s.fence, v.n_events, v.head, v.created, v.updated, v.input_tokens, " \
+  "v.output_tokens, v.status, v.title, v.working_directory, v.agent, v.model, v.parent, "      \
+  "v.parent_seq FROM session s JOIN session_view v ON v.session = s.number WHERE s.complete = 1 "
+
+Result<SessionRow> session_from(const Run& run) {
+  SessionRow row{run.integer(0), std::string(run.text(1)), run.integer(2), {}};
+  SessionView& view = row.view;
+  view.n_events = static_cast<Seq>(run.integer(3));
+  const auto head = run.bytes(4);
+  if (head.size() != view.head.size() || run.integer(3) < 0) {
+    return fail(ErrorCode::corrupt, fmt::format("session {}: its row in the list is damaged; run "
+                                                "`sable doctor --repair`",
+                                                row.id));
+  }
+  std::copy(head.begin(), head.end(), view.head.begin());
+  view.created_ms = run.integer(5);
+  view.updated_ms = run.integer(6);
+  view.input_tokens = static_cast<uint64_t>(run.integer(7));
+  view.output_tokens = static_cast<uint64_t>(run.integer(8));
+  view.status = run.text(9);
+  view.title = run.text(10);
+  view.working_directory = run.text(11);
+  view.agent = run.text(12);
+  view.model = run.text(13);
+  view.parent = run.text(14);
+  view.parent_seq = static_cast<Seq>(run.integer(15));
+  return row;
+}
+
+tl::unexpected<Error> damaged(const std::string& session, Seq seq, std::string_view how) {
+  return fail(
+      ErrorCode::corrupt,
+      fmt::format("session {}: event {} {}; run `sable doctor --repair`", session, seq, how));
+}
+
+}  // namespace
+
+Result<SessionRow> LogDatabase::session(const std::string& id) {
+  SABLE_TRY(auto* select, statement(SABLE_SESSION_COLUMNS "AND s.id = ?"));
+  Run run(*select);
+  run.bind(id);
+  SABLE_TRY(const bool found, run.next());
+  if (!found) return fail(ErrorCode::not_found, fmt::format("no such session: {}", id));
+  return session_from(run);
+}
+
+Result<std::vector<std::string>> LogDatabase::ids_beginning(const std::string& prefix,
+                                                            size_t n_max) {
+  SABLE_TRY(auto* select, statement("SELECT id FROM session WHERE id >= ? AND id < ? AND "
+                                    "complete = 1 ORDER BY id LIMIT ?"));
+  const std::string beyond = prefix + "\x7f";
+  Run run(*select);
+  run.bind(prefix).bind(beyond).bind(static_cast<int64_t>(n_max));
+  std::vector<std::string> ids;
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return ids;
+    ids.emplace_back(run.text(0));
+  }
+}
+
+Result<std::vector<SessionRow>> LogDatabase::newest_sessions(size_t n_max) {
+  SABLE_TRY(auto* select,
+            statement(SABLE_SESSION_COLUMNS "ORDER BY v.updated DESC, s.number DESC LIMIT ?"));
+  Run run(*select);
+  run.bind(static_cast<int64_t>(std::min<size_t>(n_max, INT64_MAX)));
+  std::vector<SessionRow> rows;
+  while (true) {
+    SABLE_TRY(const bool more, run.next());
+    if (!more) return rows;
+    SABLE_TRY(auto row, session_from(run));
+    rows.push_back(std::move(row));
+  }
+}
+
+Result<void> LogDatabase::visit_events(
+    int64_t number, Seq from, size_t n_max,
+    const std::function<Result<void>(const StoredEvent&)>& visit) {
+  if (from > static_cast<Seq>(kSeqMask)) return {};
+  SABLE_TRY(auto* select, statement("SELECT key, time, type, version, data, hash FROM event WHERE "
+                                    "key BETWEEN ? AND ? ORDER BY key LIMIT ?"));
+  Run run(*select);
+  run.bind(event_key(number, from))
+      .bind(event_key(number, static_cast<uint64_t>(kSeqMask)))
+      .bind(static_cast<int64_t>(std::min<size_t>(n_max, INT64_MAX)));
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return {};
+    SABLE_TRY_VOID(visit({static_cast<Seq>(run.integer(0) & kSeqMask), run.integer(1), run.text(2),
+                          run.integer(3), run.text(4), run.bytes(5)}));
+  }
+}
+
+Result<std::vector<Event>> LogDatabase::events(const SessionRow& session, Seq from, size_t n_max) {
+  from = std::max<Seq>(from, 1);
+  std::vector<Event> events;
+  const Seq n_events = session.view.n_events;
+  if (n_max == 0 || from > n_events) return events;
+  const Seq last = n_max > n_events - from ? n_events : from + n_max - 1;
+
+  // The row before the first one carries the hash that the first one continues.
+  Digest previous = kChainStart;
+  Seq expected = from > 1 ? from - 1 : from;
+  const auto check = [&](const StoredEvent& row) -> Result<void> {
+    if (row.seq != expected) return damaged(session.id, expected, "is missing");
+    if (row.hash.size() != previous.size()) return damaged(session.id, row.seq, "is damaged");
+    if (row.seq >= from) {
+      SABLE_TRY(auto event,
+                event_from_row(session.id, row.seq, row.time_ms, row.type, row.version, row.data));
+      const Digest hash =
+          chain_hash(previous, row.seq, row.type, event.version, event.time, row.data);
+      if (!std::equal(hash.begin(), hash.end(), row.hash.begin())) {
+        return damaged(session.id, row.seq, "is damaged (its hash does not match)");
+      }
+      events.push_back(std::move(event));
+    }
+    std::copy(row.hash.begin(), row.hash.end(), previous.begin());
+    ++expected;
+    return {};
+  };
+  SABLE_TRY_VOID(visit_events(session.number, expected, last - expected + 1, check));
+  if (expected != last + 1) return damaged(session.id, expected, "is missing");
+  if (last == n_events && previous != session.view.head) {
+    return damaged(session.id, last, "is not the one that was acknowledged");
+  }
+  return events;
+}
+
+Result<std::vector<Event>> LogDatabase::open_calls(const SessionRow& session) {
+  SABLE_TRY(auto* select, statement("SELECT seq FROM open_call WHERE session = ? ORDER BY seq"));
+  std::vector<Event> calls;
+  Run run(*select);
+  run.bind(session.number);
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return calls;
+    SABLE_TRY(auto event, events(session, static_cast<Seq>(run.integer(0)), 1));
+    if (event.empty()) {
+      return damaged(session.id, static_cast<Seq>(run.integer(0)), "is missing");
+    }
+    calls.push_back(std::move(event.front()));
+  }
+}
+
+}  // namespace sable::memory

@@ -1,0 +1,127 @@
+// Durable state: the event log of sessions. The log is the truth; all else is derived from it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/asio.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/result.h"
+
+namespace sable::memory {
+
+using Seq = uint64_t;  ///< from 1, gapless in each session
+
+/// One durable fact in a session's log (docs/events.md).
+struct Event {
+  std::string session;
+  Seq seq = 0;
+  WallTime time;        ///< information only; `seq` is the order
+  std::string type;     ///< "turn.started", "tool.outcome", ...
+  int version = 1;      ///< of the shape of `data`
+  Json data;
+};
+
+/// {session, seq, time, type, version, data}: the log's payload, a line of --json, the body of an event
+/// on the WebSocket: one JSON everywhere.
+Json to_json(const Event& event);
+
+struct NewEvent {
+  std::string type;
+  Json data;
+  int version = 1;
+};
+
+/// What a session is for; becomes its first event, "session.started".
+struct SessionStart {
+  std::string title;                        ///< first words of the task
+  std::filesystem::path working_directory;  ///< the repository, absolute
+  std::string agent;                        ///< name of the agent's configuration
+  std::string model;                        ///< provider and model, for people
+  Json details = Json::object();            ///< policy, limits, versions
+};
+
+/// A row of the list, projected from the log.
+struct SessionInfo {
+  std::string id;
+  std::string title;
+  std::filesystem::path working_directory;
+  std::string agent, model;
+  std::string status;          ///< "running", "finished", "failed", "interrupted", "idle"
+  WallTime created, updated;
+  Seq n_events = 0;
+  uint64_t input_tokens = 0, output_tokens = 0;
+  std::optional<int> owner_pid;  ///< the live process that may write it, if any
+};
+
+/// The right to append to one session: one at a time over all processes (a lock that dies with its
+/// process, and a fencing number that a stale owner's writes fail on). Released on destruction.
+class Lease {
+ public:
+  virtual ~Lease() = default;
+  virtual const std::string& session() const = 0;
+  virtual Seq last_seq() const = 0;  ///< newest durable event
+};
+
+struct StoreOptions {
+  const Clock* clock = nullptr;  ///< system_clock() if null
+  Log log = Log::none();
+};
+
+/// The database under one home, `HOME/sable.db` and what lies beside it. Several processes may open the
+/// same home. Writes go through one thread with group commit; the awaitables complete on the executor
+/// of the caller's coroutine. Errors: exhausted (disk full: what was acknowledged stays, writing may be
+/// tried again), corrupt (what was lost, what to run), unsupported (newer schema, network file system,
+/// read-only), io.
+class Store {
+ public:
+  /// Creates the home if it is missing. Recovers from an unclean stop.
+  static Result<std::unique_ptr<Store>> open(const std::filesystem::path& home,
+                                             StoreOptions options = {});
+  /// Finishes what was accepted and joins the thread.
+  virtual ~Store() = default;
+
+  /// A fresh session with its first event committed.
+  virtual asio::awaitable<Result<std::unique_ptr<Lease>>> create_session(SessionStart start) = 0;
+
+  /// Ownership of an existing session. Errors: not_found; denied when another process owns it (names
+  /// the process id and what can be done: attach or fork).
+  virtual asio::awaitable<Result<std::unique_ptr<Lease>>> acquire(std::string session) = 0;
+
+  /// Appends events as one atomic step. When it returns, they are durable and only then may anyone be
+  /// shown them. Errors leave the log as it was. A lease that lost its session gets denied.
+  /// Cancellation does not undo an append that was accepted: it waits for the commit.
+  virtual asio::awaitable<Result<std::vector<Event>>> append(Lease& lease,
+                                                             std::vector<NewEvent> events) = 0;
+
+  /// Events `from`.. in order, at most `n_max`; the hash chain is checked on the way.
+  virtual asio::awaitable<Result<std::vector<Event>>> read(std::string session, Seq from,
+                                                           size_t n_max) = 0;
+
+  /// Newest first. `prefix` filters by id.
+  virtual asio::awaitable<Result<std::vector<SessionInfo>>> list(size_t n_max) = 0;
+
+  /// The session whose id is `id` or begins with it (git style). not_found, or invalid_input when
+  /// several begin so.
+  virtual asio::awaitable<Result<SessionInfo>> find(std::string id) = 0;
+
+  /// Tool calls of a session that were started and have no outcome, oldest first: what a crash left.
+  /// Each is the "tool.started" event.
+  virtual asio::awaitable<Result<std::vector<Event>>> unfinished_calls(std::string session) = 0;
+
+  /// Keeps a large payload by content (temporary file, sync, rename) and returns its locator
+  /// "blob:sha256:HEX"; durable when it returns. Bounded by what the disk holds.
+  virtual asio::awaitable<Result<std::string>> put_blob(std::string bytes) = 0;
+  virtual asio::awaitable<Result<std::string>> get_blob(std::string locator) = 0;
+
+  virtual asio::awaitable<Result<void>> remove(std::string session) = 0;
+};
+
+}  // namespace sable::memory

@@ -1,0 +1,149 @@
+#include "memory/schema.h"
+
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace sable::memory {
+
+namespace {
+
+// The truth: session and event. Everything named *_view, open_call and blob_ref is derived and can
+// be rebuilt from the events (rebuild_projections).
+constexpr const char* kVersion1 = R"sql(
+CREATE TABLE session(
+  number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused: event keys begin with it
+  id TEXT NOT NULL UNIQUE,
+  fence INTEGER NOT NULL,                    -- grows with each owner; appends name theirs
+  complete INTEGER NOT NULL                  -- 0 while a fork or import is still being filled
+);
+CREATE TABLE event(
+  key INTEGER PRIMARY KEY,                   -- session number << 40 | seq
+  time INTEGER NOT NULL,                     -- milliseconds since 1970, UTC; information only
+  type TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  data TEXT NOT NULL,                        -- JSON
+  hash BLOB NOT NULL                         -- SHA-256 over the previous hash and this row
+);
+CREATE TABLE removal(session INTEGER PRIMARY KEY);  -- sessions being deleted in this transaction
+CREATE TABLE tombstone(
+  id TEXT PRIMARY KEY,
+  time INTEGER NOT NULL,
+  n_events INTEGER NOT NULL,
+  head BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE session_view(
+  session INTEGER PRIMARY KEY REFERENCES session(number),
+  n_events INTEGER NOT NULL,
+  head BLOB NOT NULL,
+  created INTEGER NOT NULL,
+  updated INTEGER NOT NULL,
+  input_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  title TEXT NOT NULL,
+  working_directory TEXT NOT NULL,
+  agent TEXT NOT NULL,
+  model TEXT NOT NULL,
+  parent TEXT NOT NULL,
+  parent_seq INTEGER NOT NULL
+);
+CREATE TABLE open_call(
+  session INTEGER NOT NULL,
+  call_id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY(session, call_id)
+) WITHOUT ROWID;
+CREATE TABLE blob_ref(
+  digest TEXT NOT NULL,
+  session INTEGER NOT NULL,
+  PRIMARY KEY(digest, session)
+) WITHOUT ROWID;
+CREATE INDEX blob_ref_by_session ON blob_ref(session);
+CREATE TABLE blob_pin(                       -- stored by a process, not yet named by an event
+  digest TEXT NOT NULL,
+  store TEXT NOT NULL,
+  PRIMARY KEY(digest, store)
+) WITHOUT ROWID;
+CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
+WHEN NOT EXISTS(SELECT 1 FROM removal WHERE session = OLD.key >> 40)
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+)sql";
+
+// Step n brings a file from version n to n + 1. Steps are never edited once released.
+constexpr const char* kSteps[] = {kVersion1};
+static_assert(std::size(kSteps) == kSchemaVersion);
+
+Result<void> apply_steps(Connection& connection, int64_t from) {
+  for (auto step = static_cast<size_t>(from); step < std::size(kSteps); ++step) {
+    SABLE_TRY_VOID(connection.execute(kSteps[step]));
+  }
+  const auto pragma = fmt::format("PRAGMA application_id={}; PRAGMA user_version={}",
+                                  kApplicationId, kSchemaVersion);
+  return connection.execute(pragma.c_str());
+}
+
+Result<std::vector<std::string>> objects_of(Connection& connection) {
+  SABLE_TRY(auto statement, connection.prepare("SELECT type || ' ' || name || ' ' || "
+                                               "coalesce(sql, '') FROM sqlite_schema WHERE name "
+                                               "NOT LIKE 'sqlite_stat%' ORDER BY type, name"));
+  std::vector<std::string> objects;
+  Run run(statement);
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return objects;
+    objects.emplace_back(run.text(0));
+  }
+}
+
+}  // namespace
+
+Result<void> create_or_migrate(Connection& connection) {
+  SABLE_TRY(const auto application, connection.integer("PRAGMA application_id"));
+  SABLE_TRY(const auto version, connection.integer("PRAGMA user_version"));
+  SABLE_TRY(const auto objects, connection.integer("SELECT count(*) FROM sqlite_schema"));
+  const bool empty = application == 0 && version == 0 && objects == 0;
+  if (!empty && (application != kApplicationId || version >= kSchemaVersion)) {
+    return check_schema(connection);
+  }
+  if (empty) {
+    SABLE_TRY_VOID(connection.execute("PRAGMA page_size=4096; PRAGMA journal_mode=WAL"));
+  }
+  SABLE_TRY_VOID(connection.execute("BEGIN EXCLUSIVE"));
+  auto applied = apply_steps(connection, version);
+  if (applied) applied = connection.execute("COMMIT");
+  if (!applied) {
+    if (connection.in_transaction()) (void)connection.execute("ROLLBACK");
+    return applied;
+  }
+  return check_schema(connection);
+}
+
+Result<void> check_schema(Connection& connection) {
+  SABLE_TRY(const auto application, connection.integer("PRAGMA application_id"));
+  if (application != kApplicationId) {
+    return fail(ErrorCode::unsupported, "the file is not a database of Sable");
+  }
+  SABLE_TRY(const auto version, connection.integer("PRAGMA user_version"));
+  if (version != kSchemaVersion) {
+    return fail(
+        ErrorCode::unsupported,
+        fmt::format("the database has schema version {}, this program reads up to {}; use a "
+                    "newer Sable",
+                    version, kSchemaVersion));
+  }
+  SABLE_TRY(auto reference, Connection::open_in_memory());
+  SABLE_TRY_VOID(apply_steps(reference, 0));
+  SABLE_TRY(const auto expected, objects_of(reference));
+  SABLE_TRY(const auto found, objects_of(connection));
+  if (found != expected) {
+    return fail(ErrorCode::corrupt,
+                "the database's schema has been altered; run `sable doctor --repair`");
+  }
+  return {};
+}
+
+}  // namespace sable::memory

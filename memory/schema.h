@@ -1,0 +1,27 @@
+// The shape of the database file, its versions, and the checks before a file is trusted.
+#pragma once
+
+#include "memory/sqlite.h"
+
+namespace sable::memory {
+
+inline constexpr int32_t kApplicationId = 0x5361626c;  // "Sabl"
+inline constexpr int kSchemaVersion = 1;
+
+/// The key of an event row: its session's number and its seq in one integer, so that a session's
+/// events lie side by side in one b-tree and need no second index.
+inline constexpr int kSeqBits = 40;
+inline constexpr int64_t kSeqMask = (int64_t{1} << kSeqBits) - 1;
+constexpr int64_t event_key(int64_t session_number, uint64_t seq) {
+  return (session_number << kSeqBits) | static_cast<int64_t>(seq);
+}
+
+/// Creates the schema in an empty file, or brings an older one up to date. The caller holds the
+/// home alone. Errors as check_schema.
+Result<void> create_or_migrate(Connection& connection);
+
+/// Errors: unsupported for a file of another program or a newer version; corrupt when the schema is
+/// not exactly ours (a trigger or view that somebody added would run inside our transactions).
+Result<void> check_schema(Connection& connection);
+
+}  // namespace sable::memory

@@ -1,0 +1,85 @@
+// Parses the command line and runs what it names.
+#include <cstdio>
+
+#include "base/text.h"
+#include "runtime/cli/commands.h"
+#include "runtime/runtime.h"
+
+namespace sable::runtime {
+
+namespace {
+
+constexpr int kUsageError = 2;
+constexpr const char* kVersion = "0.1.0";
+
+void configure(CLI::App& app, Program& program) {
+  app.set_version_flag("--version", std::string("sable ") + kVersion);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_help_all_flag("--help-all", "Help of every command");
+  app.add_option("--config", program.config_file,
+                 "A configuration file above the user's and the repository's")
+      ->type_name("FILE");
+  app.add_option("--log-level", program.log_level, "trace, debug, info, warning, error or off")
+      ->type_name("LEVEL");
+}
+
+/// CLI11's message, with the nearest command when a word is unknown.
+int usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  std::fprintf(stderr, "sable: %s\n", escape_controls(error.what()).c_str());
+  std::fprintf(stderr, "Try: sable %s--help\n",
+               app.get_subcommands().empty()
+                   ? ""
+                   : (app.get_subcommands().front()->get_name() + " ").c_str());
+  return kUsageError;
+}
+
+}  // namespace
+
+CLI::Option* add_setting(CLI::App& command, Program& program, const std::string& name,
+                         const std::string& key, const std::string& help,
+                         const std::string& suffix) {
+  return command.add_option_function<std::vector<std::string>>(
+      name,
+      [&program, name, key, suffix](const std::vector<std::string>& values) {
+        for (const auto& value : values) program.flags.push_back({name, key, value + suffix});
+      },
+      help);
+}
+
+void add_model_settings(CLI::App& command, Program& program) {
+  command
+      .add_option("--model", program.model,
+                  "A provider of the configuration, or with --base-url the endpoint's own name")
+      ->type_name("NAME");
+  command
+      .add_option("--base-url", program.base_url,
+                  "An endpoint that speaks OpenAI Chat Completions, up to and with /v1")
+      ->type_name("URL");
+  command.add_option("--api-key-env", program.api_key_env, "The variable that holds its key")
+      ->type_name("VARIABLE");
+}
+
+int run_program(const Invocation& invocation) {
+  CLI::App app("Agents on a built-in, long-context engine, in a sandbox.", "sable");
+  Program program{.invocation = invocation};
+  Action chosen;
+  configure(app, program);
+  add_run_command(app, program, chosen);
+  add_session_commands(app, program, chosen);
+  add_tools_commands(app, program, chosen);
+  add_sandbox_commands(app, program, chosen);
+  add_config_commands(app, program, chosen);
+  add_doctor_command(app, program, chosen);
+  try {
+    // CLI11 takes the arguments last first.
+    app.parse(std::vector<std::string>(invocation.arguments.rbegin(), invocation.arguments.rend()));
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(app, error);
+  }
+  return chosen(program);
+}
+
+}  // namespace sable::runtime

@@ -1,0 +1,104 @@
+// `sable doctor`: what this machine offers and what is broken.
+#include <cstdio>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "runtime/cli/commands.h"
+#include "runtime/cli/layers.h"
+
+namespace sable::runtime {
+
+namespace {
+
+/// One thing that is right or wrong, with what to do.
+struct Finding {
+  std::string name;
+  bool ok = true;
+  std::string detail;
+};
+
+Finding check_config(const Result<config::LoadedConfig>& loaded) {
+  if (!loaded) return {"configuration", false, loaded.error().message};
+  size_t n_found = 0;
+  for (const auto& file : loaded->files) n_found += file.found ? 1 : 0;
+  return {"configuration", true, fmt::format("{} files read", n_found)};
+}
+
+Finding check_store(const config::LoadedConfig& loaded) {
+  const auto store = memory::Store::open(*loaded.config.home);
+  if (!store) return {"store", false, store.error().message};
+  return {"store", true, *loaded.config.home};
+}
+
+Finding check_model(const Program& program, const config::LoadedConfig& loaded) {
+  const auto choice = config::choose_model(loaded);
+  if (!choice) return {"model", false, choice.error().message};
+  if (choice->provider == nullptr) {
+    return {"model", false,
+            "no provider is configured; name one with --base-url and --model, or in the "
+            "configuration under providers"};
+  }
+  const auto& variable = *choice->provider->api_key_env;
+  if (!variable.empty() && program.variable(variable).empty()) {
+    return {"model", false, fmt::format("{}: the variable {} is not set", choice->name, variable)};
+  }
+  return {"model", true,
+          fmt::format("{}: {} at {}", choice->name, *choice->provider->model,
+                      *choice->provider->base_url)};
+}
+
+Finding check_program(const Program& program, const std::string& name) {
+  const auto path = program.variable("PATH");
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find(':', begin), path.size());
+    const auto file = std::filesystem::path(path.substr(begin, end - begin)) / name;
+    if (::access(file.c_str(), X_OK) == 0) return {name, true, file.string()};
+    begin = end + 1;
+  }
+  return {name, false, "not found in PATH; apt-get install ripgrep"};
+}
+
+int doctor_action(const Program& program) {
+  const auto layers = sandbox::probe_layers();
+  const auto loaded = program.load_config(std::nullopt);
+  std::vector<Finding> findings{check_config(loaded)};
+  if (loaded) {
+    findings.push_back(check_store(*loaded));
+    findings.push_back(check_model(program, *loaded));
+  }
+  findings.push_back(check_program(program, "rg"));
+
+  bool ok = all_required_enforced(layers);
+  for (const auto& finding : findings) ok = ok && finding.ok;
+  if (program.json) {
+    Json list = Json::array();
+    for (const auto& finding : findings) {
+      list.push_back({{"name", finding.name}, {"ok", finding.ok}, {"detail", finding.detail}});
+    }
+    std::printf("%s\n", dump_json(Json{{"ok", ok},
+                                       {"layers", layers_to_json(layers)},
+                                       {"findings", std::move(list)}})
+                            .c_str());
+    return ok ? 0 : 1;
+  }
+  const Style style{program.colour(1)};
+  std::printf("sandbox\n%s\nprogram\n", layers_to_text(layers, style).c_str());
+  for (const auto& finding : findings) {
+    std::printf("  %-14s %s  %s\n", finding.name.c_str(),
+                (finding.ok ? style.green("ok   ") : style.red("wrong")).c_str(),
+                escape_controls(finding.detail).c_str());
+  }
+  return ok ? 0 : 1;
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& app, Program& program, Action& chosen) {
+  auto* command = app.add_subcommand("doctor", "What this machine offers and what is broken");
+  command->add_flag("--json", program.json, "One JSON object");
+  command->callback([&chosen] { chosen = doctor_action; });
+}
+
+}  // namespace sable::runtime

@@ -1,0 +1,215 @@
+// `sable run`: one task to its end.
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "runtime/cli/commands.h"
+#include "runtime/loop.h"
+#include "runtime/net/http_client.h"
+#include "runtime/remembered_approvals.h"
+#include "runtime/session_parts.h"
+#include "runtime/terminal/permission_prompt.h"
+#include "runtime/terminal/turn_printer.h"
+
+namespace sable::runtime {
+
+namespace {
+
+constexpr size_t kTitleBytesMax = 80;
+constexpr size_t kTaskBytesMax = size_t{1} << 20;
+
+struct RunOptions {
+  std::string task;
+  std::string repository;
+  std::string resume;
+};
+
+/// Watches a session for the person who typed the command, and asks them.
+class CommandObserver : public agent::Observer {
+ public:
+  CommandObserver(const Program& program, std::filesystem::path home,
+                  std::filesystem::path repository)
+      : json_(program.json),
+        home_(std::move(home)),
+        repository_(std::move(repository)),
+        out_(1),
+        err_(2),
+        style_{program.colour(out_.is_terminal() ? 1 : 2)},
+        person_(progress(), style_, progress().is_terminal()),
+        machine_(out_) {}
+
+  void on_event(const memory::Event& event) override {
+    json_ ? machine_.on_event(event) : person_.on_event(event);
+  }
+  void on_preview(const agent::Preview& preview) override {
+    if (!json_) person_.on_preview(preview);
+  }
+  asio::awaitable<agent::Permission> on_permission(agent::PermissionRequest request) override {
+    if (::isatty(0) != 1) co_return agent::Permission::reject;
+    const std::string tool = request.call.name;
+    const auto answer = co_await ask_on_terminal(0, err_, style_, std::move(request));
+    if (answer == agent::Permission::allow_always) {
+      const auto kept = RememberedApprovals(home_).remember(repository_, tool);
+      if (!kept) err_.write("sable: not remembered: " + kept.error().message + "\n");
+    }
+    co_return answer;
+  }
+
+  /// The model's last words, for a reader that is not a terminal and has seen no progress.
+  void finish(const agent::TurnResult& result) {
+    if (!json_ && !out_.is_terminal() && !result.text.empty()) {
+      out_.write(result.text + (result.text.ends_with('\n') ? "" : "\n"));
+    }
+  }
+
+ private:
+  /// People see progress where they look: the terminal, else standard error.
+  Output& progress() { return out_.is_terminal() ? out_ : err_; }
+
+  bool json_;
+  std::filesystem::path home_, repository_;
+  Output out_, err_;
+  Style style_;
+  TurnPrinter person_;
+  JsonPrinter machine_;
+};
+
+std::string title_of(const std::string& task) {
+  const auto line = task.substr(0, task.find('\n'));
+  return to_utf8(line.substr(0, utf8_prefix(line, kTitleBytesMax)));
+}
+
+int exit_status(const Loop& loop, const agent::TurnResult& result) {
+  if (loop.stop_signal()) return 128 + *loop.stop_signal();
+  return result.status == "finished" ? 0 : 1;
+}
+
+struct RunParts {
+  const RunOptions& options;
+  agent::Services services;
+  agent::SessionSetup setup;
+  agent::Provider& provider;
+  const tools::Registry& registry;
+  CommandObserver& observer;
+};
+
+asio::awaitable<int> run_turn(const Program& program, Loop& loop, RunParts parts) {
+  const auto& options = parts.options;
+  Result<std::unique_ptr<agent::Session>> session = fail(ErrorCode::cancelled, "not opened");
+  if (options.resume.empty()) {
+    session = co_await agent::Session::create(parts.services, parts.setup, parts.provider,
+                                              parts.registry, title_of(options.task));
+  } else {
+    session = co_await agent::Session::resume(parts.services, parts.setup, parts.provider,
+                                              parts.registry, options.resume);
+  }
+  if (!session) co_return program.fail_with(session.error());
+  auto& live = **session;
+  live.add_observer(parts.observer);
+  if (!program.json) std::fprintf(stderr, "session %s\n", live.id().c_str());
+  loop.on_stop([&live](int signal) {
+    live.interrupt(signal == SIGINT ? "the user pressed Ctrl-C" : "the program was asked to stop");
+  });
+  const auto result = co_await live.run_turn(options.task);
+  loop.on_stop({});
+  live.remove_observer(parts.observer);
+  if (!result) co_return program.fail_with(result.error());
+  parts.observer.finish(*result);
+  if (result->status != "finished") {
+    std::fprintf(stderr, "sable: %s: %s\n", result->status.c_str(),
+                 escape_controls(result->reason).c_str());
+  }
+  co_return exit_status(loop, *result);
+}
+
+/// The task's text: as given, or from standard input when it is "-".
+Result<std::string> read_task(const std::string& given) {
+  if (given != "-") return given;
+  std::string text(kTaskBytesMax + 1, '\0');
+  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(std::cin.gcount()));
+  if (text.size() > kTaskBytesMax) {
+    return fail(ErrorCode::invalid_input, "the task on standard input is larger than 1 MiB");
+  }
+  return text;
+}
+
+int run_action(const Program& program, RunOptions options) {
+  auto task = read_task(options.task);
+  if (!task) return program.fail_with(task.error());
+  options.task = std::move(*task);
+  if (options.task.find_first_not_of(" \t\r\n") == std::string::npos) {
+    return program.fail_with(
+        {ErrorCode::invalid_input, "the task is empty; say what is to be done"}, 2);
+  }
+  const auto repository = resolve_repository(options.repository);
+  if (!repository) return program.fail_with(repository.error());
+  const auto loaded = program.load_config(*repository);
+  if (!loaded) return program.fail_with(loaded.error());
+  // Before threads exist and a key is read.
+  auto sandbox = program.start_sandbox();
+  if (!sandbox) return program.fail_with(sandbox.error());
+  const auto log = Log::to_stderr(*loaded->config.log_level);
+  const auto registry = make_registry(program, *loaded, *repository);
+  if (!registry) return program.fail_with(registry.error());
+  auto setup = make_setup(program, *loaded, *repository);
+  if (!setup) return program.fail_with(setup.error());
+  if (setup->approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
+    setup->approval = agent::ApprovalMode::none;
+  }
+  const auto transport = make_transport(*loaded);
+  if (!transport) return program.fail_with(transport.error());
+  const auto provider = make_provider(program, *loaded, **transport, log);
+  if (!provider) return program.fail_with(provider.error());
+  auto store = memory::Store::open(*loaded->config.home, {.log = log});
+  if (!store) return program.fail_with(store.error());
+
+  CommandObserver observer(program, *loaded->config.home, *repository);
+  Loop loop;
+  const agent::Services services{.store = **store,
+                                 .sandbox = **sandbox,
+                                 .workers = loop.workers(),
+                                 .clock = system_clock(),
+                                 .log = log};
+  return loop.run(run_turn(program, loop,
+                           {.options = options,
+                            .services = services,
+                            .setup = std::move(*setup),
+                            .provider = **provider,
+                            .registry = *registry,
+                            .observer = observer}));
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, Program& program, Action& chosen) {
+  auto* command = app.add_subcommand("run", "Give an agent one task on a repository");
+  const auto options = std::make_shared<RunOptions>();
+  command->add_option("task", options->task, "What is to be done; - reads it from standard input")
+      ->required();
+  command->add_option("--repo", options->repository, "The repository (default: here)")
+      ->type_name("DIR");
+  command->add_option("--resume", options->resume, "Go on with this session instead of a new one")
+      ->type_name("ID");
+  add_model_settings(*command, program);
+  add_setting(*command, program, "--agent", "agent", "The agent's configuration")
+      ->type_name("NAME");
+  add_setting(*command, program, "--approve", "approve",
+              "Who decides about tools that ask: ask, all or none")
+      ->type_name("MODE");
+  add_setting(*command, program, "--network", "sandbox.network",
+              "Whom tools may talk to: none, loopback or open")
+      ->type_name("MODE");
+  add_setting(*command, program, "--max-steps", "limits.steps", "At most so many model replies")
+      ->type_name("N");
+  add_setting(*command, program, "--timeout", "limits.time", "Seconds until the turn is ended", "s")
+      ->type_name("S");
+  command->add_flag("--json", program.json, "One event an object a line (docs/events.md)");
+  command->callback([options, &chosen] {
+    chosen = [options](const Program& running) { return run_action(running, *options); };
+  });
+}
+
+}  // namespace sable::runtime

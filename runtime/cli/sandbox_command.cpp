@@ -1,0 +1,120 @@
+// `sable sandbox`: one command under a policy by hand, and what a policy means here.
+#include <csignal>
+#include <cstdio>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "runtime/cli/commands.h"
+#include "runtime/cli/layers.h"
+#include "runtime/loop.h"
+
+namespace sable::runtime {
+
+namespace {
+
+struct SandboxOptions {
+  std::string profile;
+  std::vector<std::string> writable;
+  std::vector<std::string> command;
+};
+
+Result<sandbox::Policy> policy_of(const Program& program, const SandboxOptions& options) {
+  SABLE_TRY(auto loaded, program.load_config(std::nullopt));
+  if (!options.profile.empty()) {
+    SABLE_TRY(loaded, config::with_profile(std::move(loaded), options.profile));
+  }
+  auto policy = config::to_policy(loaded, {});
+  if (!options.profile.empty()) policy.profile = options.profile;
+  for (const auto& folder : options.writable) {
+    SABLE_TRY(auto root, resolve_repository(folder));
+    policy.writable.push_back(std::move(root));
+  }
+  return policy;
+}
+
+asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
+                              sandbox::Policy policy, std::vector<std::string> argv) {
+  sandbox::Command command{.argv = std::move(argv)};
+  if (policy.writable.empty()) command.working_directory = "/";
+  const sandbox::OutputSink pass_through = [](sandbox::Stream stream, std::string_view bytes) {
+    (void)write_all(stream == sandbox::Stream::standard_output ? 1 : 2, bytes);
+  };
+  const auto result = co_await sandbox.run(std::move(policy), std::move(command), pass_through);
+  if (!result) co_return program.fail_with(result.error());
+  if (!result->explanation.empty()) {
+    std::fprintf(stderr, "sable: %s\n", escape_controls(result->explanation).c_str());
+  }
+  co_return result->signal != 0 ? 128 + result->signal : result->exit_code;
+}
+
+int run_action(const Program& program, const SandboxOptions& options) {
+  auto policy = policy_of(program, options);
+  if (!policy) return program.fail_with(policy.error());
+  auto sandbox = program.start_sandbox();
+  if (!sandbox) return program.fail_with(sandbox.error());
+  Loop loop;
+  const int status = loop.run(run_once(program, **sandbox, std::move(*policy), options.command));
+  if (status > 128 && status < 128 + NSIG && !loop.stop_signal()) {
+    // The command died of a signal: so do we, so that a shell sees the same.
+    ::signal(status - 128, SIG_DFL);
+    ::raise(status - 128);
+  }
+  return status;
+}
+
+int explain_action(const Program& program, const SandboxOptions& options) {
+  auto policy = policy_of(program, options);
+  if (!policy) return program.fail_with(policy.error());
+  const auto layers = sandbox::probe_layers();
+  if (program.json) {
+    auto json = parse_json(sandbox::to_json_text(*policy));
+    if (!json) return program.fail_with(json.error());
+    std::printf("%s\n",
+                dump_json(Json{{"policy", *json}, {"layers", layers_to_json(layers)}}).c_str());
+  } else {
+    std::fputs(sandbox::explain(*policy, layers).c_str(), stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
+  auto* group = app.add_subcommand("sandbox", "Run one command in the sandbox, or explain it");
+  group->require_subcommand(1);
+  const auto options = std::make_shared<SandboxOptions>();
+  const auto add_common = [&](CLI::App& command) {
+    command.add_option("--profile", options->profile, "A named policy")->type_name("NAME");
+    command
+        .add_option("--writable", options->writable,
+                    "A folder that may be written; may be repeated")
+        ->type_name("DIR");
+    add_setting(command, program, "--network", "sandbox.network", "none, loopback or open")
+        ->type_name("MODE");
+    add_setting(command, program, "--timeout", "sandbox.timeout",
+                "Seconds until the command is ended", "s")
+        ->type_name("S");
+    add_setting(command, program, "--memory", "sandbox.memory",
+                "Bytes for all its processes; K, M, G")
+        ->type_name("BYTES");
+  };
+
+  auto* run = group->add_subcommand("run", "Run one command; its status and signals pass through");
+  add_common(*run);
+  run->add_option("command", options->command, "The command and its arguments, after --")
+      ->required();
+  run->callback([options, &chosen] {
+    chosen = [options](const Program& program) { return run_action(program, *options); };
+  });
+
+  auto* explain =
+      group->add_subcommand("explain", "What may be touched, and which layer enforces it here");
+  add_common(*explain);
+  explain->add_flag("--json", program.json, "One JSON object");
+  explain->callback([options, &chosen] {
+    chosen = [options](const Program& program) { return explain_action(program, *options); };
+  });
+}
+
+}  // namespace sable::runtime

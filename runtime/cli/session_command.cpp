@@ -1,0 +1,201 @@
+// `sable session`: what the log knows, read without disturbing whoever writes it.
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "agent/agent.h"
+#include "base/text.h"
+#include "runtime/cli/commands.h"
+#include "runtime/loop.h"
+#include "runtime/terminal/output.h"
+#include "runtime/terminal/turn_printer.h"
+
+namespace sable::runtime {
+
+namespace {
+
+constexpr size_t kEventsPerRead = 1000;
+
+struct SessionOptions {
+  std::string id;
+  size_t n_max = 50;
+  uint64_t from = 1;
+};
+
+Json to_json(const memory::SessionInfo& info) {
+  Json json{{"id", info.id},
+            {"title", info.title},
+            {"working_directory", info.working_directory.string()},
+            {"agent", info.agent},
+            {"model", info.model},
+            {"status", info.status},
+            {"created", to_rfc3339(info.created)},
+            {"updated", to_rfc3339(info.updated)},
+            {"n_events", info.n_events},
+            {"input_tokens", info.input_tokens},
+            {"output_tokens", info.output_tokens}};
+  if (info.owner_pid) json["owner_pid"] = *info.owner_pid;
+  return json;
+}
+
+asio::awaitable<int> list_sessions(const Program& program, memory::Store& store, size_t n_max) {
+  const auto sessions = co_await store.list(n_max);
+  if (!sessions) co_return program.fail_with(sessions.error());
+  Output out(1);
+  if (sessions->empty() && !program.json) out.write("no sessions yet\n");
+  for (const auto& info : *sessions) {
+    if (program.json) {
+      out.write(dump_json(to_json(info)) + "\n");
+      continue;
+    }
+    out.write(fmt::format("{:<14} {:<12} {}  {:>5} events  {}\n", info.id,
+                          info.owner_pid ? "running" : info.status,
+                          to_rfc3339(info.updated).substr(0, 16), info.n_events,
+                          escape_controls(info.title.substr(0, utf8_prefix(info.title, 60)))));
+  }
+  co_return 0;
+}
+
+/// Feeds every event of a session, from `from` on, to the observer.
+asio::awaitable<Result<void>> replay(memory::Store& store, std::string id, memory::Seq from,
+                                     agent::Observer& observer) {
+  while (true) {
+    SABLE_CO_TRY(const auto events, co_await store.read(id, from, kEventsPerRead));
+    if (events.empty()) co_return Result<void>();
+    for (const auto& event : events) observer.on_event(event);
+    from = events.back().seq + 1;
+  }
+}
+
+/// Shows prompts too, which a live terminal has just seen typed.
+class StoryPrinter : public TurnPrinter {
+ public:
+  StoryPrinter(Output& output, Style style)
+      : TurnPrinter(output, style, /*live=*/false), output_(output), style_(style) {}
+  void on_event(const memory::Event& event) override {
+    if (event.type == "turn.started") {
+      output_.write(
+          "\n" + style_.bold("> " + escape_controls(string_or(event.data, "prompt", ""))) + "\n");
+    }
+    TurnPrinter::on_event(event);
+  }
+
+ private:
+  Output& output_;
+  Style style_;
+};
+
+asio::awaitable<int> show_session(const Program& program, memory::Store& store, std::string id) {
+  const auto info = co_await store.find(std::move(id));
+  if (!info) co_return program.fail_with(info.error());
+  const auto unfinished = co_await store.unfinished_calls(info->id);
+  if (!unfinished) co_return program.fail_with(unfinished.error());
+  Output out(1);
+  if (program.json) {
+    Json json = to_json(*info);
+    Json calls = Json::array();
+    for (const auto& event : *unfinished) calls.push_back(memory::to_json(event));
+    json["unfinished_calls"] = std::move(calls);
+    out.write(dump_json(json) + "\n");
+    co_return 0;
+  }
+  const Style style{program.colour(1)};
+  out.write(fmt::format("{}  {}\nrepository {}\nagent {}, model {}\n", style.bold(info->id),
+                        escape_controls(info->title),
+                        escape_controls(info->working_directory.string()),
+                        escape_controls(info->agent), escape_controls(info->model)));
+  StoryPrinter printer(out, style);
+  const auto replayed = co_await replay(store, info->id, 1, printer);
+  if (!replayed) co_return program.fail_with(replayed.error());
+  out.write(fmt::format("\nstatus {}, {} events\n", info->owner_pid ? "running" : info->status,
+                        info->n_events));
+  for (const auto& event : *unfinished) {
+    const auto what = fmt::format("{} ({})", string_or(event.data, "name", "?"),
+                                  string_or(event.data, "call_id", "?"));
+    out.write(info->owner_pid
+                  ? fmt::format("running now: {}, in process {}\n", what, *info->owner_pid)
+                  : style.yellow(fmt::format("the program stopped while {} was running: whether it "
+                                             "took effect is unknown",
+                                             what)) +
+                        "\n");
+  }
+  co_return 0;
+}
+
+asio::awaitable<int> print_events(const Program& program, memory::Store& store, std::string id,
+                                  memory::Seq from) {
+  const auto info = co_await store.find(std::move(id));
+  if (!info) co_return program.fail_with(info.error());
+  Output out(1);
+  JsonPrinter printer(out);
+  const auto replayed = co_await replay(store, info->id, from, printer);
+  co_return replayed ? 0 : program.fail_with(replayed.error());
+}
+
+asio::awaitable<int> delete_session(const Program& program, memory::Store& store, std::string id) {
+  const auto info = co_await store.find(std::move(id));
+  if (!info) co_return program.fail_with(info.error());
+  const auto removed = co_await store.remove(info->id);
+  if (!removed) co_return program.fail_with(removed.error());
+  std::printf("deleted %s\n", info->id.c_str());
+  co_return 0;
+}
+
+using StoreWork = std::function<asio::awaitable<int>(memory::Store&)>;
+
+int with_store(const Program& program, const StoreWork& work) {
+  const auto loaded = program.load_config(std::nullopt);
+  if (!loaded) return program.fail_with(loaded.error());
+  auto store = memory::Store::open(*loaded->config.home);
+  if (!store) return program.fail_with(store.error());
+  Loop loop;
+  return loop.run(work(**store));
+}
+
+}  // namespace
+
+void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
+  auto* group = app.add_subcommand("session", "Sessions over time");
+  group->require_subcommand(1);
+  const auto options = std::make_shared<SessionOptions>();
+  const auto add = [&](const char* name, const char* help, auto work) {
+    auto* command = group->add_subcommand(name, help);
+    command->callback([options, work, &chosen] {
+      chosen = [options, work](const Program& running) {
+        return with_store(running,
+                          [&](memory::Store& store) { return work(running, store, *options); });
+      };
+    });
+    return command;
+  };
+
+  auto* list = add("list", "Newest first",
+                   [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                     return list_sessions(running, store, given.n_max);
+                   });
+  list->add_option("-n", options->n_max, "At most so many")->capture_default_str();
+  list->add_flag("--json", program.json, "One JSON object a line");
+
+  auto* show = add("show", "The whole story of one session",
+                   [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                     return show_session(running, store, given.id);
+                   });
+  show->add_option("id", options->id, "A session's id, or its beginning")->required();
+  show->add_flag("--json", program.json, "The summary as one JSON object");
+
+  auto* events = add("events", "Its events, one JSON object a line",
+                     [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                       return print_events(running, store, given.id, given.from);
+                     });
+  events->add_option("id", options->id, "A session's id, or its beginning")->required();
+  events->add_option("--from", options->from, "The first number to print")->capture_default_str();
+  events->add_flag("--json", program.json, "Always so; accepted for symmetry");
+
+  auto* remove = add("delete", "Remove a session and what only it uses",
+                     [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                       return delete_session(running, store, given.id);
+                     });
+  remove->add_option("id", options->id, "A session's id, or its beginning")->required();
+}
+
+}  // namespace sable::runtime

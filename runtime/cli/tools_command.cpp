@@ -1,0 +1,145 @@
+// `sable tools`: the tools by hand.
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "runtime/cli/commands.h"
+#include "runtime/loop.h"
+#include "runtime/session_parts.h"
+#include "runtime/terminal/style.h"
+
+namespace sable::runtime {
+
+namespace {
+
+struct ToolsOptions {
+  std::string repository;
+  std::string name;
+  std::string arguments = "{}";
+  std::string file;
+};
+
+int list_action(const Program& program, const ToolsOptions& options) {
+  const auto repository = resolve_repository(options.repository);
+  if (!repository) return program.fail_with(repository.error());
+  const auto loaded = program.load_config(*repository);
+  if (!loaded) return program.fail_with(loaded.error());
+  const auto registry = make_registry(program, *loaded, *repository);
+  if (!registry) return program.fail_with(registry.error());
+  for (const auto* tool : registry->list()) {
+    if (program.json) {
+      std::printf("%s\n", dump_json(Json{{"name", tool->name},
+                                         {"description", tool->description},
+                                         {"parameters", tool->parameters},
+                                         {"approval", tools::name_of(tool->approval)},
+                                         {"effect", tools::name_of(tool->effect)},
+                                         {"source", tool->source}})
+                              .c_str());
+      continue;
+    }
+    const auto first_line = tool->description.substr(0, tool->description.find('\n'));
+    std::printf("%-16s %-6s %-10s %s\n", tool->name.c_str(),
+                std::string(tools::name_of(tool->approval)).c_str(),
+                std::string(tools::name_of(tool->effect)).c_str(),
+                escape_controls(first_line.substr(0, utf8_prefix(first_line, 90))).c_str());
+  }
+  return 0;
+}
+
+int check_action(const Program& program, const ToolsOptions& options) {
+  const auto text = read_file(options.file, size_t{1} << 20);
+  if (!text) return program.fail_with(text.error());
+  auto registry = tools::Registry::with_builtins();
+  const auto n_before = registry.list().size();
+  if (const auto added = registry.add_yaml(*text, options.file); !added) {
+    return program.fail_with(added.error());
+  }
+  for (const auto* tool : registry.list()) {
+    if (tool->source != "built-in") std::printf("%s: ok\n", tool->name.c_str());
+  }
+  return registry.list().size() > n_before ? 0 : 1;
+}
+
+asio::awaitable<int> call_once(const Program& program, const tools::Registry& registry,
+                               tools::Call call, tools::Workspace& workspace,
+                               sandbox::Sandbox& sandbox, asio::thread_pool& workers) {
+  if (const auto checked = registry.check(call); !checked) {
+    co_return program.fail_with(checked.error());
+  }
+  tools::CallContext context{
+      .workspace = workspace, .sandbox = sandbox, .workers = workers, .preview = {}};
+  const auto outcome = co_await registry.run(std::move(call), std::move(context));
+  if (!outcome) co_return program.fail_with(outcome.error());
+  if (program.json) {
+    Json changes = Json::array();
+    for (const auto& change : outcome->changes) {
+      changes.push_back({{"path", change.path}, {"diff", tools::unified_diff(change)}});
+    }
+    const Json json{{"ok", outcome->ok},
+                    {"text", outcome->text},
+                    {"changes", std::move(changes)},
+                    {"details", outcome->details}};
+    std::printf("%s\n", dump_json(json).c_str());
+  } else {
+    const Style style{program.colour(1)};
+    std::fputs(escape_controls(outcome->text).c_str(), stdout);
+    if (!outcome->text.ends_with('\n')) std::fputc('\n', stdout);
+    for (const auto& change : outcome->changes) {
+      std::fputs(paint_diff(style, tools::unified_diff(change)).c_str(), stdout);
+    }
+  }
+  co_return outcome->ok ? 0 : 1;
+}
+
+int call_action(const Program& program, const ToolsOptions& options) {
+  const auto repository = resolve_repository(options.repository);
+  if (!repository) return program.fail_with(repository.error());
+  const auto loaded = program.load_config(*repository);
+  if (!loaded) return program.fail_with(loaded.error());
+  auto arguments = parse_json(options.arguments);
+  if (!arguments)
+    return program.fail_with({ErrorCode::invalid_input, "--args: " + arguments.error().message}, 2);
+  auto sandbox = program.start_sandbox();
+  if (!sandbox) return program.fail_with(sandbox.error());
+  const auto registry = make_registry(program, *loaded, *repository);
+  if (!registry) return program.fail_with(registry.error());
+  auto workspace = tools::Workspace::open(*repository, config::to_policy(*loaded, *repository));
+  if (!workspace) return program.fail_with(workspace.error());
+  Loop loop;
+  return loop.run(call_once(program, *registry, {"call_1", options.name, std::move(*arguments)},
+                            **workspace, **sandbox, loop.workers()));
+}
+
+}  // namespace
+
+void add_tools_commands(CLI::App& app, Program& program, Action& chosen) {
+  auto* group = app.add_subcommand("tools", "The tools, by hand");
+  group->require_subcommand(1);
+  const auto options = std::make_shared<ToolsOptions>();
+  const auto bind = [&](CLI::App* command, int (*action)(const Program&, const ToolsOptions&)) {
+    command->add_flag("--json", program.json, "JSON instead of text");
+    command->callback([options, action, &chosen] {
+      chosen = [options, action](const Program& running) { return action(running, *options); };
+    });
+    return command;
+  };
+
+  auto* list =
+      bind(group->add_subcommand("list", "What a session in a repository may call"), list_action);
+  list->add_option("--repo", options->repository, "The repository (default: here)")
+      ->type_name("DIR");
+
+  auto* check = bind(group->add_subcommand("check", "Check a YAML file of tools"), check_action);
+  check->add_option("file", options->file, "The file")->required();
+
+  auto* call = bind(group->add_subcommand("call", "Run one tool, in the sandbox"), call_action);
+  call->add_option("name", options->name, "The tool's name")->required();
+  call->add_option("--args", options->arguments, "Its arguments as a JSON object")
+      ->type_name("JSON");
+  call->add_option("--repo", options->repository, "The repository (default: here)")
+      ->type_name("DIR");
+}
+
+}  // namespace sable::runtime

@@ -1,0 +1,63 @@
+#include "runtime/program.h"
+
+#include <cstdio>
+#include <system_error>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+namespace sable::runtime {
+
+std::string Program::variable(const std::string& name) const {
+  const auto it = invocation.variables.find(name);
+  return it == invocation.variables.end() ? std::string() : it->second;
+}
+
+Result<config::LoadedConfig> Program::load_config(
+    const std::optional<std::filesystem::path>& repository) const {
+  config::Sources sources{.environment = {.home = variable("HOME"),
+                                          .xdg_config_home = variable("XDG_CONFIG_HOME"),
+                                          .xdg_data_home = variable("XDG_DATA_HOME"),
+                                          .sable_home = variable("SABLE_HOME")},
+                          .repository = repository,
+                          .flags = flags};
+  if (!config_file.empty()) sources.file = config_file;
+  if (!log_level.empty()) sources.flags.push_back({"--log-level", "log_level", log_level});
+  return config::load(sources);
+}
+
+Result<std::unique_ptr<sandbox::Sandbox>> Program::start_sandbox() const {
+  return sandbox::Sandbox::start(std::filesystem::path(invocation.executable).parent_path() /
+                                 "sable-launcher");
+}
+
+bool Program::colour(int fd) const {
+  return ::isatty(fd) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
+}
+
+int Program::fail_with(const Error& error, int status) const {
+  std::fprintf(stderr, "sable: %s\n", escape_controls(error.message).c_str());
+  if (json) {
+    const Json object{{"error", {{"code", name_of(error.code)}, {"message", error.message}}}};
+    std::fprintf(stdout, "%s\n", dump_json(object).c_str());
+  }
+  return status;
+}
+
+Result<std::filesystem::path> resolve_repository(const std::string& text) {
+  std::error_code error;
+  const std::filesystem::path given = text.empty() ? "." : text;
+  auto real = std::filesystem::canonical(given, error);
+  if (error) {
+    return fail(ErrorCode::not_found, "repository " + given.string() + ": " + error.message() +
+                                          "; name an existing folder with --repo");
+  }
+  if (!std::filesystem::is_directory(real, error)) {
+    return fail(ErrorCode::invalid_input,
+                "repository " + real.string() + ": not a folder; name one with --repo");
+  }
+  return real;
+}
+
+}  // namespace sable::runtime

@@ -1,0 +1,40 @@
+// Text on its way to a descriptor that may be slow: the loop's thread never waits for it.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace sable::runtime {
+
+/// Writes in order on a thread of its own; the destructor writes what is left. Thread-safe.
+class Output {
+ public:
+  /// `fd` is borrowed.
+  explicit Output(int fd);
+  ~Output();
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  void write(std::string_view text);
+  /// The same, dropped when a reader is so slow that megabytes already wait.
+  void write_preview(std::string_view text);
+
+  bool is_terminal() const { return is_terminal_; }
+
+ private:
+  void run();
+
+  const int fd_;
+  const bool is_terminal_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string queue_;
+  bool closing_ = false;
+  std::thread writer_;
+};
+
+}  // namespace sable::runtime

@@ -1,0 +1,146 @@
+// A policy in plain words, with the layers that hold each line on this machine.
+#include "base/text.h"
+#include "sandbox/sandbox.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+class Explanation {
+ public:
+  explicit Explanation(const std::vector<Layer>& layers) : layers_(layers) {}
+
+  void line(const std::string& text) { text_ += text + "\n"; }
+
+  // "  [mount namespaces, Landlock ABI 7]", or what is missing.
+  void held_by(std::initializer_list<std::string_view> names) {
+    std::string holding, missing;
+    for (const auto name : names) {
+      const Layer* layer = find(name);
+      const bool holds = layer != nullptr && layer->state != Layer::State::missing;
+      std::string& list = holds ? holding : missing;
+      if (!list.empty()) list += ", ";
+      list += name;
+      if (holds && layer->state == Layer::State::degraded) list += " (degraded)";
+    }
+    if (!holding.empty()) line("    held by: " + holding);
+    if (!missing.empty()) line("    MISSING here: " + missing);
+  }
+
+  void paths(const std::vector<std::filesystem::path>& paths) {
+    for (const auto& path : paths) line("    " + escape_controls(path.string()));
+  }
+
+  const std::vector<Layer>& layers() const { return layers_; }
+  std::string take() { return std::move(text_); }
+
+ private:
+  const Layer* find(std::string_view name) const {
+    for (const auto& layer : layers_) {
+      if (layer.name == name) return &layer;
+    }
+    return nullptr;
+  }
+
+  const std::vector<Layer>& layers_;
+  std::string text_;
+};
+
+std::string in_bytes(uint64_t bytes) {
+  constexpr std::pair<uint64_t, const char*> kUnits[] = {
+      {uint64_t{1} << 30, " GiB"}, {uint64_t{1} << 20, " MiB"}, {uint64_t{1} << 10, " KiB"}};
+  for (const auto& [size, name] : kUnits) {
+    if (bytes >= size && bytes % size == 0) return std::to_string(bytes / size) + name;
+  }
+  return std::to_string(bytes) + " bytes";
+}
+
+std::string in_seconds(std::chrono::milliseconds time) {
+  if (time.count() % 1000 == 0) return std::to_string(time.count() / 1000) + " s";
+  return std::to_string(time.count()) + " ms";
+}
+
+void explain_files(Explanation& out, const Policy& policy) {
+  if (policy.writable.empty()) {
+    out.line("It may change no file of this machine.");
+  } else {
+    out.line("It may change files only in:");
+    out.paths(policy.writable);
+    out.line("  A repository's hooks and configuration in such a folder stay as they are.");
+  }
+  out.held_by({"mount namespaces", "mount attributes", "Landlock"});
+  out.line(
+      "It may read the system's programs and libraries, a few settings without secrets, its own "
+      "/proc");
+  out.line(policy.readable.empty() ? "  and nothing else of this machine." : "  and:");
+  out.paths(policy.readable);
+  out.held_by({"mount namespaces", "Landlock"});
+  if (!policy.masked.empty()) {
+    out.line("It sees as empty, wherever they lie:");
+    out.paths(policy.masked);
+    out.held_by({"mount namespaces"});
+  }
+  out.line("/tmp, /run, /dev/shm and its home are empty at the start, gone at the end, and hold " +
+           in_bytes(policy.limits.temporary_bytes) + " together.");
+  out.held_by({"mount namespaces"});
+}
+
+void explain_network(Explanation& out, const Policy& policy) {
+  switch (policy.network) {
+    case Network::none:
+      out.line("It can talk to nobody over a network or a socket.");
+      out.held_by({"network namespaces", "seccomp", "Landlock"});
+      break;
+    case Network::loopback:
+      out.line("It can talk over a loopback of its own, to processes of the same call only.");
+      out.held_by({"network namespaces", "seccomp"});
+      break;
+    case Network::open:
+      out.line(
+          "THE NETWORK IS OPEN: it can talk to everything that this machine reaches, over TCP and "
+          "UDP,");
+      out.line("  and send there whatever it can read.");
+      out.held_by({"seccomp"});
+      break;
+  }
+}
+
+void explain_processes(Explanation& out, const Policy& policy) {
+  out.line("It sees and signals only its own processes, and gains no privilege.");
+  out.held_by({"user namespaces", "process namespaces", "no new privileges", "seccomp"});
+  const Limits& limits = policy.limits;
+  out.line("It ends within " + in_seconds(limits.wall) + " (then " + in_seconds(limits.grace) +
+           " of grace), and no process of it outlives it.");
+  out.held_by({"process namespaces", "process handles"});
+  out.line("It has at most " + std::to_string(limits.processes) + " processes at once.");
+  out.held_by({"process limit"});
+  out.line("Its processes use at most " + in_bytes(limits.memory_bytes) + " of memory together.");
+  out.held_by({"memory limit"});
+  out.line("Each process uses at most " + std::to_string(limits.cpu.count()) +
+           " s of processor time, " + std::to_string(limits.open_files) + " open files and " +
+           in_bytes(limits.file_bytes) + " in one file; its output ends at " +
+           in_bytes(limits.output_bytes) + ".");
+  out.line("    held by: resource limits, the reader of its output");
+}
+
+}  // namespace
+
+std::string explain(const Policy& policy, const std::vector<Layer>& layers) {
+  Explanation out(layers);
+  out.line("A command under the policy \"" + escape_controls(policy.profile) + "\":");
+  explain_files(out, policy);
+  explain_network(out, policy);
+  explain_processes(out, policy);
+  out.line("Of the environment it gets a fixed PATH, HOME and a few more" +
+           std::string(policy.environment.empty() ? "." : ", and:"));
+  for (const auto& [name, value] : policy.environment) out.line("    " + escape_controls(name));
+  for (const auto& layer : out.layers()) {
+    if (layer.required && layer.state == Layer::State::missing) {
+      out.line("On this machine NO command runs: " + layer.name + " is missing (" + layer.detail +
+               "). " + layer.remedy + ".");
+    }
+  }
+  return out.take();
+}
+
+}  // namespace sable::sandbox

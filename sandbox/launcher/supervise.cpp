@@ -1,0 +1,136 @@
+// What pid 1 does while the program runs: reaps orphans, watches the memory of all processes,
+// passes a SIGTERM on, and reports the end.
+#include <cstring>
+#include <ctime>
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/launcher/call.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+struct DirectoryEntry {  // linux_dirent64
+  uint64_t inode;
+  int64_t offset;
+  uint16_t size;
+  uint8_t type;
+  char name[1];
+};
+
+// The value of "KEY:   1234 kB" in the text of /proc/PID/status, in bytes.
+uint64_t kilobytes_after(const char* text, const char* key) {
+  const char* found = std::strstr(text, key);
+  if (found == nullptr) return 0;
+  found += std::strlen(key);
+  while (*found == ' ' || *found == '\t') ++found;
+  uint64_t value = 0;
+  for (; *found >= '0' && *found <= '9'; ++found)
+    value = value * 10 + static_cast<uint64_t>(*found - '0');
+  return value * 1024;
+}
+
+// Anonymous and shared memory of one process; pages of files are the kernel's to reclaim.
+uint64_t memory_of(int process_folder, const char* pid) {
+  char path[32];
+  const size_t length = std::strlen(pid);
+  if (length > 12) return 0;
+  std::memcpy(path, pid, length);
+  std::memcpy(path + length, "/status", 8);
+  const int fd = ::openat(process_folder, path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  char text[4096];
+  const ssize_t size = ::read(fd, text, sizeof text - 1);
+  ::close(fd);
+  if (size <= 0) return 0;
+  text[size] = '\0';
+  return kilobytes_after(text, "RssAnon:") + kilobytes_after(text, "RssShmem:");
+}
+
+uint64_t memory_of_all(int process_folder) {
+  alignas(DirectoryEntry) static char buffer[16 * 1024];
+  uint64_t total = 0;
+  ::lseek(process_folder, 0, SEEK_SET);
+  while (true) {
+    const long filled = ::syscall(SYS_getdents64, process_folder, buffer, sizeof buffer);
+    if (filled <= 0) return total;
+    for (long at = 0; at < filled;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
+      if (entry->name[0] >= '1' && entry->name[0] <= '9') {
+        total += memory_of(process_folder, entry->name);
+      }
+      at += entry->size;
+    }
+  }
+}
+
+class Supervisor {
+ public:
+  Supervisor(const Plan& plan, int program, int process_folder, const FailureReport& report)
+      : plan_(plan), program_(program), process_folder_(process_folder), report_(report) {}
+
+  [[noreturn]] void run() {
+    sigset_t none;
+    ::sigemptyset(&none);
+    const timespec interval{plan_.watch_interval_ms / 1000,
+                            static_cast<long>(plan_.watch_interval_ms % 1000) * 1'000'000};
+    while (true) {
+      reap();
+      pollfd status{.fd = report_.status_fd(), .events = POLLIN, .revents = 0};
+      const int ready = ::ppoll(&status, 1, plan_.memory_bytes != 0 ? &interval : nullptr, &none);
+      if (ready > 0) hear();
+      if (ready == 0 && memory_of_all(process_folder_) > plan_.memory_bytes) {
+        report_.send({.kind = StatusMessage::Kind::memory_limit});
+        ::_exit(0);
+      }
+    }
+  }
+
+ private:
+  void reap() {
+    int status = 0;
+    while (true) {
+      const int pid = ::waitpid(-1, &status, WNOHANG);
+      if (pid <= 0) return;
+      if (pid != program_) continue;
+      StatusMessage end{.kind = StatusMessage::Kind::exited, .value = WEXITSTATUS(status)};
+      if (WIFSIGNALED(status)) {
+        end.kind = StatusMessage::Kind::signalled;
+        end.value = WTERMSIG(status);
+      }
+      report_.send(end);
+      ::_exit(0);  // and with us everything that the program left behind
+    }
+  }
+
+  void hear() const {
+    TerminateRequest request{.magic = 0};
+    const ssize_t size = ::recv(report_.status_fd(), &request, sizeof request, MSG_DONTWAIT);
+    if (size == sizeof request && request.magic == TerminateRequest{}.magic) {
+      ::kill(-program_, SIGTERM);
+      return;
+    }
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    ::_exit(126);  // the runtime let go of this call
+  }
+
+  const Plan& plan_;
+  const int program_;
+  const int process_folder_;
+  const FailureReport& report_;
+};
+
+}  // namespace
+
+void supervise(const Plan& plan, int program_pid, int process_folder, const FailureReport& report) {
+  Supervisor(plan, program_pid, process_folder, report).run();
+}
+
+}  // namespace sable::sandbox

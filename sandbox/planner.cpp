@@ -1,0 +1,436 @@
+#include "sandbox/planner.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.h"
+#include "sandbox/landlock_rights.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kHome = "/tmp/home";
+
+// Programs and libraries. A link is shown as the link that it is.
+constexpr const char* kSystemFolders[] = {"/usr",   "/bin",   "/sbin",  "/lib",
+                                          "/lib32", "/lib64", "/libx32"};
+
+// What programs need of /etc; the rest, with every secret in it, is not in the view.
+constexpr const char* kSettings[] = {
+    "/etc/alternatives",  "/etc/ld.so.cache", "/etc/passwd",          "/etc/group",
+    "/etc/nsswitch.conf", "/etc/localtime",   "/etc/hosts",           "/etc/services",
+    "/etc/protocols",     "/etc/ssl/certs",   "/etc/ssl/openssl.cnf", "/etc/terminfo",
+    "/etc/magic",         "/etc/mime.types",  "/etc/fonts",           "/etc/java-17-openjdk",
+    "/etc/os-release",    "/etc/python3.11"};
+constexpr const char* kOpenNetworkSettings[] = {"/etc/resolv.conf", "/etc/host.conf",
+                                                "/etc/gai.conf"};
+
+constexpr const char* kDevices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+                                    "/dev/urandom"};
+
+// What /proc tells about the machine rather than about a process, and is of no use to a tool.
+// (/proc is read-only as a whole, and without capabilities most of these refuse anyhow.)
+constexpr const char* kCoveredProcessFiles[] = {
+    "/proc/kcore",      "/proc/kmsg",          "/proc/keys",        "/proc/key-users",
+    "/proc/kallsyms",   "/proc/kpagecount",    "/proc/kpageflags",  "/proc/kpagecgroup",
+    "/proc/slabinfo",   "/proc/iomem",         "/proc/vmallocinfo", "/proc/timer_list",
+    "/proc/interrupts", "/proc/sysrq-trigger", "/proc/modules",     "/proc/cmdline"};
+constexpr const char* kCoveredProcessFolders[] = {"/proc/acpi", "/proc/bus",  "/proc/irq",
+                                                  "/proc/fs",   "/proc/scsi", "/proc/driver"};
+
+// Made, bound or replaced by the view itself: no policy may put something of the host there.
+constexpr const char* kReserved[] = {"/proc", "/sys", "/dev"};
+constexpr const char* kReplaced[] = {"/tmp", "/run", "/var", "/var/tmp"};
+
+// Inside a repository, what a git outside the sandbox would run or believe.
+constexpr const char* kProtectedInGit[] = {"hooks", "config", "config.worktree", "info/attributes"};
+
+bool is_below_or_same(const fs::path& path, const fs::path& root) {
+  const auto [end, unused] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
+  return end == root.end();
+}
+
+std::string in_quotes(const fs::path& path) { return "\"" + escape_controls(path.string()) + "\""; }
+
+class ViewPlanner {
+ public:
+  ViewPlanner(const Policy& policy, const Host& host) : policy_(policy), host_(host) {}
+
+  Result<std::vector<ViewEntry>> plan() {
+    add_system();
+    SABLE_TRY_VOID(resolve_roots());
+    // Shallow first, so that a readable piece of a writable root (or the reverse) lies on top of
+    // it.
+    std::stable_sort(roots_.begin(), roots_.end(), [](const Root& a, const Root& b) {
+      return a.path.native().size() < b.path.native().size();
+    });
+    for (const auto& root : roots_) add_bind(root.path, root.path, root.access, root.facts);
+    for (const auto& root : roots_) {
+      if (root.access == Access::write) protect_repository(root.path);
+    }
+    SABLE_TRY_VOID(add_masks());
+    return std::move(entries_);
+  }
+
+  /// The first writable root as it is seen in the view; empty if there is none.
+  const fs::path& first_writable() const { return first_writable_; }
+
+ private:
+  struct Root {
+    fs::path path;
+    Access access;
+    PathFacts facts;
+  };
+
+  void add(ViewEntry entry) {
+    made_.insert(entry.target);
+    entries_.push_back(std::move(entry));
+  }
+
+  void add_directory(const fs::path& path, Access access = Access::none, uint32_t mode = 0755) {
+    add({.kind = ViewKind::directory, .access = access, .target = path.string(), .mode = mode});
+  }
+
+  // Makes what is missing above a mount point. Below a bind of the host everything exists already.
+  void add_parents(const fs::path& path) {
+    fs::path parent = path.parent_path();
+    std::vector<fs::path> missing;
+    while (parent != "/" && !made_.count(parent.string()) && !is_bound(parent)) {
+      missing.push_back(parent);
+      parent = parent.parent_path();
+    }
+    for (auto it = missing.rbegin(); it != missing.rend(); ++it) add_directory(*it);
+  }
+
+  bool is_bound(const fs::path& path) const {
+    return std::any_of(entries_.begin(), entries_.end(), [&](const ViewEntry& entry) {
+      return (entry.kind == ViewKind::bind || entry.kind == ViewKind::process_folder) &&
+             is_below_or_same(path, entry.target);
+    });
+  }
+
+  void add_bind(const fs::path& target, const fs::path& source, Access access,
+                const PathFacts& facts) {
+    add_parents(target);
+    if (!is_bound(target) && !made_.count(target.string())) {
+      if (facts.kind == PathFacts::Kind::folder) {
+        add_directory(target);
+      } else {
+        add({.kind = ViewKind::empty_file, .target = target.string()});
+      }
+    }
+    add({.kind = ViewKind::bind,
+         .access = access,
+         .target = target.string(),
+         .source = source.string(),
+         .device = facts.device,
+         .inode = facts.inode});
+  }
+
+  // A piece of the system as it lies there: a link stays a link when what it leads to is in the
+  // view.
+  void add_system_piece(const char* path) {
+    const PathFacts facts = host_.look_up(path);
+    if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) return;
+    if (!facts.link_text.empty() && is_below_or_same(facts.canonical, "/usr")) {
+      add_parents(path);
+      add({.kind = ViewKind::symlink, .target = path, .source = facts.link_text});
+      return;
+    }
+    if (!facts.link_text.empty() || facts.first_link.empty()) {
+      add_bind(path, facts.canonical, Access::read, facts);
+    }
+  }
+
+  void add_system() {
+    add_directory("/", Access::list);
+    for (const char* folder : kSystemFolders) add_system_piece(folder);
+    for (const char* piece : kSettings) add_system_piece(piece);
+    if (policy_.network == Network::open) {
+      for (const char* piece : kOpenNetworkSettings) add_system_piece(piece);
+    }
+    for (const char* folder : {"/tmp", "/run", "/dev/shm"}) {
+      add_parents(folder);
+      add({.kind = ViewKind::private_folder,
+           .access = Access::write,
+           .target = folder,
+           .mode = 01777});
+    }
+    add_directory(kHome, Access::none, 0700);
+    add_directory("/var");
+    add({.kind = ViewKind::symlink, .target = "/var/tmp", .source = "../tmp"});
+    for (const char* device : kDevices) {
+      const PathFacts facts = host_.look_up(device);
+      if (facts.kind == PathFacts::Kind::device) add_bind(device, device, Access::device, facts);
+    }
+    const std::pair<const char*, const char*> links[] = {{"/dev/fd", "/proc/self/fd"},
+                                                         {"/dev/stdin", "/proc/self/fd/0"},
+                                                         {"/dev/stdout", "/proc/self/fd/1"},
+                                                         {"/dev/stderr", "/proc/self/fd/2"}};
+    for (const auto& [target, source] : links) {
+      add({.kind = ViewKind::symlink, .target = target, .source = source});
+    }
+    add_directory("/proc");
+    add({.kind = ViewKind::process_folder, .access = Access::read, .target = "/proc"});
+    for (const char* file : kCoveredProcessFiles) {
+      if (host_.look_up(file).kind != PathFacts::Kind::missing) {
+        add({.kind = ViewKind::cover_file, .target = file});
+      }
+    }
+    for (const char* folder : kCoveredProcessFolders) {
+      if (host_.look_up(folder).kind == PathFacts::Kind::folder) {
+        add({.kind = ViewKind::cover_folder, .target = folder});
+      }
+    }
+  }
+
+  // The place of a path on the host, with links resolved by us, now. A link that a sandboxed
+  // program could have put there is refused instead of followed.
+  Result<PathFacts> resolve(const fs::path& path, const char* what) const {
+    if (!path.is_absolute()) {
+      return fail(ErrorCode::invalid_input,
+                  std::string(what) + " path " + in_quotes(path) + " is not absolute");
+    }
+    PathFacts facts = host_.look_up(path.lexically_normal());
+    if (facts.first_link.empty()) return facts;
+    for (const auto& root : policy_.writable) {
+      if (is_below_or_same(facts.first_link, root) && facts.first_link != root) {
+        return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(path) +
+                                                  " goes through the symbolic link " +
+                                                  in_quotes(facts.first_link) +
+                                                  ", which lies in a writable folder");
+      }
+    }
+    return facts;
+  }
+
+  Result<void> check_place(const fs::path& given, const PathFacts& facts, const char* what) const {
+    const fs::path& path = facts.canonical;
+    if (path == "/") {
+      return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
+                                                ": the whole file system cannot be granted");
+    }
+    for (const fs::path reserved : kReserved) {
+      if (is_below_or_same(path, reserved)) {
+        return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
+                                                  ": everything below " + reserved.string() +
+                                                  " belongs to the sandbox itself");
+      }
+    }
+    for (const fs::path replaced : kReplaced) {
+      if (path == replaced) {
+        return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
+                                                  ": each call has its own " + replaced.string());
+      }
+    }
+    return {};
+  }
+
+  Result<void> resolve_roots() {
+    for (const auto& path : policy_.readable) {
+      SABLE_TRY(const auto facts, resolve(path, "readable"));
+      if (facts.kind == PathFacts::Kind::missing || facts.kind == PathFacts::Kind::unreadable)
+        continue;
+      SABLE_TRY_VOID(check_place(path, facts, "readable"));
+      if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) {
+        return fail(ErrorCode::invalid_input,
+                    "readable path " + in_quotes(path) + " is neither a folder nor a regular file");
+      }
+      add_root(facts, Access::read);
+    }
+    for (const auto& path : policy_.writable) {
+      SABLE_TRY(const auto facts, resolve(path, "writable"));
+      if (facts.kind == PathFacts::Kind::missing) {
+        return fail(ErrorCode::invalid_input,
+                    "writable path " + in_quotes(path) + " does not exist");
+      }
+      if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) {
+        return fail(ErrorCode::invalid_input, "writable path " + in_quotes(path) +
+                                                  " is not a folder or regular file we can open");
+      }
+      SABLE_TRY_VOID(check_place(path, facts, "writable"));
+      if (first_writable_.empty()) first_writable_ = facts.canonical;
+      add_root(facts, Access::write);
+    }
+    return {};
+  }
+
+  // The same path twice: the wider grant wins.
+  void add_root(const PathFacts& facts, Access access) {
+    for (auto& root : roots_) {
+      if (root.path != facts.canonical) continue;
+      root.access = std::max(root.access, access);
+      return;
+    }
+    roots_.push_back({facts.canonical, access, facts});
+  }
+
+  void protect_repository(const fs::path& root) {
+    const fs::path git = root / ".git";
+    const PathFacts facts = host_.look_up(git);
+    if (!facts.link_text.empty()) {
+      // A link could be pointed elsewhere by the program; what it leads to is protected in its
+      // place.
+      if (facts.kind == PathFacts::Kind::folder) protect_git_folder(facts.canonical);
+      return;
+    }
+    if (facts.kind == PathFacts::Kind::file) add_bind(git, git, Access::read, facts);
+    if (facts.kind == PathFacts::Kind::folder) protect_git_folder(git);
+  }
+
+  void protect_git_folder(const fs::path& git) {
+    const PathFacts facts = host_.look_up(git);
+    if (!is_writable(git)) return;
+    // Bound over itself, the folder cannot be renamed away or replaced.
+    add_bind(git, git, Access::write, facts);
+    for (const char* name : kProtectedInGit) {
+      const PathFacts inner = host_.look_up(git / name);
+      if (inner.kind == PathFacts::Kind::missing || inner.canonical != git / name) continue;
+      add_bind(git / name, git / name, Access::none, inner);
+    }
+  }
+
+  bool is_writable(const fs::path& path) const {
+    return std::any_of(roots_.begin(), roots_.end(), [&](const Root& root) {
+      return root.access == Access::write && is_below_or_same(path, root.path);
+    });
+  }
+
+  Result<void> add_masks() {
+    for (const auto& path : policy_.masked) {
+      SABLE_TRY(const auto facts, resolve(path, "masked"));
+      if (facts.kind == PathFacts::Kind::missing || !is_bound(facts.canonical)) continue;
+      const bool folder = facts.kind == PathFacts::Kind::folder;
+      add({.kind = folder ? ViewKind::cover_folder : ViewKind::cover_file,
+           .target = facts.canonical.string()});
+    }
+    return {};
+  }
+
+  const Policy& policy_;
+  const Host& host_;
+  std::vector<ViewEntry> entries_;
+  std::set<std::string> made_;
+  std::vector<Root> roots_;
+  fs::path first_writable_;
+};
+
+Result<std::vector<std::string>> environment_of(const Policy& policy) {
+  auto variables = fixed_environment();
+  for (const auto& [name, value] : policy.environment) {
+    if (name.empty() || name.find('=') != std::string::npos ||
+        name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
+      return fail(ErrorCode::invalid_input,
+                  "the environment variable \"" + escape_controls(name) + "\" cannot be passed on");
+    }
+    variables[name] = value;
+  }
+  std::vector<std::string> result;
+  for (const auto& [name, value] : variables) result.push_back(name + "=" + value);
+  return result;
+}
+
+// Where the program may lie: itself, or its name in every folder of the sandbox's PATH.
+std::vector<std::string> programs_of(const std::string& name, const std::string& path,
+                                     const fs::path& working_directory) {
+  if (name.find('/') != std::string::npos) return {(working_directory / name).string()};
+  std::vector<std::string> candidates;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find(':', begin), path.size());
+    const std::string folder = path.substr(begin, end - begin);
+    if (!folder.empty() && folder.front() == '/') candidates.push_back(folder + "/" + name);
+    begin = end + 1;
+  }
+  return candidates;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> fixed_environment() {
+  return {{"HOME", kHome},
+          {"LANG", "C.UTF-8"},
+          {"LOGNAME", "sable"},
+          {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
+          {"SHELL", "/bin/sh"},
+          {"TERM", "dumb"},
+          {"TMPDIR", "/tmp"},
+          {"USER", "sable"}};
+}
+
+Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host) {
+  const Limits& limits = policy.limits;
+  if (command.argv.empty() || command.argv.front().empty()) {
+    return fail(ErrorCode::invalid_input, "the command is empty");
+  }
+  for (const auto& argument : command.argv) {
+    if (argument.find('\0') != std::string::npos) {
+      return fail(ErrorCode::invalid_input, "an argument of the command contains a NUL byte");
+    }
+  }
+  if (limits.processes == 0 || limits.memory_bytes == 0 || limits.temporary_bytes == 0 ||
+      limits.open_files < 16) {
+    return fail(ErrorCode::invalid_input,
+                "the policy \"" + policy.profile +
+                    "\" leaves no room to run: processes, memory_bytes "
+                    "and temporary_bytes must not be 0 and open_files not below 16");
+  }
+  Plan plan;
+  ViewPlanner view(policy, host);
+  SABLE_TRY(plan.view, view.plan());
+  SABLE_TRY(plan.environment, environment_of(policy));
+  plan.arguments = command.argv;
+
+  fs::path directory = command.working_directory;
+  if (directory.empty()) {
+    directory = view.first_writable().empty() ? fs::path(kHome) : view.first_writable();
+    if (host.look_up(directory).kind == PathFacts::Kind::file) directory = directory.parent_path();
+  }
+  if (!directory.is_absolute()) {
+    return fail(ErrorCode::invalid_input,
+                "the working directory " + in_quotes(directory) + " is not absolute");
+  }
+  const PathFacts place = host.look_up(directory.lexically_normal());
+  plan.working_directory =
+      (place.canonical.empty() ? directory.lexically_normal() : place.canonical).string();
+
+  std::string path = fixed_environment()["PATH"];
+  if (const auto own = policy.environment.find("PATH"); own != policy.environment.end())
+    path = own->second;
+  plan.programs = programs_of(command.argv.front(), path, plan.working_directory);
+
+  plan.user = host.user;
+  plan.group = host.group;
+  plan.own_network = policy.network != Network::open;
+  plan.loopback_up = policy.network == Network::loopback;
+  plan.private_bytes = limits.temporary_bytes;
+  plan.private_files = std::clamp<uint64_t>(limits.temporary_bytes / 4096, 4096, 262144);
+  plan.cpu_seconds = static_cast<uint64_t>(std::max<int64_t>(limits.cpu.count(), 1));
+  plan.file_bytes = limits.file_bytes;
+  plan.open_files = limits.open_files;
+  plan.memory_bytes = limits.memory_bytes;
+  // RLIMIT_NPROC does not bind root; kernel.pid_max of the own namespace binds everybody.
+  if (host.user != 0) plan.processes = limits.processes;
+  if (host.own_pid_max) plan.pid_max = 300 + limits.processes;
+  if (plan.processes == 0 && plan.pid_max == 0) {
+    return fail(ErrorCode::unsupported,
+                "the number of processes cannot be bounded: as root this needs Linux 6.14 or newer "
+                "(kernel.pid_max of a pid namespace); run as an ordinary user instead");
+  }
+  if (host.landlock_abi < 1) {
+    return fail(
+        ErrorCode::unsupported,
+        "Landlock is missing: it needs Linux 5.13 or newer with \"landlock\" in the lsm= list "
+        "of the kernel's command line");
+  }
+  plan.landlock_files = landlock::files_known(host.landlock_abi);
+  if (policy.network == Network::none) {
+    plan.landlock_network = landlock::network_known(host.landlock_abi);
+  }
+  plan.landlock_scopes = landlock::scopes_known(host.landlock_abi);
+  return plan;
+}
+
+}  // namespace sable::sandbox

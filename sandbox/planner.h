@@ -1,0 +1,19 @@
+// From a policy and a command to a plan: every decision about the view, the rights, the limits and
+// the environment is made here, without side effects.
+#pragma once
+
+#include "sandbox/host.h"
+#include "sandbox/plan.h"
+#include "sandbox/sandbox.h"
+
+namespace sable::sandbox {
+
+/// The plan of one call; `filters` stay empty (seccomp_filter.h makes them). Errors: invalid_input
+/// (a path of the policy, an empty command, a bad variable name), unsupported (this host cannot
+/// bound it).
+Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host);
+
+/// What every command is given besides the policy's own variables; those win over these.
+std::map<std::string, std::string> fixed_environment();
+
+}  // namespace sable::sandbox

@@ -1,0 +1,214 @@
+// What this machine can enforce: each mechanism is tried once in a child of its own, and what it
+// answered is reported, good or bad.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/host.h"
+#include "sandbox/landlock_rights.h"
+#include "sandbox/sandbox.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+constexpr const char* kNamespaceRemedy =
+    "allow user namespaces: sysctl user.max_user_namespaces above 0, "
+    "kernel.unprivileged_userns_clone=1 "
+    "on older Debian, kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu; in a container, a "
+    "profile "
+    "that permits clone with CLONE_NEWUSER";
+constexpr const char* kKernelRemedy = "use Linux 5.13 or newer";
+
+// The children below share nothing but the code: after the clone they use system calls only and end
+// with the errno of what failed, or 0.
+using Attempt = int (*)();
+
+bool write_text(const char* path, const char* text, size_t size) {
+  const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool written = ::write(fd, text, size) == static_cast<ssize_t>(size);
+  ::close(fd);
+  return written;
+}
+
+// errno of the failure, or 0. `flags` are CLONE_NEW*.
+int try_in_child(unsigned long flags, Attempt attempt) {
+  char map[32];
+  const int size = std::snprintf(map, sizeof map, "%u %u 1\n", ::geteuid(), ::geteuid());
+  const auto pid =
+      static_cast<pid_t>(::syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, 0));
+  if (pid < 0) return errno;
+  if (pid == 0) {
+    if ((flags & CLONE_NEWUSER) != 0) {
+      ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+      if (!write_text("/proc/self/uid_map", map, static_cast<size_t>(size))) ::_exit(errno);
+    }
+    ::_exit(attempt());
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : EFAULT;
+}
+
+int nothing() { return 0; }
+
+int mount_private() {
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
+  const int context = ::fsopen("tmpfs", FSOPEN_CLOEXEC);
+  if (context < 0 || ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return errno;
+  const int mount = ::fsmount(context, FSMOUNT_CLOEXEC, 0);
+  if (mount < 0 || ::move_mount(mount, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    return errno;
+  return 0;
+}
+
+int mount_processes() {
+  const int context = ::fsopen("proc", FSOPEN_CLOEXEC);
+  if (context < 0 || ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return errno;
+  return ::fsmount(context, FSMOUNT_CLOEXEC, 0) < 0 ? errno : 0;
+}
+
+int restrict_mount() {
+  const int tree = ::open_tree(
+      AT_FDCWD, "/usr", OPEN_TREE_CLONE | static_cast<unsigned>(OPEN_TREE_CLOEXEC) | AT_RECURSIVE);
+  if (tree < 0) return errno;
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
+  return ::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) !=
+                 0
+             ? errno
+             : 0;
+}
+
+int resolve_beneath() {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return ::syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how) < 0 ? errno : 0;
+}
+
+int process_handle() {
+  const long fd = ::syscall(SYS_pidfd_open, ::getpid(), 0);
+  if (fd < 0) return errno;
+  return ::syscall(SYS_pidfd_send_signal, fd, 0, nullptr, 0) != 0 ? errno : 0;
+}
+
+int no_new_privileges() { return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ? errno : 0; }
+
+int system_call_filter() {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
+  sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  const sock_fprog program{1, &allow};
+  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0 ? errno : 0;
+}
+
+int landlock_domain() {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
+  const uint64_t handled = landlock::files_known(1);
+  const long rules = ::syscall(444, &handled, sizeof handled, 0);
+  if (rules < 0) return errno;
+  return ::syscall(446, rules, 0) != 0 ? errno : 0;
+}
+
+Layer layer(const char* name, int error, std::string enforced, const char* remedy) {
+  if (error == 0)
+    return {.name = name, .state = Layer::State::enforced, .detail = std::move(enforced)};
+  return {.name = name,
+          .state = Layer::State::missing,
+          .detail = std::strerror(error),
+          .remedy = remedy};
+}
+
+Layer landlock_layer(const Host& host) {
+  constexpr const char* kRemedy =
+      "use Linux 5.13 or newer with \"landlock\" in the lsm= list of the kernel's command line";
+  const int error = host.landlock_abi < 1 ? ENOSYS : try_in_child(0, landlock_domain);
+  Layer result = layer("Landlock", error, "ABI " + std::to_string(host.landlock_abi), kRemedy);
+  if (error != 0 || host.landlock_abi >= 6) return result;
+  result.state = Layer::State::degraded;
+  result.detail += host.landlock_abi < 4
+                       ? "; no rules for TCP and none for signals and abstract sockets: "
+                       : "; none for signals and abstract sockets: ";
+  result.detail += "namespaces and seccomp alone hold there";
+  result.remedy = "use Linux 6.12 or newer for all rules";
+  return result;
+}
+
+Layer process_limit_layer(const Host& host) {
+  Layer result{.name = "process limit", .state = Layer::State::enforced};
+  if (host.own_pid_max && host.user != 0) {
+    result.detail = "kernel.pid_max of the call's own namespace, and RLIMIT_NPROC";
+  } else if (host.own_pid_max) {
+    result.detail = "kernel.pid_max of the call's own namespace";
+  } else if (host.user != 0) {
+    result.detail = "RLIMIT_NPROC";
+  } else {
+    result.state = Layer::State::missing;
+    result.detail =
+        "RLIMIT_NPROC does not bind root, and kernel.pid_max belongs to the whole machine";
+    result.remedy = "run as an ordinary user, or use Linux 6.14 or newer";
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<Layer> probe_layers() {
+  const Host host = this_host();
+  std::vector<Layer> layers;
+  layers.push_back(layer("user namespaces", try_in_child(CLONE_NEWUSER, nothing),
+                         "one id, mapped to itself", kNamespaceRemedy));
+  layers.push_back(layer("mount namespaces",
+                         try_in_child(CLONE_NEWUSER | CLONE_NEWNS, mount_private),
+                         "a built view on a private tmpfs", kNamespaceRemedy));
+  layers.push_back(layer("mount attributes",
+                         try_in_child(CLONE_NEWUSER | CLONE_NEWNS, restrict_mount),
+                         "mount_setattr, recursive", "use Linux 5.12 or newer"));
+  layers.push_back(layer("process namespaces",
+                         try_in_child(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID, mount_processes),
+                         "with a /proc of their own",
+                         "a container that covers parts of its /proc forbids a fresh one: start it "
+                         "with an unmasked /proc"));
+  layers.push_back(layer("network namespaces", try_in_child(CLONE_NEWUSER | CLONE_NEWNET, nothing),
+                         "own, with nothing in it", kNamespaceRemedy));
+  layers.push_back(
+      layer("ipc, host name and cgroup namespaces",
+            try_in_child(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP, nothing),
+            "own", kNamespaceRemedy));
+  layers.push_back(landlock_layer(host));
+  layers.push_back(layer("seccomp", try_in_child(0, system_call_filter),
+                         "known system calls only, arguments filtered",
+                         "use a kernel built with CONFIG_SECCOMP_FILTER"));
+  layers.push_back(layer("no new privileges", try_in_child(0, no_new_privileges),
+                         "and no capabilities", kKernelRemedy));
+  layers.push_back(layer("path resolution", try_in_child(0, resolve_beneath),
+                         "openat2 without links", kKernelRemedy));
+  layers.push_back(
+      layer("process handles", try_in_child(0, process_handle), "pidfd", kKernelRemedy));
+  layers.push_back(process_limit_layer(host));
+  layers.push_back(
+      {.name = "memory limit",
+       .state = Layer::State::degraded,
+       .detail = "watcher: pid 1 of the call adds up the memory of its processes every 50 ms",
+       .remedy = "",
+       .required = false});
+  return layers;
+}
+
+}  // namespace sable::sandbox

@@ -1,0 +1,334 @@
+#include "sandbox/running_call.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "sandbox/plan_codec.h"
+#include "sandbox/step_text.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr size_t kReadBytes = 64 * 1024;
+constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
+constexpr milliseconds kBusyPause{1};
+constexpr size_t kPieceBytes = size_t{1}
+                               << 20;  // of standard input, written between two turns of the loop
+
+Result<UniqueFd> memory_file(const char* name) {
+  UniqueFd file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) return fail_errno("memfd_create", errno);
+  return file;
+}
+
+Result<std::pair<UniqueFd, UniqueFd>> pipe_pair() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
+  return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+std::string seconds_of(milliseconds duration) {
+  const auto whole = duration.count() / 1000, rest = duration.count() % 1000;
+  if (rest == 0) return std::to_string(whole) + " s";
+  return std::to_string(duration.count()) + " ms";
+}
+
+}  // namespace
+
+RunningCall::RunningCall(asio::any_io_executor executor, const LauncherProcess& launcher,
+                         const Plan& plan, Limits limits, OutputSink output)
+    : executor_(executor),
+      launcher_(launcher),
+      plan_(plan),
+      limits_(limits),
+      output_(std::move(output)),
+      tasks_(executor),
+      changed_(executor, asio::steady_timer::time_point::max()),
+      status_(executor),
+      pidfd_(executor),
+      outputs_{Output(executor), Output(executor)} {}
+
+asio::awaitable<Result<RunResult>> RunningCall::run(std::string stdin_data) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  started_ = std::chrono::steady_clock::now();
+  const auto sent = co_await send(std::move(stdin_data));
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (!sent && state.cancelled() == asio::cancellation_type::none) co_return fail(sent.error());
+  if (!sent) {
+    end(End::cancelled);
+    co_return result();
+  }
+  tasks_.spawn(follow_status());
+  tasks_.spawn(pump(Stream::standard_output));
+  tasks_.spawn(pump(Stream::standard_error));
+  tasks_.spawn(keep_deadline());
+  co_await wait_until_over();
+  // Nothing is alive from here on, so nothing may interrupt the little that is left to do.
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  co_await wait_for_output();
+  tasks_.cancel();
+  co_await tasks_.join();
+  co_return result();
+}
+
+// Makes the call's descriptors and hands their far ends to the launcher.
+asio::awaitable<Result<void>> RunningCall::send(std::string stdin_data) {
+  int sockets[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+    co_return fail_errno("socketpair", errno);
+  }
+  status_.assign(sockets[0]);
+  const UniqueFd far_status(sockets[1]);
+  SABLE_CO_TRY(auto out, pipe_pair());
+  outputs_[0].pipe.assign(out.first.release());
+  SABLE_CO_TRY(auto errors, pipe_pair());
+  outputs_[1].pipe.assign(errors.first.release());
+
+  SABLE_CO_TRY(const UniqueFd plan_file, memory_file("plan"));
+  const auto bytes = encode_plan(plan_);
+  if (bytes.size() > kPlanBytesMax) {
+    co_return fail(ErrorCode::invalid_input,
+                   "the command's arguments and environment are too long");
+  }
+  SABLE_CO_TRY_VOID(
+      write_all(plan_file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+
+  UniqueFd input;
+  if (stdin_data.empty()) {
+    input = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!input) co_return fail_errno("/dev/null", errno);
+  } else {
+    // A sealed file in memory: nobody has to feed it, and a program that does not read it blocks
+    // nobody.
+    SABLE_CO_TRY(input, memory_file("stdin"));
+    for (size_t at = 0; at < stdin_data.size(); at += kPieceBytes) {
+      SABLE_CO_TRY_VOID(
+          write_all(input.get(), std::string_view(stdin_data).substr(at, kPieceBytes)));
+      if (stdin_data.size() > kPieceBytes) co_await asio::post(executor_, asio::use_awaitable);
+    }
+    ::lseek(input.get(), 0, SEEK_SET);
+    ::fcntl(input.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+  }
+
+  const CallFds fds{.status = far_status.get(),
+                    .plan = plan_file.get(),
+                    .input = input.get(),
+                    .output = out.second.get(),
+                    .errors = errors.second.get()};
+  while (true) {
+    const auto sent = launcher_.send_call(fds, bytes.size());
+    if (sent || sent.error().code != ErrorCode::exhausted) co_return sent;
+    co_await sleep_for(kBusyPause);
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      co_return fail(ErrorCode::cancelled, "cancelled before the command started");
+    }
+  }
+}
+
+asio::awaitable<void> RunningCall::wait_until_over() {
+  while (!is_over()) {
+    boost::system::error_code ignored;
+    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      end(End::cancelled);
+      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    }
+  }
+}
+
+asio::awaitable<void> RunningCall::wait_for_output() {
+  const auto patience = std::chrono::steady_clock::now() + kOutputPatience;
+  while ((outputs_[0].open || outputs_[1].open) && std::chrono::steady_clock::now() < patience) {
+    changed_.expires_at(patience);
+    boost::system::error_code ignored;
+    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
+asio::awaitable<void> RunningCall::follow_status() {
+  boost::system::error_code error;
+  while (!status_over_) {
+    co_await status_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    while (receive_status()) {
+    }
+  }
+  if (pidfd_.is_open()) {
+    // Readable when pid 1 is gone, which is after every process of its namespace.
+    co_await pidfd_.async_wait(asio::posix::stream_descriptor::wait_read,
+                               asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    dead_ = true;
+  }
+  notify();
+}
+
+// One message off the status socket; false when there is none now, or none will come.
+bool RunningCall::receive_status() {
+  StatusMessage message;
+  iovec data{&message, sizeof message};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  const ssize_t size = ::recvmsg(status_.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (size < 0 && errno == EINTR) return true;
+  if (size < 0 && errno == EAGAIN) return false;
+  if (size <= 0) {
+    status_over_ = true;
+    return false;
+  }
+  const cmsghdr* part = CMSG_FIRSTHDR(&header);
+  if (part != nullptr && part->cmsg_type == SCM_RIGHTS) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
+    pidfd_.assign(fd);
+    if (kill_wanted_) kill();
+  }
+  if (size != sizeof message) return true;
+  switch (message.kind) {
+    case StatusMessage::Kind::created:
+    case StatusMessage::Kind::probed:
+      break;
+    case StatusMessage::Kind::running:
+      running_ = true;
+      break;
+    case StatusMessage::Kind::memory_limit:
+      if (!cause_) cause_ = End::memory_limit;
+      break;
+    case StatusMessage::Kind::failed:
+    case StatusMessage::Kind::exited:
+    case StatusMessage::Kind::signalled:
+      ending_ = message;
+      break;
+  }
+  return true;
+}
+
+asio::awaitable<void> RunningCall::pump(Stream stream) {
+  Output& output = outputs_[static_cast<size_t>(stream)];
+  std::array<char, kReadBytes> buffer;
+  boost::system::error_code error;
+  while (!error) {
+    const size_t size = co_await output.pipe.async_read_some(
+        asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
+    if (size > 0) deliver(stream, {buffer.data(), size});
+  }
+  output.open = false;
+  notify();
+}
+
+void RunningCall::deliver(Stream stream, std::string_view bytes) {
+  const uint64_t seen = outputs_[0].bytes + outputs_[1].bytes;
+  outputs_[static_cast<size_t>(stream)].bytes += bytes.size();
+  const uint64_t room = limits_.output_bytes > seen ? limits_.output_bytes - seen : 0;
+  if (room > 0 && output_) output_(stream, bytes.substr(0, room));
+  if (bytes.size() > room) end(End::output_limit);
+}
+
+asio::awaitable<void> RunningCall::keep_deadline() {
+  asio::steady_timer timer(executor_, started_ + limits_.wall);
+  boost::system::error_code error;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  if (error || ending_ || cause_) co_return;
+  cause_ = End::deadline;
+  if (running_) {
+    const TerminateRequest request;
+    ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+    timer.expires_after(limits_.grace);
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+  }
+  kill();
+}
+
+void RunningCall::end(End cause) {
+  if (!cause_ && !ending_) cause_ = cause;
+  kill();
+}
+
+// Pid 1 takes its whole namespace with it.
+void RunningCall::kill() {
+  kill_wanted_ = true;
+  if (pidfd_.is_open()) {
+    ::syscall(SYS_pidfd_send_signal, pidfd_.native_handle(), SIGKILL, nullptr, 0);
+  }
+}
+
+Result<RunResult> RunningCall::result() const {
+  using Kind = StatusMessage::Kind;
+  if (!cause_ && ending_ && ending_->kind == Kind::failed) {
+    return fail(explain_failure(*ending_, plan_));
+  }
+  RunResult result;
+  result.wall =
+      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started_);
+  result.stdout_bytes = outputs_[0].bytes;
+  result.stderr_bytes = outputs_[1].bytes;
+  if (ending_ && ending_->kind == Kind::exited) {
+    result.exit_code = ending_->value;
+  } else if (ending_ && ending_->kind == Kind::signalled) {
+    result.end = End::signalled;
+    result.signal = ending_->value;
+  } else if (!cause_ && !launcher_.alive()) {
+    return fail(
+        ErrorCode::io,
+        "the sandbox launcher ended during the command, and the command with it; restart sable");
+  } else {
+    result.end = End::signalled;
+    result.signal = SIGKILL;
+  }
+  if (cause_) result.end = *cause_;
+  result.explanation = explanation(result);
+  return result;
+}
+
+std::string RunningCall::explanation(const RunResult& result) const {
+  switch (result.end) {
+    case End::exited:
+      return "";
+    case End::deadline:
+      return "the command was ended because it ran longer than its limit of " +
+             seconds_of(limits_.wall);
+    case End::cancelled:
+      return "the command was cancelled";
+    case End::output_limit:
+      return "the command was ended because it wrote more than its limit of " +
+             std::to_string(limits_.output_bytes) + " bytes of output";
+    case End::memory_limit:
+      return "the command was ended because its processes together used more than their limit of " +
+             std::to_string(limits_.memory_bytes) + " bytes of memory";
+    case End::signalled:
+      break;
+  }
+  if (!ending_) return "the command was killed from outside the sandbox";
+  std::string text = "the command died of signal " + std::to_string(result.signal) + " (" +
+                     ::strsignal(result.signal) + ")";
+  if (result.signal == SIGXCPU) {
+    text += ": it used more than its limit of " + std::to_string(limits_.cpu.count()) +
+            " s of processor time";
+  } else if (result.signal == SIGXFSZ) {
+    text += ": a file grew beyond the limit of " + std::to_string(limits_.file_bytes) + " bytes";
+  } else if (result.signal == SIGSYS) {
+    text += ": it entered the kernel through another architecture's system calls";
+  }
+  return text;
+}
+
+}  // namespace sable::sandbox

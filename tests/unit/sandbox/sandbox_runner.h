@@ -1,0 +1,50 @@
+// Runs commands in a real sandbox from a test, and looks for what they left behind.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sandbox/sandbox.h"
+#include "tests/support/temporary_folder.h"
+
+namespace sable::test {
+
+struct Outcome {
+  Result<sandbox::RunResult> result;
+  std::string output, errors;
+};
+
+/// A launcher, a writable folder and a loop.
+class SandboxRunner {
+ public:
+  SandboxRunner();
+
+  /// Runs to the end. `policy.writable` gets the folder in front.
+  Outcome run(std::vector<std::string> argv, sandbox::Policy policy = {},
+              std::string stdin_data = {});
+  /// The same with /bin/sh -c.
+  Outcome shell(const std::string& script, sandbox::Policy policy = {});
+
+  const TemporaryFolder& folder() const { return folder_; }
+  sandbox::Sandbox& box() { return *sandbox_; }
+
+ private:
+  TemporaryFolder folder_;
+  std::unique_ptr<sandbox::Sandbox> sandbox_;
+};
+
+/// A name that no other process on the machine carries in its arguments.
+std::string unique_marker();
+/// How many processes have `marker` in their command line or environment.
+int processes_with(const std::string& marker);
+/// Waits up to two seconds for that number to become zero.
+bool all_gone(const std::string& marker);
+int open_descriptors();
+/// Whether a process is there and no zombie.
+bool is_alive(pid_t pid);
+/// The launcher that `parent` started; -1 if there is none.
+pid_t launcher_of(pid_t parent);
+/// How many processes, zombies included, have this parent.
+int children_of(pid_t parent);
+
+}  // namespace sable::test

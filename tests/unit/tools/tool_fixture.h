@@ -1,0 +1,37 @@
+// A workspace in a temporary folder and a way to call a tool and wait for it.
+#pragma once
+
+#include <string>
+
+#include "tests/support/plain_sandbox.h"
+#include "tests/support/temporary_folder.h"
+#include "tools/tools.h"
+
+namespace sable::test {
+
+class ToolFixture {
+ public:
+  ToolFixture() { open(); }
+
+  /// Opens the workspace anew: what was read is forgotten.
+  void open(sandbox::Policy policy = {},
+            tools::Workspace::Access access = tools::Workspace::Access::read_write);
+
+  /// Checks and runs one call of a built-in; a failed check comes back as an outcome.
+  tools::Outcome call(const std::string& tool, Json arguments);
+  /// Runs without check().
+  tools::Outcome run(const std::string& tool, Json arguments);
+
+  TemporaryFolder folder;
+  tools::Registry registry = tools::Registry::with_builtins();
+  std::string preview;
+
+  tools::Workspace& workspace() { return *workspace_; }
+
+ private:
+  std::unique_ptr<tools::Workspace> workspace_;
+  PlainSandbox sandbox_;
+  asio::thread_pool workers_{1};
+};
+
+}  // namespace sable::test

@@ -1,0 +1,19 @@
+// The built-in tools, each in a file of its name.
+#pragma once
+
+#include "tools/tool.h"
+
+namespace sable::tools {
+
+Tool read_file_tool();
+Tool list_files_tool();
+Tool search_tool();
+Tool edit_file_tool();
+Tool write_file_tool();
+Tool shell_tool();
+
+/// A built-in from its parts; `parameters` is JSON Schema text of ours.
+Tool make_builtin(std::string name, std::string description, std::string_view parameters,
+                  Effect effect, std::unique_ptr<Runner> runner);
+
+}  // namespace sable::tools

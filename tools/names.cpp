@@ -1,0 +1,41 @@
+// The words of the door's enumerations.
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "tools/tools.h"
+
+namespace sable::tools {
+
+std::string_view name_of(Approval approval) {
+  switch (approval) {
+    case Approval::allow:
+      return "allow";
+    case Approval::ask:
+      return "ask";
+    case Approval::deny:
+      return "deny";
+  }
+  return "unknown";
+}
+
+Result<Approval> parse_approval(std::string_view text) {
+  for (const Approval approval : {Approval::allow, Approval::ask, Approval::deny}) {
+    if (text == name_of(approval)) return approval;
+  }
+  return fail(ErrorCode::invalid_input,
+              fmt::format("expected allow, ask or deny, got \"{}\"", escape_controls(text)));
+}
+
+std::string_view name_of(Effect effect) {
+  switch (effect) {
+    case Effect::none:
+      return "none";
+    case Effect::workspace:
+      return "workspace";
+    case Effect::command:
+      return "command";
+  }
+  return "unknown";
+}
+
+}  // namespace sable::tools

@@ -1,0 +1,131 @@
+// The tools of a session: found by name, checked, run.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "tools/builtins.h"
+#include "tools/shown_text.h"
+#include "tools/tool.h"
+
+namespace sable::tools {
+
+struct Registry::State {
+  std::vector<Tool> tools;
+
+  const Tool* find(std::string_view name) const {
+    const auto it = std::find_if(tools.begin(), tools.end(),
+                                 [&](const Tool& tool) { return tool.definition.name == name; });
+    return it == tools.end() ? nullptr : &*it;
+  }
+
+  tl::unexpected<Error> unknown(std::string_view name) const {
+    std::vector<std::string> names;
+    for (const auto& tool : tools) names.push_back(tool.definition.name);
+    std::string message = fmt::format("there is no tool \"{}\"", shown_path(name));
+    const std::string near = nearest(name, names);
+    if (!near.empty()) {
+      message += fmt::format("; did you mean \"{}\"?", near);
+    } else {
+      message += "; the tools are";
+      for (size_t i = 0; i < names.size(); ++i) message += (i == 0 ? " " : ", ") + names[i];
+    }
+    return fail(ErrorCode::not_found, std::move(message));
+  }
+};
+
+Tool make_builtin(std::string name, std::string description, std::string_view parameters,
+                  Effect effect, std::unique_ptr<Runner> runner) {
+  auto document = parse_json(parameters);
+  SABLE_CHECK(document.has_value());
+  auto schema = Schema::compile(*document);
+  SABLE_CHECK(schema.has_value());
+  return {.definition = {.name = std::move(name),
+                         .description = std::move(description),
+                         .parameters = std::move(*document),
+                         .approval = Approval::allow,
+                         .effect = effect,
+                         .source = "built-in"},
+          .schema = std::move(*schema),
+          .runner = std::move(runner)};
+}
+
+Registry::Registry() : state_(std::make_unique<State>()) {}
+Registry::~Registry() = default;
+Registry::Registry(Registry&&) noexcept = default;
+Registry& Registry::operator=(Registry&&) noexcept = default;
+
+Registry Registry::with_builtins() {
+  Registry registry;
+  auto& tools = registry.state_->tools;
+  tools.push_back(read_file_tool());
+  tools.push_back(list_files_tool());
+  tools.push_back(search_tool());
+  tools.push_back(edit_file_tool());
+  tools.push_back(write_file_tool());
+  tools.push_back(shell_tool());
+  return registry;
+}
+
+std::vector<const Definition*> Registry::list() const {
+  std::vector<const Definition*> definitions;
+  for (const auto& tool : state_->tools) definitions.push_back(&tool.definition);
+  return definitions;
+}
+
+const Definition* Registry::find(std::string_view name) const {
+  const Tool* tool = state_->find(name);
+  return tool == nullptr ? nullptr : &tool->definition;
+}
+
+Result<void> Registry::set_approval(std::string_view name, Approval approval) {
+  for (auto& tool : state_->tools) {
+    if (tool.definition.name != name) continue;
+    tool.definition.approval = approval;
+    return {};
+  }
+  return state_->unknown(name);
+}
+
+Result<void> Registry::keep_only(const std::vector<std::string>& names) {
+  for (const auto& name : names) {
+    if (state_->find(name) == nullptr) return state_->unknown(name);
+  }
+  std::erase_if(state_->tools, [&](const Tool& tool) {
+    return std::find(names.begin(), names.end(), tool.definition.name) == names.end();
+  });
+  return {};
+}
+
+Result<void> Registry::check(const Call& call) const {
+  const Tool* tool = state_->find(call.name);
+  if (tool == nullptr) return state_->unknown(call.name);
+  if (!call.arguments.is_object()) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("the arguments of {} must be one JSON object, got {}", call.name,
+                            call.arguments.type_name()));
+  }
+  const auto violations = tool->schema.check(call.arguments);
+  if (violations.empty()) return {};
+  std::string text = describe(violations, tool->schema);
+  while (text.ends_with('\n')) text.pop_back();
+  return fail(
+      ErrorCode::invalid_input,
+      fmt::format("the arguments of {} do not fit its schema; nothing was run. Correct them and "
+                  "call it again:\n{}",
+                  call.name, text));
+}
+
+asio::awaitable<Result<Outcome>> Registry::run(Call call, CallContext context) const {
+  const Tool* tool = state_->find(call.name);
+  if (tool == nullptr) {
+    const Error error = state_->unknown(call.name).value();
+    co_return failed(error.message);
+  }
+  auto outcome = co_await tool->runner->run(std::move(call), std::move(context));
+  co_return outcome;
+}
+
+}  // namespace sable::tools

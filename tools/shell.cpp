@@ -1,0 +1,111 @@
+// shell: one command line in the sandbox.
+#include <algorithm>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "base/task_group.h"
+#include "base/text.h"
+#include "tools/builtins.h"
+#include "tools/command_output.h"
+#include "tools/shown_text.h"
+#include "tools/workspace_files.h"
+
+namespace sable::tools {
+
+namespace {
+
+/// Of the start and of the end of the output, each.
+constexpr size_t kShownBytesMax = 16 << 10;
+
+/// The sandbox shows the system's own programs, so what is here is there.
+std::string shell_program() { return ::access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh"; }
+
+std::string next_step(const sandbox::RunResult& result, std::chrono::milliseconds wall_max) {
+  if (result.end == sandbox::End::deadline) {
+    return fmt::format("; give timeout_seconds up to {}, or do the work in smaller pieces",
+                       wall_max.count() / 1000);
+  }
+  if (result.end == sandbox::End::output_limit) return "; send the output to a file, or filter it";
+  return "";
+}
+
+class ShellRunner : public Runner {
+ public:
+  asio::awaitable<Result<Outcome>> run(Call call, CallContext context) const override {
+    const std::string text = text_argument(call.arguments, "command");
+    if (text.find('\0') != std::string::npos) co_return failed("the command holds a NUL byte");
+    sandbox::Policy policy = context.workspace.policy();
+    const auto wall_max = policy.limits.wall;
+    const double seconds = number_argument(call.arguments, "timeout_seconds", 0);
+    if (seconds > 0) {
+      const auto asked = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+      policy.limits.wall = std::clamp(asked, std::chrono::milliseconds(1), wall_max);
+    }
+    sandbox::Command command{.argv = {shell_program(), "-c", text},
+                             .working_directory = context.workspace.root()};
+    const std::string folder = text_argument(call.arguments, "working_directory");
+    if (!folder.empty()) {
+      auto look = [files = &context.workspace.files(), folder] { return files->list(folder, 1); };
+      auto found = co_await run_blocking(context.workers, std::move(look));
+      if (!found) co_return failed("working_directory: " + found.error().message);
+      command.working_directory = context.workspace.root() / found->place;
+    }
+    CommandOutput output(context.preview);
+    sandbox::OutputSink sink = [&output](sandbox::Stream, std::string_view bytes) {
+      output.take(bytes);
+    };
+    auto ran = co_await context.sandbox.run(std::move(policy), std::move(command), std::move(sink));
+    if (!ran) co_return fail(ran.error());
+    output.finish();
+    co_return outcome_of(*ran, output.whole(), wall_max);
+  }
+
+ private:
+  static Outcome outcome_of(const sandbox::RunResult& ran, const std::string& whole,
+                            std::chrono::milliseconds wall_max) {
+    ShownOutput shown = shown_output(whole, kShownBytesMax);
+    Outcome outcome;
+    outcome.ok = ran.end == sandbox::End::exited && ran.exit_code == 0;
+    outcome.text = std::move(shown.text);
+    if (whole.empty()) outcome.text = "[no output]\n";
+    outcome.text +=
+        fmt::format("[{}{}; {:.1f} s]\n", ending_in_words(ran), next_step(ran, wall_max),
+                    static_cast<double>(ran.wall.count()) / 1000);
+    outcome.details = ending_details(ran);
+    outcome.details["cut"] = shown.cut;
+    if (shown.cut) outcome.full_output = whole;
+    return outcome;
+  }
+};
+
+}  // namespace
+
+Tool shell_tool() {
+  return make_builtin("shell",
+                      "Runs a command line with bash (sh where there is none) in a sandbox: it can "
+                      "write only below the "
+                      "workspace's root, which is its working directory, and a private /tmp; there "
+                      "is no network unless "
+                      "the user allowed it. Each call is a new shell. Shows output and errors in "
+                      "the order in which they "
+                      "came, long output cut in the middle, and how the command ended. Programs "
+                      "that ask questions get "
+                      "an empty standard input.",
+                      R"({
+        "type": "object",
+        "properties": {
+          "command": {"type": "string", "minLength": 1, "maxLength": 100000,
+                      "description": "the command line"},
+          "timeout_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400,
+                              "description": "when to stop it; default and limit are the session's"},
+          "working_directory": {"type": "string", "minLength": 1, "maxLength": 4096,
+                                "description": "a folder of the workspace; default: its root"}
+        },
+        "required": ["command"],
+        "additionalProperties": false
+      })",
+                      Effect::command, std::make_unique<ShellRunner>());
+}
+
+}  // namespace sable::tools

@@ -1,0 +1,141 @@
+// What a model can call: definitions as data, arguments checked, one call run under one policy.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/asio.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "sandbox/sandbox.h"
+
+namespace sable::tools {
+
+/// Whether a person is asked before a call runs. Never widens what the sandbox allows.
+enum class Approval { allow, ask, deny };
+
+std::string_view name_of(Approval approval);
+Result<Approval> parse_approval(std::string_view text);
+
+/// What a call can change, which decides how a crash in the middle of one is recovered.
+enum class Effect {
+  none,       ///< reads only: may run again
+  workspace,  ///< changes files below the workspace's root
+  command,    ///< runs a program: anything its policy allows
+};
+
+std::string_view name_of(Effect effect);
+
+/// One tool as the model and people see it.
+struct Definition {
+  std::string name;  ///< [A-Za-z0-9_-]{1,64}
+  std::string description;
+  Json parameters;  ///< JSON Schema of the arguments object
+  Approval approval = Approval::allow;
+  Effect effect = Effect::command;
+  std::string source;  ///< "built-in", or the YAML file it came from
+};
+
+struct Call {
+  std::string id;  ///< unique in its session
+  std::string name;
+  Json arguments;  ///< as the model sent it, checked before anything runs
+};
+
+/// A file's content before and after; absent where the file did not exist. Text is shown as a diff.
+struct FileChange {
+  std::string path;  ///< relative to the workspace's root
+  std::optional<std::string> before, after;
+};
+
+/// The change as a unified diff for people: valid UTF-8, control characters inert, bounded in size.
+/// `context` is the number of unchanged lines around each hunk. Empty when nothing changed.
+std::string unified_diff(const FileChange& change, size_t context = 3);
+
+/// What came of a call. A failed call is data for the model, not an error of ours.
+struct Outcome {
+  bool ok = true;
+  std::string text;                 ///< what the model reads, cut to size, always valid UTF-8
+  std::vector<FileChange> changes;  ///< made in-process (a command's effects are not listed)
+  Json details = Json::object();    ///< exit code, signal, byte counts, ...: for the log and people
+  std::string full_output;          ///< whole output when `text` was cut, for storing; else empty
+};
+
+class WorkspaceFiles;
+
+/// The repository a session works on, opened once. Every path from a model is resolved beneath the
+/// root by openat2(2), never by comparing strings. Remembers what was read, so that a file changed
+/// by somebody else since then is not overwritten. Used by one session at a time.
+class Workspace {
+ public:
+  enum class Access { read_write, read_only };
+
+  /// `policy.writable` is set to the root; with read_only it is emptied and the root is readable.
+  /// Errors: not_found (no such folder), denied (not a folder we may read or write).
+  static Result<std::unique_ptr<Workspace>> open(const std::filesystem::path& root,
+                                                 sandbox::Policy policy,
+                                                 Access access = Access::read_write);
+  virtual ~Workspace() = default;
+
+  virtual const std::filesystem::path& root() const = 0;
+  virtual const sandbox::Policy& policy() const = 0;
+
+  /// The files beneath the root, for the built-in tools (tools/workspace_files.h).
+  virtual WorkspaceFiles& files() = 0;
+};
+
+/// Output of a running command as it comes: a preview, made safe to show.
+using OutputPreview = std::function<void(std::string_view text)>;
+
+/// What a running call may use; borrowed for the time of the call.
+struct CallContext {
+  Workspace& workspace;
+  sandbox::Sandbox& sandbox;
+  asio::thread_pool& workers;  ///< for blocking file work; the loop's thread does none
+  OutputPreview preview;       ///< may be empty
+};
+
+/// The tools a session has. Built once, then only read.
+class Registry {
+ public:
+  Registry();
+  ~Registry();
+  Registry(Registry&&) noexcept;
+  Registry& operator=(Registry&&) noexcept;
+
+  /// read_file, list_files, search, edit_file, write_file, shell.
+  static Registry with_builtins();
+
+  /// Adds the tools of one YAML file (docs/tools.md). Errors begin with FILE:LINE:COLUMN.
+  Result<void> add_yaml(std::string_view text, std::string_view file_name);
+
+  /// In a fixed order: built-ins first, then by file and place.
+  std::vector<const Definition*> list() const;
+  const Definition* find(std::string_view name) const;  ///< nullptr when unknown
+
+  /// Changes a tool's approval class, e.g. by configuration. not_found when unknown.
+  Result<void> set_approval(std::string_view name, Approval approval);
+  /// Keeps only the named tools. not_found names the first unknown one and the nearest known.
+  Result<void> keep_only(const std::vector<std::string>& names);
+
+  /// Checks arguments against the tool's schema. The error is written for the model: JSON pointer,
+  /// what was expected, what came, and the schema's fragment; an unknown tool names the nearest
+  /// ones.
+  Result<void> check(const Call& call) const;
+
+  /// Runs a call that check() accepted. Errors are ours or the machine's (sandbox unavailable, loop
+  /// going down); everything the model can act on is an Outcome with ok == false.
+  asio::awaitable<Result<Outcome>> run(Call call, CallContext context) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sable::tools

@@ -1,0 +1,102 @@
+// The files of a workspace: opened beneath its root, replaced whole, and remembered by content.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "sandbox/sandbox.h"
+
+namespace sable::tools {
+
+/// A regular file opened for reading.
+struct OpenedFile {
+  UniqueFd fd;
+  std::string place;   ///< real path relative to the root
+  uint64_t bytes = 0;  ///< size when it was opened
+  unsigned mode = 0;   ///< permission bits
+};
+
+/// A regular file read whole.
+struct LoadedFile {
+  std::string place;
+  std::string content;
+  Digest digest;  ///< of content
+};
+
+struct FolderEntry {
+  enum class Kind { file, folder, link, other };
+  std::string name;
+  Kind kind = Kind::other;
+  std::string target;  ///< of a link
+};
+
+struct Folder {
+  std::string place;                 ///< "." for the root
+  std::vector<FolderEntry> entries;  ///< sorted by name
+  bool cut = false;                  ///< there were more than the limit
+};
+
+/// What the writer knows about the file that it replaces.
+struct WriteBase {
+  std::optional<Digest> replaces;  ///< the content it was made from; nullopt: the file must be new
+};
+
+/// All functions block: they run on a worker. Paths are relative to the root, or absolute below it.
+class WorkspaceFiles {
+ public:
+  static Result<WorkspaceFiles> open(const std::filesystem::path& root,
+                                     const sandbox::Policy& policy, bool writable);
+
+  /// Errors: not_found, denied (outside, masked, no permission), invalid_input (not a regular
+  /// file).
+  Result<OpenedFile> open_file(std::string_view path) const;
+  /// Errors as open_file, and exhausted when the file is larger than `bytes_max`.
+  Result<LoadedFile> load(std::string_view path, size_t bytes_max) const;
+  Result<Folder> list(std::string_view path, size_t entries_max = 20'000) const;
+  /// The real path of something that exists, relative to the root.
+  Result<std::string> place_of(std::string_view path) const;
+  /// A name like `path` that exists in its folder, or empty: for "did you mean".
+  std::string similar_to(std::string_view path) const;
+
+  /// Replaces or creates a file: temporary file in the same folder, fsync, rename, fsync of the
+  /// folder; keeps mode and owner. Missing folders are made. Returns the file's place. Errors:
+  /// denied (protected name, link, read-only), invalid_input (not a regular file; the file is not
+  /// what `base` says: it changed in between), io.
+  Result<std::string> write(std::string_view path, std::string_view content, const WriteBase& base);
+
+  /// The content last seen or written in this session, by place.
+  void remember(const std::string& place, const Digest& digest) { known_[place] = digest; }
+  std::optional<Digest> remembered(const std::string& place) const;
+
+  /// Counts edits that failed in just the same way; forgotten when the file changes.
+  int count_failure(const Digest& edit) { return ++failures_[edit]; }
+
+ private:
+  /// The folder a file will be written to, and its name in it.
+  struct Target {
+    UniqueFd folder;
+    std::string name;
+    std::string place;
+  };
+
+  std::string relative(std::string_view path) const;
+  Result<void> check_visible(const std::string& place) const;
+  Result<Target> target_of(std::string_view path) const;
+  Result<UniqueFd> make_folders(std::string_view path) const;
+
+  UniqueFd root_;
+  std::string root_path_;
+  bool writable_ = false;
+  std::vector<std::string> masked_;  ///< places
+  std::map<std::string, Digest> known_;
+  std::map<Digest, int> failures_;
+};
+
+}  // namespace sable::tools
