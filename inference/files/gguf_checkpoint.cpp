@@ -31,7 +31,7 @@ class GgufCheckpoint final : public IndexedCheckpoint {
     auto config = config_from_gguf(first);
     if (!config) return fail_in(path.string(), config.error());
     config_ = std::move(*config);
-    auto tokenizer = tokenizer_from_gguf(first);
+    auto tokenizer = tokenizer_arrays_from_gguf(first);
     if (!tokenizer) return fail_in(path.string(), tokenizer.error());
     tokenizer_ = std::move(*tokenizer);
     tokenizer_json_ = first.text("tokenizer.huggingface.json");

@@ -202,7 +202,7 @@ void add_mtp_layers(ModelConfig& config, int64_t n) {
   config.compress_ratios.resize(static_cast<size_t>(config.num_hidden_layers + n), 0);
 }
 
-Result<std::optional<TokenizerArrays>> tokenizer_from_gguf(const Gguf& gguf) {
+Result<std::optional<TokenizerArrays>> tokenizer_arrays_from_gguf(const Gguf& gguf) {
   const auto model = gguf.text("tokenizer.ggml.model");
   const GgufArray* tokens = gguf.array("tokenizer.ggml.tokens");
   if (!model || tokens == nullptr) return std::optional<TokenizerArrays>();

@@ -23,7 +23,7 @@ Result<ModelConfig> config_from_gguf(const Gguf& gguf);
 void add_mtp_layers(ModelConfig& config, int64_t n);
 
 /// tokenizer.ggml.*; nullopt when the file has no tokenizer.
-Result<std::optional<TokenizerArrays>> tokenizer_from_gguf(const Gguf& gguf);
+Result<std::optional<TokenizerArrays>> tokenizer_arrays_from_gguf(const Gguf& gguf);
 
 /// The deepseek4.* and general.* keys for a configuration, as llama.cpp's loader wants them.
 std::vector<std::pair<std::string, GgufValue>> gguf_metadata_of(const ModelConfig& config);

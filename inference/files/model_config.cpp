@@ -188,6 +188,65 @@ Result<ModelConfig> config_from_json(const Json& config) {
   return out;
 }
 
+Json config_to_json(const ModelConfig& c) {
+  Json out{{"architectures", Json::array({"DeepseekV4ForCausalLM"})},
+           {"model_type", "deepseek_v4"},
+           {"vocab_size", c.vocab_size},
+           {"hidden_size", c.hidden_size},
+           {"num_hidden_layers", c.num_hidden_layers},
+           {"num_nextn_predict_layers", c.num_nextn_predict_layers},
+           {"num_attention_heads", c.num_attention_heads},
+           {"num_key_value_heads", 1},
+           {"head_dim", c.head_dim},
+           {"qk_rope_head_dim", c.qk_rope_head_dim},
+           {"q_lora_rank", c.q_lora_rank},
+           {"o_lora_rank", c.o_lora_rank},
+           {"o_groups", c.o_groups},
+           {"compress_ratios", c.compress_ratios},
+           {"sliding_window", c.sliding_window},
+           {"index_n_heads", c.index_n_heads},
+           {"index_head_dim", c.index_head_dim},
+           {"index_topk", c.index_topk},
+           {"hc_mult", c.hc_mult},
+           {"hc_sinkhorn_iters", c.hc_sinkhorn_iters},
+           {"hc_eps", c.hc_eps},
+           {"n_routed_experts", c.n_routed_experts},
+           {"n_shared_experts", c.n_shared_experts},
+           {"num_experts_per_tok", c.num_experts_per_tok},
+           {"moe_intermediate_size", c.moe_intermediate_size},
+           {"num_hash_layers", c.num_hash_layers},
+           {"scoring_func", "sqrtsoftplus"},
+           {"topk_method", "noaux_tc"},
+           {"norm_topk_prob", true},
+           {"routed_scaling_factor", c.routed_scaling_factor},
+           {"swiglu_limit", c.swiglu_limit},
+           {"hidden_act", "silu"},
+           {"rms_norm_eps", c.rms_norm_eps},
+           {"rope_theta", c.rope_theta},
+           {"compress_rope_theta", c.compress_rope_theta},
+           {"rope_scaling",
+            Json{{"type", "yarn"},
+                 {"factor", c.rope_factor},
+                 {"original_max_position_embeddings", c.rope_original_max_position_embeddings},
+                 {"beta_fast", c.rope_beta_fast},
+                 {"beta_slow", c.rope_beta_slow}}},
+           {"max_position_embeddings", c.max_position_embeddings},
+           {"tie_word_embeddings", false},
+           {"attention_bias", false},
+           {"attention_dropout", 0.0},
+           {"bos_token_id", c.bos_token_id},
+           {"eos_token_id", c.eos_token_id}};
+  if (!c.expert_dtype.empty()) {
+    out["expert_dtype"] = c.expert_dtype;
+    out["quantization_config"] = Json{{"quant_method", "fp8"},
+                                      {"fmt", "e4m3"},
+                                      {"activation_scheme", "dynamic"},
+                                      {"scale_fmt", "ue8m0"},
+                                      {"weight_block_size", Json::array({128, 128})}};
+  }
+  return out;
+}
+
 namespace {
 
 tl::unexpected<Error> refuse(std::string reason) {

@@ -51,6 +51,9 @@ struct ModelConfig {
 /// Reads config.json (deepseek-v4 names). Errors name the field, what was expected and what was found.
 Result<ModelConfig> config_from_json(const Json& config);
 
+/// config.json with every field of the official file; what config_from_json reads back as `config`.
+Json config_to_json(const ModelConfig& config);
+
 /// Refuses absurd or inconsistent shapes (zero, negative, overflowing products, ratios other than 0, 4
 /// and 128, heads that groups do not divide, ...). Every loader calls it before it reads a tensor.
 Result<void> check(const ModelConfig& config);

@@ -17,21 +17,24 @@ float float_from_f16(uint16_t bits) {
   return sign != 0 ? -magnitude : magnitude;
 }
 
-float float_from_e4m3(uint8_t code) {
-  const int exponent = (code >> 3) & 0xF;
-  const int mantissa = code & 7;
-  if (exponent == 15 && mantissa == 7) return std::numeric_limits<float>::quiet_NaN();
-  const float magnitude = exponent == 0
-                              ? static_cast<float>(mantissa) * 0x1p-9F
-                              : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
-  return (code & 0x80) != 0 ? -magnitude : magnitude;
+namespace {
+
+constexpr std::array<float, 256> e4m3_table() {
+  std::array<float, 256> table{};
+  for (size_t code = 0; code < 128; ++code) {
+    const size_t exponent = code >> 3, mantissa = code & 7;
+    float value = static_cast<float>(exponent == 0 ? mantissa : 8 + mantissa) * 0x1p-9F;
+    for (size_t i = 1; i < exponent; ++i) value *= 2;
+    if (code == 127) value = std::numeric_limits<float>::quiet_NaN();
+    table[code] = value;
+    table[code + 128] = -value;
+  }
+  return table;
 }
 
-float float_from_e8m0(uint8_t code) {
-  if (code == 255) return std::numeric_limits<float>::quiet_NaN();
-  if (code == 0) return 0x1p-127F;
-  return std::bit_cast<float>(static_cast<uint32_t>(code) << 23);
-}
+}  // namespace
+
+constinit const std::array<float, 256> kE4m3 = e4m3_table();
 
 uint16_t bf16_from_float(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);

@@ -18,10 +18,14 @@ inline float float_from_bf16(uint16_t bits) {
 float float_from_f16(uint16_t bits);
 
 /// OCP FP8 E4M3 ("fn"): bias 7, largest 448, no infinity, 0x7F and 0xFF are NaN.
-float float_from_e4m3(uint8_t code);
+extern const std::array<float, 256> kE4m3;
+inline float float_from_e4m3(uint8_t code) { return kE4m3[code]; }
 
 /// OCP E8M0: 2^(code - 127); 255 is NaN; code 0 is the FP32 subnormal 2^-127.
-float float_from_e8m0(uint8_t code);
+inline float float_from_e8m0(uint8_t code) {
+  const uint32_t normal = static_cast<uint32_t>(code) << 23;
+  return std::bit_cast<float>(code == 0 ? 0x00400000U : code == 255 ? 0x7FC00000U : normal);
+}
 
 /// OCP FP4 E2M1: codes 0..7, and with bit 3 set their negatives.
 inline constexpr std::array<float, 16> kE2m1{0.0F,  0.5F,  1.0F,  1.5F,  2.0F,  3.0F,
