@@ -7,6 +7,7 @@
 #include "inference/engine/engine_state.h"
 #include "inference/engine/fingerprint.h"
 #include "inference/kernels/lane_kernels.h"
+#include "inference/tokenizer/gguf_vocabulary.h"
 
 namespace sable::inference {
 
@@ -26,11 +27,26 @@ Result<std::unique_ptr<Backend>> backend_for(const EngineOptions& options, Worke
               "this machine cannot run kernels for \"" + options.instruction_set + "\"");
 }
 
+/// From tokenizer.json's text, or from a GGUF's arrays where there is no such text.
+Result<Tokenizer> read_tokenizer(const Checkpoint& checkpoint) {
+  const auto bos = static_cast<TokenId>(checkpoint.config().bos_token_id);
+  const auto eos = static_cast<TokenId>(checkpoint.config().eos_token_id);
+  const Result<std::string> text = checkpoint.tokenizer_json();
+  if (text) return Tokenizer::from_json(*text, bos, eos);
+  const TokenizerArrays* const arrays = checkpoint.tokenizer_arrays();
+  if (text.error().code != ErrorCode::not_found || arrays == nullptr) return fail(text.error());
+  return tokenizer_from_gguf({.model = arrays->model,
+                              .pre = arrays->pre,
+                              .tokens = arrays->tokens,
+                              .token_type = arrays->types,
+                              .merges = arrays->merges,
+                              .bos_token_id = static_cast<uint32_t>(bos),
+                              .eos_token_id = static_cast<uint32_t>(eos)});
+}
+
 Result<Tokenizer> tokenizer_of(const Checkpoint& checkpoint) {
-  SABLE_TRY(const std::string text, checkpoint.tokenizer_json());
   const ModelConfig& c = checkpoint.config();
-  SABLE_TRY(Tokenizer tokenizer, Tokenizer::from_json(text, static_cast<TokenId>(c.bos_token_id),
-                                                      static_cast<TokenId>(c.eos_token_id)));
+  SABLE_TRY(Tokenizer tokenizer, read_tokenizer(checkpoint));
   if (tokenizer.vocab_size() > static_cast<size_t>(c.vocab_size)) {
     return fail(ErrorCode::invalid_input,
                 "the tokenizer has ids up to " + std::to_string(tokenizer.vocab_size() - 1) +
@@ -102,6 +118,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path,
       .activation_quant = options.activation_quant};
   SABLE_TRY(s.forward,
             Forward::create(*s.model, *s.backend, *s.pages, settings, s.options.rows_in_step_max));
+  s.budget.emplace(s.options.step_target, s.options.rows_in_step_max);
   s.tokenizer = tokenizer_of(*s.checkpoint);
   s.fingerprint = fingerprint_of(*s.checkpoint, s.tokenizer ? &s.tokenizer->fingerprint() : nullptr,
                                  settings, s.backend->name() == "reference");
@@ -120,11 +137,8 @@ std::unique_ptr<Sequence> Engine::start() {
 
 Result<StepReport> Engine::step(std::span<Sequence* const> sequences, const std::stop_token& stop) {
   State& s = *state_;
-  const double target = std::chrono::duration<double, std::micro>(s.options.step_target).count();
-  // Before the first measurement a small portion finds out how fast this machine is.
-  const double affordable = s.microseconds_per_row > 0 ? target / s.microseconds_per_row : 8.0;
-  const auto budget = static_cast<size_t>(std::clamp(affordable, 1.0, 1e6));
-  const std::vector<Portion> portions = plan(sequences, s.options.rows_in_step_max, budget);
+  const std::vector<Portion> portions =
+      plan(sequences, s.options.rows_in_step_max, s.budget->rows());
   if (portions.empty()) return fail(ErrorCode::invalid_input, "no sequence has a token waiting");
 
   std::vector<StepSequence> rows;
@@ -144,10 +158,7 @@ Result<StepReport> Engine::step(std::span<Sequence* const> sequences, const std:
   SABLE_TRY_VOID(s.forward->step(rows, stop, s.logits));
   const auto time = std::chrono::steady_clock::now() - begin;
   report.time = std::chrono::duration_cast<std::chrono::microseconds>(time);
-  const double per_row = std::chrono::duration<double, std::micro>(time).count() /
-                         static_cast<double>(report.n_tokens);
-  s.microseconds_per_row =
-      s.microseconds_per_row == 0 ? per_row : 0.5 * s.microseconds_per_row + 0.5 * per_row;
+  s.budget->learn(report.n_tokens, report.time);
 
   const size_t n_vocab = s.n_vocab();
   std::span<const float> logits(s.logits);

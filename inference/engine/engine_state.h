@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "inference/engine/rewind_points.h"
+#include "inference/engine/step_budget.h"
 #include "inference/graph/forward.h"
 #include "inference/inference.h"
 #include "inference/kernels/worker_pool.h"
@@ -21,8 +23,8 @@ struct Engine::State {
   std::unique_ptr<PagePool> pages;
   std::unique_ptr<Model> model;
   std::unique_ptr<Forward> forward;
-  double microseconds_per_row = 0;  ///< of recent steps; 0 before the first
-  std::vector<float> logits;        ///< of one step
+  std::optional<StepBudget> budget;
+  std::vector<float> logits;  ///< of one step
 
   size_t n_vocab() const { return static_cast<size_t>(model->config().vocab_size); }
 };
