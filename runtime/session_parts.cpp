@@ -59,7 +59,11 @@ Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
   SABLE_TRY(const auto remembered, RememberedApprovals(*loaded.config.home).in(repository));
   for (const auto* tool : registry.list()) {
     auto approval = config::approval_of(loaded.config, tool->name, tool->approval);
-    if (approval == tools::Approval::ask && remembered.contains(tool->name)) {
+    const auto configured = loaded.config.tools.find(tool->name);
+    const bool repository_asks =
+        configured != loaded.config.tools.end() &&
+        configured->second.approval.origin.layer == config::Layer::repository;
+    if (approval == tools::Approval::ask && !repository_asks && remembered.contains(tool->name)) {
       approval = tools::Approval::allow;
     }
     SABLE_TRY_VOID(registry.set_approval(tool->name, approval));

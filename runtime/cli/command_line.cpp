@@ -65,6 +65,7 @@ int run_program(const Invocation& invocation) {
   Action chosen;
   configure(app, program);
   add_run_command(app, program, chosen);
+  add_serve_command(app, program, chosen);
   add_session_commands(app, program, chosen);
   add_tools_commands(app, program, chosen);
   add_sandbox_commands(app, program, chosen);
