@@ -177,14 +177,18 @@ TEST_CASE("model generate picks the same tokens for the same seed, and others fo
 }
 
 TEST_CASE("model generate ends where the model's context ends") {
+  const TemporaryFolder folder;
+  std::string prompt;  // 1020 tokens of the 1024 that the mini model's config.json allows
+  for (int i = 0; i < 1020; ++i) prompt += "<｜place▁holder▁no▁6｜>";
   const auto run = model_command({"generate", "--model", test::mini_checkpoint().string(),
-                                  "--prompt", "a", "--max-tokens", "5000", "--json"});
+                                  "--prompt-file", folder.write("prompt", prompt).string(),
+                                  "--max-tokens", "5000", "--temperature", "0", "--json"});
   INFO(run.err);
   REQUIRE(run.status == 0);
   const auto json = parsed(run.out);
-  // The mini model's config.json allows 1024 tokens; it may also end its text by itself.
-  CHECK(json["ids"].size() <= 1024);
-  CHECK((json["reason"] == "context" || json["reason"] == "stop"));
+  CHECK(json["prefill"]["tokens"] == 1021);  // with the begin token
+  CHECK(json["ids"].size() == 4);
+  CHECK(json["reason"] == "context");
 }
 
 TEST_CASE("model info --verify fails on weights that are no numbers") {
@@ -206,11 +210,13 @@ TEST_CASE("an interrupted model command leaves no file and says so with its stat
   const TemporaryFolder folder;
   const auto ids = folder.write("ids", oracle_ids(1000));
   const auto output = (folder / "logits").string();
+  const UniqueFd stderr_fd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   auto child =
       ChildProcess::start({.argv = {SABLE_BINARY_DIR "/sable", "model", "logits", "--model",
                                     test::mini_checkpoint().string(), "--tokens-file", ids.string(),
                                     "--output", output, "--backend", "reference", "--chunk", "1"},
-                           .environment = {}});
+                           .environment = {},
+                           .stderr_fd = stderr_fd.get()});
   REQUIRE(child);
   while (!std::filesystem::exists(output + ".partial")) {
     REQUIRE_FALSE(child->wait_for(std::chrono::milliseconds(5)));
