@@ -84,13 +84,10 @@ TEST_CASE("nothing outside the writable roots can be written") {
 
 TEST_CASE("a FIFO in a readable folder cannot be written to") {
   SandboxRunner runner;
-  // Not below /tmp: a call may write there, and Landlock's grants reach down.
-  const std::filesystem::path fifo = std::string(SABLE_BINARY_DIR) + "/fifo-of-test";
-  std::filesystem::remove(fifo);
-  REQUIRE(::mkfifo(fifo.c_str(), 0666) == 0);
-  const auto outcome = runner.shell("exec 3<>" + fifo.string(),
-                                    {.readable = {std::filesystem::path(SABLE_BINARY_DIR)}});
-  std::filesystem::remove(fifo);
+  const TemporaryFolder outside;
+  REQUIRE(::mkfifo((outside / "fifo").c_str(), 0666) == 0);
+  const auto outcome =
+      runner.shell("exec 3<>" + (outside / "fifo").string(), {.readable = {outside.path()}});
   CHECK(result_of(outcome).exit_code != 0);
   CHECK_THAT(outcome.errors, Catch::Contains("denied") || Catch::Contains("Read-only"));
 }
