@@ -191,8 +191,16 @@ void ProtectedIndex::note_repository(const std::string& folder) {
 void ProtectedIndex::note(const std::string& path, ProtectedPath::Hold hold) {
   struct stat seen {};
   if (::lstat(path.c_str(), &seen) != 0) return;
-  found_[path] = {
-      .hold = hold, .folder = S_ISDIR(seen.st_mode), .device = seen.st_dev, .inode = seen.st_ino};
+  const bool holdable = S_ISDIR(seen.st_mode) || S_ISREG(seen.st_mode);
+  found_[path] = {.hold = holdable ? hold : ProtectedPath::Hold::watched,
+                  .folder = S_ISDIR(seen.st_mode),
+                  .device = seen.st_dev,
+                  .inode = seen.st_ino};
+  if (!S_ISLNK(seen.st_mode)) return;
+  // What a link leads to within the root is as good as the link itself.
+  std::error_code error;
+  const auto target = std::filesystem::canonical(path, error).string();
+  if (!error && target.compare(0, root_.size() + 1, root_ + "/") == 0) note(target, hold);
 }
 
 std::vector<std::filesystem::path> changes_between(const ProtectedPaths& before,

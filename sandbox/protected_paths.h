@@ -23,6 +23,7 @@ struct ProtectedPath {
   enum class Hold {
     pinned,  ///< its content may change, it cannot be moved or replaced: the folder of a repository
     read_only,  ///< neither it nor its content may change
+    watched,    ///< a link or the like, which no mount can hold: a change of it is reported
   };
   Hold hold = Hold::read_only;
   bool folder = false;
