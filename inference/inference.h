@@ -1,6 +1,10 @@
 // The door of inference: open a model, start sequences, feed tokens, get logits; fork, cut, save,
 // restore.
 //
+// What else a user of models needs comes with it: opening a checkpoint without an engine, what
+// it is (model_info), whether its weights are sound (verify), writing it in other types (convert),
+// its tokenizer, and picking tokens from logits (Sampler, StopStrings).
+//
 // An Engine is a loaded model with its threads and its cache memory. A Sequence is one token stream
 // inside it. Tokens appended to a sequence wait until a step processes them; a step takes any
 // number of sequences, some with long prompts, some with one token each.
@@ -28,8 +32,15 @@
 
 #include "base/digest.h"
 #include "base/result.h"
+#include "inference/engine/model_tokenizer.h"
+#include "inference/engine/sampler.h"
+#include "inference/engine/stop_strings.h"
 #include "inference/engine/token_mask.h"
+#include "inference/files/checkpoint.h"
+#include "inference/files/convert.h"
 #include "inference/files/model_config.h"
+#include "inference/files/model_info.h"
+#include "inference/files/verify.h"
 #include "inference/tokenizer/detokenizer.h"
 #include "inference/tokenizer/tokenizer.h"
 
