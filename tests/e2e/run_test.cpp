@@ -1,9 +1,8 @@
-#include <sys/stat.h>
-
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
 #include "tests/e2e/world.h"
+#include "tools/schema.h"
 
 using namespace sable;
 using namespace sable::test;
@@ -79,6 +78,15 @@ TEST_CASE("an agent fixes the example's failing test, and the log tells the whol
   CHECK(find_event(events, "tool.outcome")["status"] == "failed");
   const auto edited = find_event(events, "tool.outcome", 3);
   CHECK(edited["changes"][0]["diff"].get<std::string>().find("+") != std::string::npos);
+  const auto schema = tools::Schema::compile(
+      parse_json(
+          read_file(std::filesystem::path(SABLE_SOURCE_DIR) / "docs/events.schema.json").value())
+          .value());
+  REQUIRE(schema);
+  for (const auto& event : events) {
+    INFO(dump_json(event));
+    CHECK(schema->check(event).empty());
+  }
   const auto ended = find_event(events, "turn.ended");
   CHECK(ended["status"] == "finished");
   CHECK(ended["usage"]["cached_tokens"].get<uint64_t>() >= 800);
