@@ -31,7 +31,8 @@ class MappedFile {
   /// them as long as memory allows, and reading maps them again.
   static void release(std::span<const std::byte> part);
 
-  /// Also gives the pages back to the system, as far as nobody else uses them; reading goes to disk.
+  /// Also gives the pages back to the system, as far as nobody else uses them; reading goes to
+  /// disk.
   static void evict(std::span<const std::byte> part);
 
   /// Asks for `part` to be read ahead.
