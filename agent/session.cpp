@@ -61,7 +61,8 @@ class LiveSession final : public Session {
   /// Writes the first context, or finishes what a crash left open.
   asio::awaitable<Result<void>> begin() {
     if (history_.empty()) {
-      BuiltContext context = co_await run_blocking(services_.workers, context_builder());
+      const auto builder = context_builder();
+      BuiltContext context = co_await run_blocking(services_.workers, builder);
       auto event = events::context_built(context.system, offered_tools(), context.instructions);
       co_return co_await log_one(std::move(event));
     }
@@ -122,7 +123,9 @@ class LiveSession final : public Session {
     co_return Result<void>();
   }
 
-  asio::awaitable<Result<void>> log_one(memory::NewEvent event) {
+  /// `event` is a named variable everywhere: GCC 12 copies an unnamed one bit by bit into the frame
+  /// of the coroutine that awaits, which breaks its strings.
+  asio::awaitable<Result<void>> log_one(memory::NewEvent&& event) {
     std::vector<memory::NewEvent> events;
     events.push_back(std::move(event));
     return log(std::move(events));
@@ -161,25 +164,26 @@ class LiveSession final : public Session {
 
   asio::awaitable<Result<TurnResult>> logged_turn(std::string prompt, MonotonicTime start) {
     const auto root = setup_.repository;
-    const auto before =
-        co_await run_blocking(services_.workers, [root] { return scan_files(root); });
-    SABLE_CO_TRY_VOID(co_await log_one(events::turn_started(history_.n_turns() + 1, prompt)));
+    const std::function<FileScan()> scan = [root] { return scan_files(root); };
+    const auto before = co_await run_blocking(services_.workers, scan);
+    auto turn_started = events::turn_started(history_.n_turns() + 1, prompt);
+    SABLE_CO_TRY_VOID(co_await log_one(std::move(turn_started)));
     auto stepped = co_await steps();
     // From here on nothing may cut the story short.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     if (!stepped) co_return fail(std::move(stepped.error()));
     SABLE_CO_TRY_VOID(co_await close_open_calls());
 
-    const auto after =
-        co_await run_blocking(services_.workers, [root] { return scan_files(root); });
+    const auto after = co_await run_blocking(services_.workers, scan);
     turn_.files_changed = changed_between(before, after);
     turn_.status = stepped->status;
     turn_.reason = stepped->reason;
     turn_.wall = std::chrono::duration_cast<std::chrono::milliseconds>(
         services_.clock.monotonic_now() - start);
-    SABLE_CO_TRY_VOID(co_await log_one(
+    auto turn_ended =
         events::turn_ended(history_.n_turns(), turn_.status, turn_.reason, turn_.usage, turn_.wall,
-                           n_steps_, n_tool_calls_, turn_.files_changed)));
+                           n_steps_, n_tool_calls_, turn_.files_changed);
+    SABLE_CO_TRY_VOID(co_await log_one(std::move(turn_ended)));
     co_return turn_;
   }
 
@@ -203,15 +207,17 @@ class LiveSession final : public Session {
     StepRequest request{.messages = history_.messages(),
                         .tools = history_.tools(),
                         .sampling = setup_.agent.sampling};
-    SABLE_CO_TRY_VOID(co_await log_one(events::model_requested(
-        history_.n_turns(), n_steps_, provider_, request.messages.size(), request.sampling)));
+    auto model_requested = events::model_requested(history_.n_turns(), n_steps_, provider_,
+                                                   request.messages.size(), request.sampling);
+    SABLE_CO_TRY_VOID(co_await log_one(std::move(model_requested)));
     const auto asked = services_.clock.monotonic_now();
-    auto answer = co_await interruption_->guard(ask_model(std::move(request)));
+    auto asking = ask_model(std::move(request));
+    auto answer = co_await interruption_->guard(std::move(asking));
     if (!answer) co_return Going(stopped());
     if (!*answer) {
       const Error& error = answer->error();
-      SABLE_CO_TRY_VOID(
-          co_await log_one(events::model_failed(history_.n_turns(), n_steps_, error)));
+      auto model_failed = events::model_failed(history_.n_turns(), n_steps_, error);
+      SABLE_CO_TRY_VOID(co_await log_one(std::move(model_failed)));
       co_return Going(Verdict{"failed", error.message});
     }
     Reply reply = std::move(**answer);
@@ -219,10 +225,11 @@ class LiveSession final : public Session {
     turn_.usage.input_tokens += reply.usage.input_tokens;
     turn_.usage.cached_tokens += reply.usage.cached_tokens;
     turn_.usage.output_tokens += reply.usage.output_tokens;
-    SABLE_CO_TRY_VOID(co_await log_one(events::model_finished(
-        history_.n_turns(), n_steps_, reply,
-        std::chrono::duration_cast<std::chrono::milliseconds>(services_.clock.monotonic_now() -
-                                                              asked))));
+    auto model_finished =
+        events::model_finished(history_.n_turns(), n_steps_, reply,
+                               std::chrono::duration_cast<std::chrono::milliseconds>(
+                                   services_.clock.monotonic_now() - asked));
+    SABLE_CO_TRY_VOID(co_await log_one(std::move(model_finished)));
     if (!reply.text.empty()) turn_.text = reply.text;
     if (reply.tool_calls.empty()) co_return Going(verdict_on_last_words(reply));
     for (const auto& call : reply.tool_calls) {
@@ -316,19 +323,22 @@ class LiveSession final : public Session {
     if (!call) {
       ++n_failures_in_a_row_;
       last_failure_ = call.error().message;
-      co_return co_await log_one(events::tool_outcome(requested.id, requested.name, "invalid",
-                                                      call.error().message, {}, Json::object()));
+      auto tool_outcome = events::tool_outcome(requested.id, requested.name, "invalid",
+                                               call.error().message, {}, Json::object());
+      co_return co_await log_one(std::move(tool_outcome));
     }
     n_failures_in_a_row_ = 0;
     const auto* tool = registry_.find(call->name);
     SABLE_CHECK(tool != nullptr);
-    SABLE_CO_TRY_VOID(co_await log_one(events::tool_intent(
-        history_.n_turns(), n_steps_, *call, tools::name_of(tool->effect), policy_digest_)));
+    auto tool_intent = events::tool_intent(history_.n_turns(), n_steps_, *call,
+                                           tools::name_of(tool->effect), policy_digest_);
+    SABLE_CO_TRY_VOID(co_await log_one(std::move(tool_intent)));
 
     const bool session_allows = history_.allowed_for_session().contains(call->name);
-    PermissionRequest asked{.session = id(), .call = *call, .tool = tool};
-    auto decided = co_await interruption_->guard(
-        decide_permission(std::move(asked), setup_.approval, session_allows, observers_));
+    PermissionRequest question{.session = id(), .call = *call, .tool = tool};
+    auto deciding = decide_permission(std::move(question), registry_.approval_for(*call),
+                                      setup_.approval, session_allows, observers_);
+    auto decided = co_await interruption_->guard(std::move(deciding));
     if (!decided) co_return co_await log_cancelled(*call);
     std::vector<memory::NewEvent> begin;
     begin.push_back(events::approval_decided(call->id, call->name, decided->allowed, decided->by,
@@ -341,12 +351,15 @@ class LiveSession final : public Session {
     begin.push_back(events::tool_started(call->id, call->name));
     SABLE_CO_TRY_VOID(co_await log(std::move(begin)));
 
-    auto ran = co_await interruption_->guard(registry_.run(*call, call_context(*call)));
+    auto context = call_context(*call);
+    auto work = registry_.run(*call, std::move(context));
+    auto ran = co_await interruption_->guard(std::move(work));
     if (!ran) co_return co_await log_cancelled(*call);
     if (!*ran) {
       Json details{{"code", name_of(ran->error().code)}};
-      co_return co_await log_one(events::tool_outcome(
-          call->id, call->name, "failed", ran->error().message, {}, std::move(details)));
+      auto tool_outcome = events::tool_outcome(call->id, call->name, "failed", ran->error().message,
+                                               {}, std::move(details));
+      co_return co_await log_one(std::move(tool_outcome));
     }
     co_return co_await log_outcome(*call, std::move(**ran));
   }
@@ -395,17 +408,19 @@ class LiveSession final : public Session {
         outcome.details["output_lost"] = kept.error().message;
       }
     }
-    co_return co_await log_one(events::tool_outcome(call.id, call.name,
-                                                    outcome.ok ? "ok" : "failed", outcome.text,
-                                                    outcome.changes, std::move(outcome.details)));
+    auto tool_outcome =
+        events::tool_outcome(call.id, call.name, outcome.ok ? "ok" : "failed", outcome.text,
+                             outcome.changes, std::move(outcome.details));
+    co_return co_await log_one(std::move(tool_outcome));
   }
 
   asio::awaitable<Result<void>> log_cancelled(const tools::Call& call) {
-    co_return co_await log_one(events::tool_outcome(
+    auto tool_outcome = events::tool_outcome(
         call.id, call.name, "cancelled",
         fmt::format("The call was stopped ({}); it may have had part of its effect.",
                     stopped().reason),
-        {}, Json::object()));
+        {}, Json::object());
+    co_return co_await log_one(std::move(tool_outcome));
   }
 
   /// Every call of a reply gets a result, also when the turn ends before it ran.

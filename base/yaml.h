@@ -34,6 +34,15 @@ struct YamlValue {
 
   /// "3:7", for messages.
   std::string place() const;
+
+  // Declared here and defaulted in yaml.cpp: left implicit, their existence depends on a pair that
+  // depends on them, which clang 14 refuses.
+  YamlValue();
+  YamlValue(const YamlValue&);
+  YamlValue(YamlValue&&) noexcept;
+  YamlValue& operator=(const YamlValue&);
+  YamlValue& operator=(YamlValue&&) noexcept;
+  ~YamlValue();
 };
 
 struct YamlLimits {

@@ -23,6 +23,8 @@ target_compile_options(sable_flags INTERFACE
 if(SABLE_SANITIZE)
   add_compile_options(-fsanitize=${SABLE_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${SABLE_SANITIZE})
+  # Instrumented std::function inside std::regex: GCC 12 takes its storage for uninitialised.
+  add_compile_options(-Wno-maybe-uninitialized)
   if(SABLE_SANITIZE MATCHES "undefined")
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
@@ -31,4 +33,13 @@ if(SABLE_SANITIZE)
     add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
     add_compile_options(-Wno-tsan)
   endif()
+endif()
+
+option(SABLE_FUZZ "Build the fuzzers in tests/fuzz (needs clang); all code is instrumented for them" OFF)
+if(SABLE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "SABLE_FUZZ needs clang++: use the preset fuzz")
+  endif()
+  # The function sanitizer of clang 14 emits what the assembler refuses for coroutines.
+  add_compile_options(-fsanitize=fuzzer-no-link -fno-sanitize=function)
 endif()

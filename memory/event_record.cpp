@@ -77,6 +77,27 @@ Digest chain_hash(const Digest& previous, Seq seq, std::string_view type, int ve
   return hash.finish();
 }
 
+std::optional<Digest> digest_from_hex(std::string_view hex) {
+  const auto nibble = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
+  Digest digest;
+  if (hex.size() != 2 * digest.size()) return std::nullopt;
+  for (size_t i = 0; i < digest.size(); ++i) {
+    const int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    digest[i] = static_cast<uint8_t>(high << 4 | low);
+  }
+  return digest;
+}
+
+Digest session_seal(int64_t number, std::string_view id) {
+  Sha256 hash;
+  update_integer(hash, static_cast<uint64_t>(number));
+  hash.update(id);
+  return hash.finish();
+}
+
 Result<std::string> render_data(NewEvent& event) {
   if (!is_dotted_words(event.type)) {
     return fail(ErrorCode::invalid_input,
@@ -105,19 +126,30 @@ Result<std::string> render_data(NewEvent& event) {
   return text;
 }
 
-Result<Event> event_from_row(std::string session, Seq seq, int64_t time_ms, std::string_view type,
-                             int64_t version, std::string_view data) {
-  auto parsed = parse_json(data);
-  if (!parsed) {
-    return fail(ErrorCode::corrupt,
-                fmt::format("session {}: event {} holds {}", session, seq, parsed.error().message));
+tl::unexpected<Error> fail_damaged(const std::string& session, Seq seq, std::string_view how) {
+  return fail(
+      ErrorCode::corrupt,
+      fmt::format("session {}: event {} {}; run `sable doctor --repair`", session, seq, how));
+}
+
+Result<Event> checked_event(const std::string& session, const StoredEvent& row, Seq expected,
+                            Digest& previous) {
+  if (row.seq != expected) return fail_damaged(session, expected, "is missing");
+  Event event{session,
+              row.seq,
+              WallTime(std::chrono::milliseconds(row.time_ms)),
+              std::string(row.type),
+              static_cast<int>(row.version),
+              {}};
+  const Digest hash = chain_hash(previous, row.seq, row.type, event.version, event.time, row.data);
+  if (!std::equal(hash.begin(), hash.end(), row.hash.begin(), row.hash.end())) {
+    return fail_damaged(session, row.seq, "is damaged (its hash does not match)");
   }
-  return Event{std::move(session),
-               seq,
-               WallTime(std::chrono::milliseconds(time_ms)),
-               std::string(type),
-               static_cast<int>(version),
-               std::move(*parsed)};
+  auto data = parse_json(row.data);
+  if (!data) return fail_damaged(session, row.seq, "holds " + data.error().message);
+  event.data = std::move(*data);
+  previous = hash;
+  return event;
 }
 
 std::vector<std::string> blob_digests_in(std::string_view data) {

@@ -27,7 +27,6 @@ constexpr std::pair<uint32_t, std::string_view> kRefused[] = {
     {0x73757245, "Coda"},    {0x0bd00bd0, "Lustre"},
     {0x01161970, "GFS2"},    {0x7461636f, "OCFS2"},
     {0x65735546, "FUSE"},    {0x786f4256, "VirtualBox shared folder"},
-    {0x794c7630, "overlay"},
 };
 
 Result<void> check_file_system(const fs::path& path) {

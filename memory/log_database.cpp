@@ -49,21 +49,28 @@ Result<void> LogDatabase::undo() {
 }
 
 Result<SessionRow> LogDatabase::insert_session(const std::string& id, bool complete) {
-  SABLE_TRY(auto* insert,
-            statement("INSERT INTO session(id, fence, complete) VALUES(?, 1, ?) RETURNING number"));
-  SessionRow row{.id = id, .fence = 1};
-  {
-    Run run(*insert);
-    run.bind(id).bind(int64_t{complete});
-    SABLE_TRY(const bool inserted, run.next());
-    if (!inserted) return fail(ErrorCode::corrupt, "a session was not inserted");
-    row.number = run.integer(0);
-    SABLE_TRY_VOID(run.finish());
-  }
+  SABLE_TRY(const auto last,
+            connection_.integer("SELECT coalesce(max(seq), 0) FROM sqlite_sequence"));
+  SABLE_TRY(auto* insert, statement("INSERT INTO session(number, id, fence, complete, seal) "
+                                    "VALUES(?, ?, 1, ?, ?)"));
+  SessionRow row{.number = last + 1, .id = id, .fence = 1};
+  const Digest seal = session_seal(row.number, id);
+  SABLE_TRY_VOID(Run(*insert)
+                     .bind(row.number)
+                     .bind(id)
+                     .bind(int64_t{complete})
+                     .bind(std::span<const uint8_t>(seal))
+                     .finish());
   if (complete) {
     SABLE_TRY_VOID(write_view(row.number, row.view));
   }
   return row;
+}
+
+Result<void> LogDatabase::complete_session(const SessionRow& session) {
+  SABLE_TRY(auto* update, statement("UPDATE session SET complete = 1 WHERE number = ?"));
+  SABLE_TRY_VOID(Run(*update).bind(session.number).finish());
+  return write_view(session.number, session.view);
 }
 
 Result<void> LogDatabase::raise_fence(SessionRow& session) {
@@ -92,6 +99,30 @@ Result<std::vector<Event>> LogDatabase::append(SessionRow& session, std::vector<
   }
   SABLE_TRY_VOID(write_view(session.number, session.view));
   return appended;
+}
+
+Result<void> LogDatabase::adopt_event(SessionRow& session, const StoredEvent& row) {
+  Digest hash = session.view.head;
+  SABLE_TRY(const auto event, checked_event(session.id, row, session.view.n_events + 1, hash));
+  SABLE_TRY_VOID(insert_event(session.number, row));
+  return project(session.number, session.view, event, hash, row.data);
+}
+
+Result<void> LogDatabase::derive_again(SessionRow& session) {
+  for (const char* sql :
+       {"DELETE FROM blob_ref WHERE session = ?", "DELETE FROM open_call WHERE session = ?",
+        "DELETE FROM session_view WHERE session = ?"}) {
+    SABLE_TRY(auto* erase, statement(sql));
+    SABLE_TRY_VOID(Run(*erase).bind(session.number).finish());
+  }
+  session.view = {};
+  const auto fold = [&](const StoredEvent& row) -> Result<void> {
+    Digest hash = session.view.head;
+    SABLE_TRY(const auto event, checked_event(session.id, row, session.view.n_events + 1, hash));
+    return project(session.number, session.view, event, hash, row.data);
+  };
+  SABLE_TRY_VOID(visit_events(session.number, 1, SIZE_MAX, fold));
+  return write_view(session.number, session.view);
 }
 
 Result<void> LogDatabase::insert_event(int64_t number, const StoredEvent& event) {

@@ -18,16 +18,6 @@ struct SessionRow {
   SessionView view;
 };
 
-/// A row of the event table as it lies there; views are valid during the visit.
-struct StoredEvent {
-  Seq seq;
-  int64_t time_ms;
-  std::string_view type;
-  int64_t version;
-  std::string_view data;
-  std::span<const uint8_t> hash;
-};
-
 /// One connection with its prepared statements; one thread at a time.
 class LogDatabase {
  public:
@@ -55,7 +45,13 @@ class LogDatabase {
     return answer;
   }
   Result<SessionRow> session(const std::string& id);  ///< exactly this id; not_found
+  /// Errors: corrupt when the id and the number do not belong together.
+  Result<void> check_seal(const SessionRow& session);
+  Result<bool> id_is_taken(const std::string& id);  ///< also by a session that is not visible
+  Result<std::vector<std::string>> blobs_of(int64_t number);  ///< digests, sorted
   Result<std::vector<std::string>> ids_beginning(const std::string& prefix, size_t n_max);
+  /// All that are complete, by the truth alone: their views are empty.
+  Result<std::vector<SessionRow>> all_sessions();
   Result<std::vector<SessionRow>> newest_sessions(size_t n_max);
   Result<void> visit_events(int64_t number, Seq from, size_t n_max,
                             const std::function<Result<void>(const StoredEvent&)>& visit);
@@ -65,15 +61,18 @@ class LogDatabase {
 
   // Changes; inside begin() and commit().
   Result<SessionRow> insert_session(const std::string& id, bool complete);
+  /// Makes a session that was being filled visible.
+  Result<void> complete_session(const SessionRow& session);
   /// A new owner: appends under older fences fail from now on.
   Result<void> raise_fence(SessionRow& session);
   /// Appends and updates everything derived. On an error the caller rolls back.
   Result<std::vector<Event>> append(SessionRow& session, std::vector<NewEvent> events,
                                     WallTime time);
-  /// Inserts a row whose hash is already known (fork, import, salvage); derived rows follow.
-  Result<void> insert_event(int64_t number, const StoredEvent& event);
-  Result<void> project(int64_t number, SessionView& view, const Event& event, const Digest& hash,
-                       std::string_view data);
+  /// Appends a row as it lies elsewhere (fork, import, salvage), after checking that it continues
+  /// the chain. The view is not written yet.
+  Result<void> adopt_event(SessionRow& session, const StoredEvent& event);
+  /// Forgets what is derived and derives it again. Errors: corrupt.
+  Result<void> derive_again(SessionRow& session);
   Result<void> write_view(int64_t number, const SessionView& view);
 
   // Removal, in steps that each fit a short transaction.
@@ -91,6 +90,10 @@ class LogDatabase {
   Result<bool> blob_in_use(const std::string& digest);
 
  private:
+  Result<void> insert_event(int64_t number, const StoredEvent& event);
+  Result<void> project(int64_t number, SessionView& view, const Event& event, const Digest& hash,
+                       std::string_view data);
+
   explicit LogDatabase(Connection connection) : connection_(std::move(connection)) {}
 
   Connection connection_;

@@ -10,7 +10,8 @@ namespace {
 #define SABLE_SESSION_COLUMNS                                                                  \
   "SELECT s.number, s.id, s.fence, v.n_events, v.head, v.created, v.updated, v.input_tokens, " \
   "v.output_tokens, v.status, v.title, v.working_directory, v.agent, v.model, v.parent, "      \
-  "v.parent_seq FROM session s JOIN session_view v ON v.session = s.number WHERE s.complete = 1 "
+  "v.parent_seq FROM session s JOIN session_view v ON v.session = s.number WHERE "             \
+  "s.complete = 1 "
 
 Result<SessionRow> session_from(const Run& run) {
   SessionRow row{run.integer(0), std::string(run.text(1)), run.integer(2), {}};
@@ -37,12 +38,6 @@ Result<SessionRow> session_from(const Run& run) {
   return row;
 }
 
-tl::unexpected<Error> damaged(const std::string& session, Seq seq, std::string_view how) {
-  return fail(
-      ErrorCode::corrupt,
-      fmt::format("session {}: event {} {}; run `sable doctor --repair`", session, seq, how));
-}
-
 }  // namespace
 
 Result<SessionRow> LogDatabase::session(const std::string& id) {
@@ -52,6 +47,40 @@ Result<SessionRow> LogDatabase::session(const std::string& id) {
   SABLE_TRY(const bool found, run.next());
   if (!found) return fail(ErrorCode::not_found, fmt::format("no such session: {}", id));
   return session_from(run);
+}
+
+Result<void> LogDatabase::check_seal(const SessionRow& session) {
+  SABLE_TRY(auto* select, statement("SELECT seal FROM session WHERE number = ?"));
+  Run run(*select);
+  run.bind(session.number);
+  SABLE_TRY(const bool found, run.next());
+  const Digest expected = session_seal(session.number, session.id);
+  const auto seal = found ? run.bytes(0) : std::span<const uint8_t>();
+  if (!std::equal(seal.begin(), seal.end(), expected.begin(), expected.end())) {
+    return fail(
+        ErrorCode::corrupt,
+        fmt::format("session {}: its id is damaged; run `sable doctor --repair`", session.id));
+  }
+  return {};
+}
+
+Result<bool> LogDatabase::id_is_taken(const std::string& id) {
+  SABLE_TRY(auto* select, statement("SELECT 1 FROM session WHERE id = ?"));
+  Run run(*select);
+  run.bind(id);
+  return run.next();
+}
+
+Result<std::vector<std::string>> LogDatabase::blobs_of(int64_t number) {
+  SABLE_TRY(auto* select, statement("SELECT digest FROM blob_ref WHERE session = ? ORDER BY 1"));
+  Run run(*select);
+  run.bind(number);
+  std::vector<std::string> digests;
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return digests;
+    digests.emplace_back(run.text(0));
+  }
 }
 
 Result<std::vector<std::string>> LogDatabase::ids_beginning(const std::string& prefix,
@@ -66,6 +95,17 @@ Result<std::vector<std::string>> LogDatabase::ids_beginning(const std::string& p
     SABLE_TRY(const bool row, run.next());
     if (!row) return ids;
     ids.emplace_back(run.text(0));
+  }
+}
+
+Result<std::vector<SessionRow>> LogDatabase::all_sessions() {
+  SABLE_TRY(auto* select, statement("SELECT number, id, fence FROM session WHERE complete = 1"));
+  Run run(*select);
+  std::vector<SessionRow> rows;
+  while (true) {
+    SABLE_TRY(const bool more, run.next());
+    if (!more) return rows;
+    rows.push_back({run.integer(0), std::string(run.text(1)), run.integer(2), {}});
   }
 }
 
@@ -111,27 +151,24 @@ Result<std::vector<Event>> LogDatabase::events(const SessionRow& session, Seq fr
   // The row before the first one carries the hash that the first one continues.
   Digest previous = kChainStart;
   Seq expected = from > 1 ? from - 1 : from;
-  const auto check = [&](const StoredEvent& row) -> Result<void> {
-    if (row.seq != expected) return damaged(session.id, expected, "is missing");
-    if (row.hash.size() != previous.size()) return damaged(session.id, row.seq, "is damaged");
-    if (row.seq >= from) {
-      SABLE_TRY(auto event,
-                event_from_row(session.id, row.seq, row.time_ms, row.type, row.version, row.data));
-      const Digest hash =
-          chain_hash(previous, row.seq, row.type, event.version, event.time, row.data);
-      if (!std::equal(hash.begin(), hash.end(), row.hash.begin())) {
-        return damaged(session.id, row.seq, "is damaged (its hash does not match)");
+  const auto take = [&](const StoredEvent& row) -> Result<void> {
+    if (expected < from) {
+      if (row.seq != expected) return fail_damaged(session.id, expected, "is missing");
+      if (row.hash.size() != previous.size()) {
+        return fail_damaged(session.id, expected, "is damaged");
       }
+      std::copy(row.hash.begin(), row.hash.end(), previous.begin());
+    } else {
+      SABLE_TRY(auto event, checked_event(session.id, row, expected, previous));
       events.push_back(std::move(event));
     }
-    std::copy(row.hash.begin(), row.hash.end(), previous.begin());
     ++expected;
     return {};
   };
-  SABLE_TRY_VOID(visit_events(session.number, expected, last - expected + 1, check));
-  if (expected != last + 1) return damaged(session.id, expected, "is missing");
+  SABLE_TRY_VOID(visit_events(session.number, expected, last - expected + 1, take));
+  if (expected != last + 1) return fail_damaged(session.id, expected, "is missing");
   if (last == n_events && previous != session.view.head) {
-    return damaged(session.id, last, "is not the one that was acknowledged");
+    return fail_damaged(session.id, last, "is not the one that was acknowledged");
   }
   return events;
 }
@@ -146,7 +183,7 @@ Result<std::vector<Event>> LogDatabase::open_calls(const SessionRow& session) {
     if (!row) return calls;
     SABLE_TRY(auto event, events(session, static_cast<Seq>(run.integer(0)), 1));
     if (event.empty()) {
-      return damaged(session.id, static_cast<Seq>(run.integer(0)), "is missing");
+      return fail_damaged(session.id, static_cast<Seq>(run.integer(0)), "is missing");
     }
     calls.push_back(std::move(event.front()));
   }

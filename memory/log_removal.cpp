@@ -5,17 +5,7 @@ namespace sable::memory {
 
 Result<std::vector<std::string>> LogDatabase::hide_session(const SessionRow& session,
                                                            WallTime time) {
-  SABLE_TRY(auto* named, statement("SELECT digest FROM blob_ref WHERE session = ?"));
-  std::vector<std::string> digests;
-  {
-    Run run(*named);
-    run.bind(session.number);
-    while (true) {
-      SABLE_TRY(const bool row, run.next());
-      if (!row) break;
-      digests.emplace_back(run.text(0));
-    }
-  }
+  SABLE_TRY(auto digests, blobs_of(session.number));
   for (const char* sql :
        {"DELETE FROM blob_ref WHERE session = ?", "DELETE FROM open_call WHERE session = ?",
         "DELETE FROM session_view WHERE session = ?",

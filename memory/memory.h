@@ -23,14 +23,14 @@ using Seq = uint64_t;  ///< from 1, gapless in each session
 struct Event {
   std::string session;
   Seq seq = 0;
-  WallTime time;        ///< information only; `seq` is the order
-  std::string type;     ///< "turn.started", "tool.outcome", ...
-  int version = 1;      ///< of the shape of `data`
+  WallTime time;     ///< information only; `seq` is the order
+  std::string type;  ///< "turn.started", "tool.outcome", ...
+  int version = 1;   ///< of the shape of `data`
   Json data;
 };
 
-/// {session, seq, time, type, version, data}: the log's payload, a line of --json, the body of an event
-/// on the WebSocket: one JSON everywhere.
+/// {session, seq, time, type, version, data}: the log's payload, a line of --json, the body of an
+/// event on the WebSocket: one JSON everywhere.
 Json to_json(const Event& event);
 
 struct NewEvent {
@@ -54,11 +54,19 @@ struct SessionInfo {
   std::string title;
   std::filesystem::path working_directory;
   std::string agent, model;
-  std::string status;          ///< "running", "finished", "failed", "interrupted", "idle"
+  std::string status;  ///< "running", "finished", "failed", "interrupted", "idle"
   WallTime created, updated;
   Seq n_events = 0;
   uint64_t input_tokens = 0, output_tokens = 0;
   std::optional<int> owner_pid;  ///< the live process that may write it, if any
+  std::string parent;            ///< the session it was forked from, or empty
+  Seq parent_seq = 0;            ///< the last event they share
+};
+
+/// Which sessions may go: those without a live owner, oldest first, until what is left fits.
+struct Retention {
+  std::optional<std::chrono::hours> age_max;  ///< since the newest event
+  std::optional<uint64_t> bytes_max;          ///< of all events' data together
 };
 
 /// The right to append to one session: one at a time over all processes (a lock that dies with its
@@ -75,11 +83,11 @@ struct StoreOptions {
   Log log = Log::none();
 };
 
-/// The database under one home, `HOME/sable.db` and what lies beside it. Several processes may open the
-/// same home. Writes go through one thread with group commit; the awaitables complete on the executor
-/// of the caller's coroutine. Errors: exhausted (disk full: what was acknowledged stays, writing may be
-/// tried again), corrupt (what was lost, what to run), unsupported (newer schema, network file system,
-/// read-only), io.
+/// The database under one home, `HOME/sable.db` and what lies beside it. Several processes may open
+/// the same home. Writes go through one thread with group commit; the awaitables complete on the
+/// executor of the caller's coroutine. Errors: exhausted (disk full: what was acknowledged stays,
+/// writing may be tried again), corrupt (what was lost, what to run), unsupported (newer schema,
+/// network file system, read-only), io.
 class Store {
  public:
   /// Creates the home if it is missing. Recovers from an unclean stop.
@@ -91,12 +99,12 @@ class Store {
   /// A fresh session with its first event committed.
   virtual asio::awaitable<Result<std::unique_ptr<Lease>>> create_session(SessionStart start) = 0;
 
-  /// Ownership of an existing session. Errors: not_found; denied when another process owns it (names
-  /// the process id and what can be done: attach or fork).
+  /// Ownership of an existing session. Errors: not_found; denied when another process owns it
+  /// (names the process id and what can be done: attach or fork).
   virtual asio::awaitable<Result<std::unique_ptr<Lease>>> acquire(std::string session) = 0;
 
-  /// Appends events as one atomic step. When it returns, they are durable and only then may anyone be
-  /// shown them. Errors leave the log as it was. A lease that lost its session gets denied.
+  /// Appends events as one atomic step. When it returns, they are durable and only then may anyone
+  /// be shown them. Errors leave the log as it was. A lease that lost its session gets denied.
   /// Cancellation does not undo an append that was accepted: it waits for the commit.
   virtual asio::awaitable<Result<std::vector<Event>>> append(Lease& lease,
                                                              std::vector<NewEvent> events) = 0;
@@ -112,8 +120,8 @@ class Store {
   /// several begin so.
   virtual asio::awaitable<Result<SessionInfo>> find(std::string id) = 0;
 
-  /// Tool calls of a session that were started and have no outcome, oldest first: what a crash left.
-  /// Each is the "tool.started" event.
+  /// Tool calls of a session that were started and have no outcome, oldest first: what a crash
+  /// left. Each is the "tool.started" event.
   virtual asio::awaitable<Result<std::vector<Event>>> unfinished_calls(std::string session) = 0;
 
   /// Keeps a large payload by content (temporary file, sync, rename) and returns its locator
@@ -121,7 +129,60 @@ class Store {
   virtual asio::awaitable<Result<std::string>> put_blob(std::string bytes) = 0;
   virtual asio::awaitable<Result<std::string>> get_blob(std::string locator) = 0;
 
+  /// Deletes a session's events from the file, not only from the list, and the blobs that only it
+  /// named; leaves a tombstone (id, count, last hash). Errors: denied while a process owns it.
   virtual asio::awaitable<Result<void>> remove(std::string session) = 0;
+
+  /// A new session with copies of events 1..at of another one and "session.forked" {from, seq, id}
+  /// after them, owned by the caller. The other is only read; it may have an owner. Errors:
+  /// not_found; invalid_input when there is no event `at`.
+  virtual asio::awaitable<Result<std::unique_ptr<Lease>>> fork(std::string session, Seq at) = 0;
+
+  /// Writes a session with its blobs to one file (docs/durability.md), replacing it atomically.
+  virtual asio::awaitable<Result<void>> export_session(std::string session,
+                                                       std::filesystem::path file) = 0;
+
+  /// Reads such a file; every hash is checked. The session keeps its id unless that is taken;
+  /// returns the id. Errors: corrupt, unsupported (newer format), io.
+  virtual asio::awaitable<Result<std::string>> import_session(std::filesystem::path file) = 0;
+
+  /// Removes what a policy no longer keeps; returns the ids.
+  virtual asio::awaitable<Result<std::vector<std::string>>> retain(Retention policy) = 0;
 };
+
+/// What a check found. `problems` are sentences for people; empty means sound.
+struct HealthReport {
+  uint64_t n_sessions = 0, n_events = 0;
+  std::vector<std::string> problems;
+};
+
+/// Reads everything under a home: pages, hash chains, lists, blobs. Changes nothing; other
+/// processes may go on. Takes as long as reading the files does. Errors: io, unsupported.
+Result<HealthReport> check(const std::filesystem::path& home);
+
+/// What a repair kept and lost in one session.
+struct SalvagedSession {
+  std::string id;
+  Seq n_kept = 0;
+  Seq n_lost = 0;  ///< at least; events after the kept ones of which something is known
+};
+
+struct RepairReport {
+  bool was_sound = false;          ///< nothing was done
+  std::filesystem::path moved_to;  ///< the folder that now holds the damaged files
+  uint64_t n_events = 0;
+  std::vector<SalvagedSession> sessions;
+  std::vector<std::string> problems;  ///< what check() said before
+};
+
+/// Salvages the longest valid prefix of each session into a new database, moves the damaged one
+/// aside and appends "session.recovered" where events were lost. A sound database is left alone.
+/// Errors: denied while another process uses the home; unsupported for a newer version; io,
+/// exhausted.
+Result<RepairReport> repair(const std::filesystem::path& home, Log log = Log::none());
+
+/// Derives the session list, open calls and blob references from the events again. Errors: denied
+/// while another process uses the home; corrupt when an event does not fit its chain.
+Result<void> rebuild_projections(const std::filesystem::path& home);
 
 }  // namespace sable::memory

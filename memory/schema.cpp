@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace sable::memory {
 
 namespace {
@@ -16,7 +18,8 @@ CREATE TABLE session(
   number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused: event keys begin with it
   id TEXT NOT NULL UNIQUE,
   fence INTEGER NOT NULL,                    -- grows with each owner; appends name theirs
-  complete INTEGER NOT NULL                  -- 0 while a fork or import is still being filled
+  complete INTEGER NOT NULL,                 -- 0 while it is being filled or deleted
+  seal BLOB NOT NULL                         -- SHA-256 that ties the id to the number
 );
 CREATE TABLE event(
   key INTEGER PRIMARY KEY,                   -- session number << 40 | seq
@@ -144,6 +147,19 @@ Result<void> check_schema(Connection& connection) {
                 "the database's schema has been altered; run `sable doctor --repair`");
   }
   return {};
+}
+
+Result<std::vector<std::string>> page_problems(Connection& connection, PageCheck kind) {
+  SABLE_TRY(auto statement,
+            connection.prepare(kind == PageCheck::quick ? "PRAGMA quick_check(5)"
+                                                        : "PRAGMA integrity_check(5)"));
+  std::vector<std::string> problems;
+  Run run(statement);
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return problems;
+    if (run.text(0) != "ok") problems.push_back(to_utf8(run.text(0)));
+  }
 }
 
 }  // namespace sable::memory

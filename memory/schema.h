@@ -1,6 +1,9 @@
 // The shape of the database file, its versions, and the checks before a file is trusted.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "memory/sqlite.h"
 
 namespace sable::memory {
@@ -23,5 +26,10 @@ Result<void> create_or_migrate(Connection& connection);
 /// Errors: unsupported for a file of another program or a newer version; corrupt when the schema is
 /// not exactly ours (a trigger or view that somebody added would run inside our transactions).
 Result<void> check_schema(Connection& connection);
+
+enum class PageCheck { quick, full };  ///< full also compares indexes with their tables
+
+/// What SQLite finds wrong with the file's pages, in its words; at most a few.
+Result<std::vector<std::string>> page_problems(Connection& connection, PageCheck kind);
 
 }  // namespace sable::memory

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "memory/event_record.h"
 
 namespace sable::memory {
 
@@ -55,20 +56,6 @@ std::string encode(int64_t fence, const AcknowledgedHead& head) {
   line.resize(kRecordBytes - kHexBytes - 2, ' ');
   line.push_back('\n');
   return line + to_hex(sha256(line)) + "\n";
-}
-
-std::optional<Digest> digest_from_hex(std::string_view hex) {
-  const auto nibble = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-  };
-  Digest digest;
-  if (hex.size() != 2 * digest.size()) return std::nullopt;
-  for (size_t i = 0; i < digest.size(); ++i) {
-    const int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    digest[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  return digest;
 }
 
 /// Empty when the file is fresh, torn or damaged.

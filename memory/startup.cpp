@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "memory/log_database.h"
-#include "memory/session_lock.h"
+#include "memory/replacement.h"
 
 namespace sable::memory {
 
@@ -24,16 +24,6 @@ Result<void> make_private_file(const std::filesystem::path& file) {
   if (errno != EEXIST) return fail_errno(file.string(), errno);
   if (::chmod(file.c_str(), 0600) != 0) return fail_errno(file.string(), errno);
   return {};
-}
-
-Result<void> check_pages(Connection& connection) {
-  SABLE_TRY(auto check, connection.prepare("PRAGMA quick_check(1)"));
-  Run run(check);
-  SABLE_TRY(const bool row, run.next());
-  if (row && run.text(0) == "ok") return {};
-  return fail(ErrorCode::corrupt, fmt::format("the database is damaged ({}); run `sable doctor "
-                                              "--repair`",
-                                              row ? run.text(0) : "no answer"));
 }
 
 /// Forks, imports and removals that were cut off: nobody was told that they had succeeded.
@@ -61,6 +51,7 @@ Result<void> finish_removals(LogDatabase& database) {
 }  // namespace
 
 Result<void> prepare_database(const Home& home, const Log& log) {
+  SABLE_TRY_VOID(finish_replacement(home));
   SABLE_TRY_VOID(make_private_file(home.database()));
   std::error_code error;
   const auto wal_bytes = std::filesystem::file_size(home.database().string() + "-wal", error);
@@ -75,7 +66,12 @@ Result<void> prepare_database(const Home& home, const Log& log) {
   if (unclean) {
     log.info("recovering after an unclean stop", {{"wal_bytes", wal_bytes}});
     if (std::filesystem::file_size(home.database(), error) <= kPageCheckBytesMax && !error) {
-      SABLE_TRY_VOID(check_pages(database.connection()));
+      SABLE_TRY(const auto problems, page_problems(database.connection(), PageCheck::quick));
+      if (!problems.empty()) {
+        return fail(ErrorCode::corrupt,
+                    fmt::format("the database is damaged ({}); run `sable doctor --repair`",
+                                problems.front()));
+      }
     }
   }
   SABLE_TRY(const auto pins, database.connection().integer("SELECT count(*) FROM blob_pin"));

@@ -8,6 +8,8 @@
 #include "memory/blob_files.h"
 #include "memory/commit_thread.h"
 #include "memory/pending.h"
+#include "memory/retention.h"
+#include "memory/session_file.h"
 #include "memory/session_id.h"
 #include "memory/session_lock.h"
 #include "memory/startup.h"
@@ -19,6 +21,7 @@ namespace {
 
 constexpr Seq kTailCheck = 16;  // events whose chain is checked when a session is taken over
 constexpr size_t kPurgeBatch = 4096;
+constexpr size_t kRowsPerTransaction = 1024;
 
 /// What a lease and the changes under way on it share; the lock goes when the last of them does.
 struct Ownership {
@@ -30,10 +33,13 @@ struct Ownership {
   Ownership(const SessionRow& row, SessionLock held)
       : session(row.id), fence(row.fence), last_seq(row.view.n_events), lock(std::move(held)) {}
 
-  /// On the store thread, after a commit.
+  Seq newest_made = 0;  // in the transaction under way; the store thread's
+
+  /// On the store thread, after a commit. Of several appends in one commit the last is noted in the
+  /// lock file.
   void acknowledge(const SessionView& view) {
     last_seq = view.n_events;
-    lock.record(fence, {view.n_events, view.head});
+    if (view.n_events >= newest_made) lock.record(fence, {view.n_events, view.head});
   }
 };
 
@@ -150,18 +156,20 @@ class LogStore : public Store {
     auto ownership = static_cast<OwnedSession&>(lease).ownership();
     auto view = std::make_shared<SessionView>();
     const WallTime time = clock_.wall_now();
+    auto fresh = std::make_shared<std::vector<NewEvent>>(std::move(events));
     auto appended_later = change<std::vector<Event>>(
-        [this, ownership, view, time, events](LogDatabase& database) -> Result<std::vector<Event>> {
+        [this, ownership, view, time, fresh](LogDatabase& database) -> Result<std::vector<Event>> {
           SABLE_TRY(auto row, database.session(ownership->session));
           if (row.fence != ownership->fence) {
             return fail(ErrorCode::denied,
                         fmt::format("session {} has been taken over by another process",
                                     ownership->session));
           }
-          auto result = database.append(row, events, time);
+          auto result = database.append(row, std::move(*fresh), time);
           if (result && has_pins_) {
             SABLE_TRY(has_pins_, database.unpin_named_blobs(store_name_, row.number));
           }
+          if (result) ownership->newest_made = row.view.n_events;
           *view = std::move(row.view);
           return result;
         },
@@ -303,6 +311,131 @@ class LogStore : public Store {
     co_return Result<void>{};
   }
 
+  asio::awaitable<Result<std::unique_ptr<Lease>>> fork(std::string session, Seq at) override {
+    auto filling = std::make_shared<Filling>();
+    auto begin_later = change<bool>([this, filling, session, at](LogDatabase& database) {
+      return begin_fork(database, *filling, session, at);
+    });
+    auto begun = co_await std::move(begin_later);
+    if (!begun) co_return fail(begun.error());
+    while (filling->row.view.n_events < at) {
+      // In short transactions, so that other sessions go on being written.
+      auto copy_later = change<bool>(
+          [filling, at](LogDatabase& database) { return copy_events(database, *filling, at); });
+      auto copied = co_await std::move(copy_later);
+      if (!copied) co_return fail(copied.error());
+    }
+    const WallTime time = clock_.wall_now();
+    auto made = std::make_shared<std::shared_ptr<Ownership>>();
+    auto view = std::make_shared<SessionView>();
+    auto lease_later = change<std::unique_ptr<Lease>>(
+        [filling, session, at, time, made,
+         view](LogDatabase& database) -> Result<std::unique_ptr<Lease>> {
+          std::vector<NewEvent> events;
+          events.push_back(
+              {"session.forked", Json{{"from", session}, {"seq", at}, {"id", filling->row.id}}});
+          SABLE_TRY_VOID(database.append(filling->row, std::move(events), time));
+          SABLE_TRY_VOID(database.complete_session(filling->row));
+          return own(std::move(filling->row), std::move(*filling->lock), *made, *view);
+        },
+        [made, view] { (*made)->acknowledge(*view); });
+    auto lease = co_await std::move(lease_later);
+    co_return lease;
+  }
+
+  asio::awaitable<Result<void>> export_session(std::string session,
+                                               std::filesystem::path file) override {
+    auto export_later = on_thread<bool>(long_work_, [this, session, file]() -> Result<bool> {
+      // A connection of its own: a long export does not hold up questions.
+      SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
+      return database.read_consistently([&]() -> Result<bool> {
+        SABLE_TRY(const auto row, database.session(session));
+        SABLE_TRY_VOID(write_session_file(database, row, home_.blobs(), file));
+        return true;
+      });
+    });
+    auto exported = co_await std::move(export_later);
+    if (!exported) co_return fail(exported.error());
+    co_return Result<void>{};
+  }
+
+  asio::awaitable<Result<std::string>> import_session(std::filesystem::path file) override {
+    auto import = std::make_shared<Importing>();
+    auto open_later = on_thread<bool>(long_work_, [import, file]() -> Result<bool> {
+      SABLE_TRY(auto reader, SessionFileReader::open(file));
+      import->reader.emplace(std::move(reader));
+      return true;
+    });
+    auto opened = co_await std::move(open_later);
+    if (!opened) co_return fail(opened.error());
+    auto begin_later = change<bool>([this, import](LogDatabase& database) {
+      return begin_filling(database, import->filling, import->reader->header().id);
+    });
+    auto begun = co_await std::move(begin_later);
+    if (!begun) co_return fail(begun.error());
+    bool more = true;
+    while (more) {
+      auto read_later = on_thread<bool>(long_work_, [import] { return read_some(*import); });
+      auto read = co_await std::move(read_later);
+      if (!read) co_return fail(read.error());
+      more = *read;
+      for (auto& blob : std::exchange(import->blobs, {})) {
+        auto put_later = put_blob(std::move(blob.bytes));
+        auto put = co_await std::move(put_later);
+        if (!put) co_return fail(put.error());
+      }
+      auto adopt_later =
+          change<bool>([import](LogDatabase& database) { return adopt_some(database, *import); });
+      auto adopted = co_await std::move(adopt_later);
+      if (!adopted) co_return fail(adopted.error());
+    }
+    auto end_later =
+        change<std::string>([this, import](LogDatabase& database) -> Result<std::string> {
+          const SessionView& view = import->filling.row.view;
+          const FileHeader& header = import->reader->header();
+          if (view.n_events != header.n_events || view.head != header.head) {
+            return fail(ErrorCode::corrupt,
+                        fmt::format("the exported session {} has {} events where its first line "
+                                    "promises {}",
+                                    header.id, view.n_events, header.n_events));
+          }
+          SABLE_TRY_VOID(database.complete_session(import->filling.row));
+          SABLE_TRY(has_pins_, database.unpin_named_blobs(store_name_, import->filling.row.number));
+          return import->filling.row.id;
+        });
+    auto id = co_await std::move(end_later);
+    co_return id;
+  }
+
+  asio::awaitable<Result<std::vector<std::string>>> retain(Retention policy) override {
+    const WallTime now = clock_.wall_now();
+    auto choose_later = on_thread<std::vector<std::string>>(
+        long_work_, [this, policy, now]() -> Result<std::vector<std::string>> {
+          SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
+          return database.read_consistently(
+              [&] { return sessions_to_drop(database, home_.locks(), policy, now); });
+        });
+    auto chosen = co_await std::move(choose_later);
+    if (!chosen) co_return chosen;
+    std::vector<std::string> removed;
+    for (auto& id : *chosen) {
+      auto remove_later = remove(id);
+      auto gone = co_await std::move(remove_later);
+      if (gone) {
+        removed.push_back(std::move(id));
+      } else if (gone.error().code != ErrorCode::denied &&
+                 gone.error().code != ErrorCode::not_found) {
+        co_return fail(gone.error());  // one that came to life meanwhile simply stays
+      }
+    }
+    auto shrink_later =
+        change<bool>([](LogDatabase& database) { return shrink_if_worth_it(database); }, nullptr,
+                     /*alone=*/true);
+    auto shrunk = co_await std::move(shrink_later);
+    if (!shrunk) co_return fail(shrunk.error());
+    co_return removed;
+  }
+
  private:
   static std::string make_store_name() {
     std::random_device random;
@@ -351,12 +484,12 @@ class LogStore : public Store {
   Result<std::unique_ptr<Lease>> make_session(LogDatabase& database, const SessionStart& start,
                                               std::shared_ptr<Ownership>& made, SessionView& view) {
     const WallTime time = clock_.wall_now();
-    std::string id;
-    do {
+    std::string id = make_session_id(time);
+    while (true) {
+      SABLE_TRY(const bool taken, database.id_is_taken(id));
+      if (!taken) break;
       id = make_session_id(time);
-      SABLE_TRY(const auto taken, database.ids_beginning(id, 1));
-      if (!taken.empty()) id.clear();
-    } while (id.empty());
+    }
     SABLE_TRY(auto lock, SessionLock::acquire(home_.locks(), id));
     SABLE_TRY(auto row, database.insert_session(id, /*complete=*/true));
     NewEvent first{"session.started", Json{{"title", start.title},
@@ -374,6 +507,7 @@ class LogStore : public Store {
                                            std::shared_ptr<Ownership>& made, SessionView& view) {
     SABLE_TRY(auto row, database.session(session));
     SABLE_TRY(auto lock, SessionLock::acquire(home_.locks(), row.id));
+    SABLE_TRY_VOID(database.check_seal(row));
     SABLE_TRY_VOID(check_tail(database, row, lock.left_behind()));
     SABLE_TRY_VOID(database.raise_fence(row));
     return own(std::move(row), std::move(lock), made, view);
@@ -384,6 +518,95 @@ class LogStore : public Store {
     made = std::make_shared<Ownership>(row, std::move(lock));
     view = std::move(row.view);
     return std::make_unique<OwnedSession>(made);
+  }
+
+  /// A session that is being filled is not visible, and is taken away at the next lone start if it
+  /// never becomes complete.
+  struct Filling {
+    int64_t from = 0;  ///< number of the session that is copied
+    SessionRow row;
+    std::optional<SessionLock> lock;
+  };
+  struct Importing {
+    std::optional<SessionFileReader> reader;
+    Filling filling;
+    std::vector<FileBlob> blobs;
+    std::vector<FileEvent> events;
+  };
+
+  /// `id` unless it is taken or empty.
+  Result<bool> begin_filling(LogDatabase& database, Filling& filling, std::string id) {
+    while (true) {
+      if (!id.empty()) {
+        SABLE_TRY(const bool taken, database.id_is_taken(id));
+        if (!taken) break;
+      }
+      id = make_session_id(clock_.wall_now());
+    }
+    SABLE_TRY(auto lock, SessionLock::acquire(home_.locks(), id));
+    filling.lock.emplace(std::move(lock));
+    SABLE_TRY(filling.row, database.insert_session(id, /*complete=*/false));
+    return true;
+  }
+
+  Result<bool> begin_fork(LogDatabase& database, Filling& filling, const std::string& session,
+                          Seq at) {
+    SABLE_TRY(const auto parent, database.session(session));
+    if (at < 1 || at > parent.view.n_events) {
+      return fail(ErrorCode::invalid_input, fmt::format("session {} has events 1 to {}, not {}",
+                                                        session, parent.view.n_events, at));
+    }
+    filling.from = parent.number;
+    return begin_filling(database, filling, "");
+  }
+
+  static Result<bool> copy_events(LogDatabase& database, Filling& filling, Seq at) {
+    // Worked on a copy: when the transaction fails, the next try starts where the last ended.
+    SessionRow row = filling.row;
+    const size_t n = std::min<size_t>(kRowsPerTransaction, at - row.view.n_events);
+    SABLE_TRY_VOID(database.visit_events(
+        filling.from, row.view.n_events + 1, n,
+        [&](const StoredEvent& event) { return database.adopt_event(row, event); }));
+    if (row.view.n_events != filling.row.view.n_events + n) {
+      return fail_damaged(row.id, row.view.n_events + 1, "is missing in the original");
+    }
+    filling.row = std::move(row);
+    return true;
+  }
+
+  /// Takes the next records; false when there are no more.
+  static Result<bool> read_some(Importing& import) {
+    constexpr size_t kBytes = size_t{8} << 20;
+    for (size_t n_bytes = 0, n = 0; n < kRowsPerTransaction && n_bytes < kBytes; ++n) {
+      SABLE_TRY(auto record, import.reader->next());
+      if (auto* blob = std::get_if<FileBlob>(&record)) {
+        n_bytes += blob->bytes.size();
+        import.blobs.push_back(std::move(*blob));
+      } else if (auto* event = std::get_if<FileEvent>(&record)) {
+        n_bytes += event->data.size();
+        import.events.push_back(std::move(*event));
+      } else {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static Result<bool> adopt_some(LogDatabase& database, Importing& import) {
+    SessionRow row = import.filling.row;
+    const FileHeader& header = import.reader->header();
+    for (const FileEvent& event : import.events) {
+      auto adopted = database.adopt_event(row, event.stored());
+      if (!adopted && adopted.error().code == ErrorCode::corrupt) {
+        return fail(ErrorCode::corrupt,
+                    fmt::format("the exported session {} is damaged at event {}", header.id,
+                                row.view.n_events + 1));
+      }
+      if (!adopted) return fail(adopted.error());
+    }
+    import.events.clear();
+    import.filling.row = std::move(row);
+    return true;
   }
 
   Result<SessionInfo> find_session(LogDatabase& database, const std::string& id) {
@@ -420,7 +643,9 @@ class LogStore : public Store {
             .n_events = view.n_events,
             .input_tokens = view.input_tokens,
             .output_tokens = view.output_tokens,
-            .owner_pid = owner};
+            .owner_pid = owner,
+            .parent = std::move(view.parent),
+            .parent_seq = view.parent_seq};
   }
 
   // Destroyed from the last to the first: questions end, the reader closes, then the writer, who
@@ -433,6 +658,7 @@ class LogStore : public Store {
   LogDatabase reading_;
   WorkThread reader_;
   WorkThread files_;
+  WorkThread long_work_;
 };
 
 }  // namespace

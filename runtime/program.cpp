@@ -4,6 +4,8 @@
 #include <system_error>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "base/json.h"
 #include "base/text.h"
 
@@ -22,7 +24,25 @@ Result<config::LoadedConfig> Program::load_config(
                                           .sable_home = variable("SABLE_HOME")},
                           .repository = repository,
                           .flags = flags};
+  if (!profile.empty()) sources.profile = profile;
   if (!config_file.empty()) sources.file = config_file;
+  if (!base_url.empty()) {
+    // A provider of the command line, under a name of its own.
+    static constexpr const char* kName = "endpoint";
+    if (model.empty()) {
+      return fail(ErrorCode::invalid_input,
+                  "--base-url needs --model, the name of a model at that endpoint");
+    }
+    const auto set = [&](const char* flag, const char* key, const std::string& value) {
+      sources.flags.push_back({flag, fmt::format("providers.{}.{}", kName, key), value});
+    };
+    set("--base-url", "base_url", base_url);
+    set("--model", "model", model);
+    if (!api_key_env.empty()) set("--api-key-env", "api_key_env", api_key_env);
+    sources.flags.push_back({"--base-url", "model", kName});
+  } else if (!model.empty()) {
+    sources.flags.push_back({"--model", "model", model});
+  }
   if (!log_level.empty()) sources.flags.push_back({"--log-level", "log_level", log_level});
   return config::load(sources);
 }

@@ -28,6 +28,7 @@ struct Program {
   // --base-url and what belongs to it: a provider named on the command line.
   std::string base_url, api_key_env, model;
 
+  std::string profile;              ///< of the sandbox, by name
   std::vector<config::Flag> flags;  ///< settings given by the command's own options
 
   /// A variable of the environment, or empty.

@@ -7,6 +7,8 @@
 
 namespace sable::runtime {
 
+inline constexpr const char* kVersion = "0.1.0";
+
 /// What the process was started with, read once in main() and passed down; nothing else reads the
 /// environment.
 struct Invocation {

@@ -1,22 +1,69 @@
 #include "runtime/session_parts.h"
 
-#include <cstdio>
+#include <algorithm>
+#include <system_error>
 
 #include <fmt/format.h>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "runtime/net/http_client.h"
 #include "runtime/remembered_approvals.h"
 
 namespace sable::runtime {
 
-Result<tools::Registry> make_registry(const Program&, const config::LoadedConfig& loaded,
-                                      const std::filesystem::path& repository) {
+namespace {
+
+constexpr size_t kToolFileBytesMax = size_t{1} << 20;
+
+/// The user's own tools: *.yaml in the configuration folder's tools/, in order of their names.
+Result<void> add_user_tools(tools::Registry& registry, const config::LoadedConfig& loaded) {
+  const auto user_folder = loaded.environment.user_folder();
+  if (user_folder.empty()) return {};
+  std::vector<std::filesystem::path> files;
+  std::error_code none;
+  for (std::filesystem::directory_iterator it(user_folder / "tools", none), end; !none && it != end;
+       it.increment(none)) {
+    if (it->path().extension() == ".yaml") files.push_back(it->path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) {
+    SABLE_TRY(const auto text, read_file(file, kToolFileBytesMax));
+    SABLE_TRY_VOID(registry.add_yaml(text, file.string()));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<TrustedParts> check_trust(const config::LoadedConfig& loaded,
+                                 const std::filesystem::path& repository) {
+  const config::TrustStore store(*loaded.config.home, system_clock());
+  SABLE_TRY(auto brought, config::read_brought(repository));
+  SABLE_TRY(auto verdict, store.check(std::move(brought)));
+  TrustedParts parts{.notice = verdict.trusted ? std::string() : config::to_text(verdict)};
+  parts.content = std::move(verdict.trusted);
+  return parts;
+}
+
+Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
+                                      const std::filesystem::path& repository,
+                                      const TrustedParts& trusted) {
   auto registry = tools::Registry::with_builtins();
+  SABLE_TRY_VOID(add_user_tools(registry, loaded));
+  if (trusted.content) {
+    for (const auto& file : trusted.content->tools()) {
+      SABLE_TRY_VOID(registry.add_yaml(file.content, file.path));
+    }
+  }
   SABLE_TRY(const auto remembered, RememberedApprovals(*loaded.config.home).in(repository));
   for (const auto* tool : registry.list()) {
     auto approval = config::approval_of(loaded.config, tool->name, tool->approval);
-    if (approval == tools::Approval::ask && remembered.contains(tool->name)) {
+    const auto configured = loaded.config.tools.find(tool->name);
+    const bool repository_asks =
+        configured != loaded.config.tools.end() &&
+        configured->second.approval.origin.layer == config::Layer::repository;
+    if (approval == tools::Approval::ask && !repository_asks && remembered.contains(tool->name)) {
       approval = tools::Approval::allow;
     }
     SABLE_TRY_VOID(registry.set_approval(tool->name, approval));
@@ -35,8 +82,7 @@ Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::Loade
   SABLE_TRY(const auto choice, config::choose_model(loaded));
   HttpClientOptions options;
   if (choice.provider != nullptr && !choice.provider->ca_file->empty()) {
-    options.extra_ca_file =
-        config::expand_home(*choice.provider->ca_file, loaded.environment);
+    options.extra_ca_file = config::expand_home(*choice.provider->ca_file, loaded.environment);
   }
   SABLE_TRY(auto client, HttpClient::create(std::move(options)));
   return std::unique_ptr<agent::HttpTransport>(std::move(client));
@@ -48,40 +94,49 @@ Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
                                                        const Log& log) {
   SABLE_TRY(const auto choice, config::choose_model(loaded));
   if (choice.provider == nullptr) {
-    return fail(ErrorCode::not_found,
-                choice.path.empty()
-                    ? "no model: this build has no embedded model yet. Name an endpoint that speaks "
-                      "OpenAI Chat Completions: --base-url URL --model NAME [--api-key-env VARIABLE], "
-                      "or set model and providers in the configuration (sable config show)"
-                    : fmt::format("model {}: the built-in engine cannot be an agent's model yet; name "
-                                  "an endpoint with --base-url and --model",
-                                  choice.path.string()));
+    return fail(
+        ErrorCode::not_found,
+        choice.path.empty()
+            ? "no model: this build has no embedded model yet. Name an endpoint that speaks "
+              "OpenAI Chat Completions: --base-url URL --model NAME [--api-key-env VARIABLE], "
+              "or set model and providers in the configuration (sable config show)"
+            : fmt::format("model {}: the built-in engine cannot be an agent's model yet; name "
+                          "an endpoint with --base-url and --model",
+                          choice.path.string()));
   }
   std::string key;
   const auto& variable = *choice.provider->api_key_env;
   if (!variable.empty()) {
     key = program.variable(variable);
     if (key.empty()) {
-      return fail(ErrorCode::denied,
-                  fmt::format("provider {}: the variable {} is not set; put the endpoint's key in it",
-                              choice.name, variable));
+      return fail(
+          ErrorCode::denied,
+          fmt::format("provider {}: the variable {} is not set; put the endpoint's key in it",
+                      choice.name, variable));
     }
   }
   return agent::make_openai_provider(
       config::to_openai_options(choice.name, *choice.provider, std::move(key)), transport, log);
 }
 
-Result<agent::SessionSetup> make_setup(const Program&, const config::LoadedConfig& loaded,
-                                       const std::filesystem::path& repository) {
+Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
+                                       const std::filesystem::path& repository,
+                                       const TrustedParts& trusted) {
+  SABLE_TRY(const auto agents,
+            config::load_agents(loaded, trusted.content ? &*trusted.content : nullptr));
+  SABLE_TRY(auto definition, config::find_agent(agents, loaded.config.agent));
   agent::SessionSetup setup;
   setup.repository = repository;
+  setup.agent = std::move(definition.config);
   setup.policy = config::to_policy(loaded, repository);
   setup.approval = *loaded.config.approve;
   setup.limits = config::to_turn_limits(loaded.config.limits);
-  setup.agent.sampling = config::to_sampling(loaded.config.sampling);
-  setup.record["program"] = "sable 0.1.0";
+  setup.record["program"] = std::string("sable ") + kVersion;
+  setup.record["agent_origin"] = definition.origin.text();
+  if (trusted.content) setup.record["trusted"] = trusted.content->digest();
   if (setup.policy.network == sandbox::Network::open) {
-    setup.record["opt_outs"] = {"network open: " + loaded.config.sandbox.network.origin.text()};
+    setup.record["opt_outs"] =
+        Json::array({"network open: " + loaded.config.sandbox.network.origin.text()});
   }
   return setup;
 }

@@ -3,21 +3,34 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/agent.h"
+#include "runtime/config/agents.h"
+#include "runtime/config/trust.h"
 #include "runtime/program.h"
 #include "tools/tools.h"
 
 namespace sable::runtime {
 
-/// The built-in tools, the user's own, and the repository's if they are trusted; approval classes
-/// as configured. Errors name the file and place. A repository's tools that are not trusted are
-/// left out with a line on standard error that says how to look at them.
-Result<tools::Registry> make_registry(const Program& program, const config::LoadedConfig& loaded,
-                                      const std::filesystem::path& repository);
+/// What a repository brings, as far as the user has accepted it.
+struct TrustedParts {
+  std::optional<config::TrustedContent> content;
+  std::string notice;  ///< for people, when something was left out: what, and `sable trust`
+};
 
-/// Connections to model endpoints, with the chosen provider's own certificate authority if it has one.
+Result<TrustedParts> check_trust(const config::LoadedConfig& loaded,
+                                 const std::filesystem::path& repository);
+
+/// The built-in tools, the user's own, and the repository's if they are trusted; approval classes
+/// as configured and as remembered. Errors name the file and place.
+Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
+                                      const std::filesystem::path& repository,
+                                      const TrustedParts& trusted);
+
+/// Connections to model endpoints, with the chosen provider's own certificate authority if it has
+/// one.
 Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::LoadedConfig& loaded);
 
 /// The provider that `model` names. not_found says what is missing and how to name a provider;
@@ -28,7 +41,8 @@ Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
                                                        const Log& log);
 
 /// The rest: agent, policy, limits, approval mode.
-Result<agent::SessionSetup> make_setup(const Program& program, const config::LoadedConfig& loaded,
-                                       const std::filesystem::path& repository);
+Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
+                                       const std::filesystem::path& repository,
+                                       const TrustedParts& trusted);
 
 }  // namespace sable::runtime

@@ -1,6 +1,10 @@
 #include "sandbox/host.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -25,17 +29,15 @@ PathFacts look_up(const fs::path& path) {
   }
   if (facts.first_link == path) facts.link_text = fs::read_symlink(path, error).string();
 
-  facts.canonical = fs::canonical(path, error);
-  if (error) {
-    facts.canonical.clear();
-    const bool absent =
-        error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
-    facts.kind = absent ? PathFacts::Kind::missing : PathFacts::Kind::unreadable;
-    return facts;
-  }
+  // Without a link on the way the path is its own canonical form.
+  facts.canonical = facts.first_link.empty() ? path : fs::canonical(path, error);
   struct stat seen {};
-  if (::lstat(facts.canonical.c_str(), &seen) != 0) {
-    facts.kind = PathFacts::Kind::unreadable;
+  if (error || ::lstat(facts.canonical.c_str(), &seen) != 0) {
+    const bool absent =
+        error ? error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory
+              : errno == ENOENT || errno == ENOTDIR;
+    facts.kind = absent ? PathFacts::Kind::missing : PathFacts::Kind::unreadable;
+    facts.canonical.clear();
     return facts;
   }
   facts.device = seen.st_dev;
@@ -51,6 +53,31 @@ PathFacts look_up(const fs::path& path) {
   }
   return facts;
 }
+
+// The system's pieces are asked for with every call and hardly ever change.
+class RememberedLookUp {
+ public:
+  PathFacts operator()(const fs::path& path) {
+    struct stat seen {};
+    if (::lstat(path.c_str(), &seen) != 0) return {};
+    const std::lock_guard lock(mutex_);
+    Entry& entry = entries_[path];
+    if (entry.device != seen.st_dev || entry.inode != seen.st_ino ||
+        entry.changed_s != seen.st_ctim.tv_sec || entry.changed_ns != seen.st_ctim.tv_nsec) {
+      entry = {look_up(path), seen.st_dev, seen.st_ino, seen.st_ctim.tv_sec, seen.st_ctim.tv_nsec};
+    }
+    return entry.facts;
+  }
+
+ private:
+  struct Entry {
+    PathFacts facts;
+    uint64_t device = 0, inode = 0;
+    int64_t changed_s = 0, changed_ns = 0;
+  };
+  std::mutex mutex_;
+  std::map<fs::path, Entry> entries_;
+};
 
 // The pid namespaces of older kernels share the host's pid_max, and there root's write would change
 // it for the whole machine: so the version decides, not a trial.
@@ -72,6 +99,9 @@ Host this_host() {
   host.landlock_abi = abi > 0 ? static_cast<int>(abi) : 0;
   host.own_pid_max = pid_max_is_namespaced();
   host.look_up = look_up;
+  host.look_up_system = [remembered = std::make_shared<RememberedLookUp>()](const fs::path& path) {
+    return (*remembered)(path);
+  };
   return host;
 }
 

@@ -25,6 +25,8 @@ struct Host {
   int landlock_abi = 0;      ///< 0: none
   bool own_pid_max = false;  ///< kernel.pid_max belongs to the pid namespace (Linux 6.14)
   std::function<PathFacts(const std::filesystem::path&)> look_up;
+  /// For the system's own paths: may remember an answer as long as the path itself is unchanged.
+  std::function<PathFacts(const std::filesystem::path&)> look_up_system;
 };
 
 /// This machine and this process's user.

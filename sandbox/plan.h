@@ -30,6 +30,8 @@ enum class Access : uint8_t {
   device,  ///< reading and writing one device node
 };
 
+inline constexpr size_t kViewEntriesMax = 8192;
+
 struct ViewEntry {
   ViewKind kind = ViewKind::directory;
   Access access = Access::none;

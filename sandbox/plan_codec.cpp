@@ -11,7 +11,6 @@ constexpr uint32_t kMagic = 0x504c4253;  // "SBLP"
 constexpr uint32_t kVersion = 1;
 constexpr size_t kStringBytesMax = size_t{1} << 20;
 constexpr size_t kStringsMax = 32768;
-constexpr size_t kViewEntriesMax = 4096;
 constexpr size_t kFiltersMax = 4;
 constexpr size_t kInstructionsMax = 4096;  // the kernel's own bound
 

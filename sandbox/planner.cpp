@@ -20,11 +20,10 @@ constexpr const char* kSystemFolders[] = {"/usr",   "/bin",   "/sbin",  "/lib",
 
 // What programs need of /etc; the rest, with every secret in it, is not in the view.
 constexpr const char* kSettings[] = {
-    "/etc/alternatives",  "/etc/ld.so.cache", "/etc/passwd",          "/etc/group",
-    "/etc/nsswitch.conf", "/etc/localtime",   "/etc/hosts",           "/etc/services",
-    "/etc/protocols",     "/etc/ssl/certs",   "/etc/ssl/openssl.cnf", "/etc/terminfo",
-    "/etc/magic",         "/etc/mime.types",  "/etc/fonts",           "/etc/java-17-openjdk",
-    "/etc/os-release",    "/etc/python3.11"};
+    "/etc/alternatives", "/etc/ld.so.cache",     "/etc/passwd",    "/etc/group",
+    "/etc/localtime",    "/etc/nsswitch.conf",   "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
+    "/etc/os-release",   "/etc/java-17-openjdk", "/etc/fonts",     "/etc/python3.11"};
+constexpr const char* kNetworkSettings[] = {"/etc/hosts", "/etc/services", "/etc/protocols"};
 constexpr const char* kOpenNetworkSettings[] = {"/etc/resolv.conf", "/etc/host.conf",
                                                 "/etc/gai.conf"};
 
@@ -32,21 +31,19 @@ constexpr const char* kDevices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev
                                     "/dev/urandom"};
 
 // What /proc tells about the machine rather than about a process, and is of no use to a tool.
-// (/proc is read-only as a whole, and without capabilities most of these refuse anyhow.)
+// (/proc is read-only as a whole, and without capabilities some of these refuse anyhow.)
 constexpr const char* kCoveredProcessFiles[] = {
-    "/proc/kcore",      "/proc/kmsg",          "/proc/keys",        "/proc/key-users",
-    "/proc/kallsyms",   "/proc/kpagecount",    "/proc/kpageflags",  "/proc/kpagecgroup",
-    "/proc/slabinfo",   "/proc/iomem",         "/proc/vmallocinfo", "/proc/timer_list",
-    "/proc/interrupts", "/proc/sysrq-trigger", "/proc/modules",     "/proc/cmdline"};
-constexpr const char* kCoveredProcessFolders[] = {"/proc/acpi", "/proc/bus",  "/proc/irq",
-                                                  "/proc/fs",   "/proc/scsi", "/proc/driver"};
+    "/proc/kcore",    "/proc/kmsg",    "/proc/keys",      "/proc/key-users",
+    "/proc/kallsyms", "/proc/cmdline", "/proc/interrupts"};
+// What only its owner may read: root's sandboxed programs are that owner.
+constexpr const char* kCoveredFromRoot[] = {"/proc/kpagecount",  "/proc/kpageflags",
+                                            "/proc/kpagecgroup", "/proc/vmallocinfo",
+                                            "/proc/slabinfo",    "/proc/timer_list"};
 
 // Made, bound or replaced by the view itself: no policy may put something of the host there.
 constexpr const char* kReserved[] = {"/proc", "/sys", "/dev"};
+constexpr const char* kPrivateFolders[] = {"/tmp", "/run", "/dev/shm", "/var/tmp"};
 constexpr const char* kReplaced[] = {"/tmp", "/run", "/var", "/var/tmp"};
-
-// Inside a repository, what a git outside the sandbox would run or believe.
-constexpr const char* kProtectedInGit[] = {"hooks", "config", "config.worktree", "info/attributes"};
 
 bool is_below_or_same(const fs::path& path, const fs::path& root) {
   const auto [end, unused] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
@@ -57,7 +54,8 @@ std::string in_quotes(const fs::path& path) { return "\"" + escape_controls(path
 
 class ViewPlanner {
  public:
-  ViewPlanner(const Policy& policy, const Host& host) : policy_(policy), host_(host) {}
+  ViewPlanner(const Policy& policy, const Host& host, const ProtectedPaths& held)
+      : policy_(policy), host_(host), held_(held) {}
 
   Result<std::vector<ViewEntry>> plan() {
     add_system();
@@ -67,10 +65,8 @@ class ViewPlanner {
     std::stable_sort(roots_.begin(), roots_.end(), [](const Root& a, const Root& b) {
       return a.path.native().size() < b.path.native().size();
     });
-    for (const auto& root : roots_) add_bind(root.path, root.path, root.access, root.facts);
-    for (const auto& root : roots_) {
-      if (root.access == Access::write) protect_repository(root.path);
-    }
+    for (const auto& root : roots_) add_root_bind(root);
+    add_protected();
     SABLE_TRY_VOID(add_masks());
     return std::move(entries_);
   }
@@ -130,10 +126,27 @@ class ViewPlanner {
          .inode = facts.inode});
   }
 
+  // Landlock's grants reach down: below /tmp, which a call may write, a folder that may only be
+  // read would be writable as far as Landlock goes, and its FIFOs are not held by the mount. So it
+  // is mounted elsewhere and shown through a link.
+  void add_root_bind(const Root& root) {
+    const bool in_private =
+        std::any_of(std::begin(kPrivateFolders), std::end(kPrivateFolders),
+                    [&](const char* folder) { return is_below_or_same(root.path, folder); });
+    if (root.access == Access::write || !in_private || is_bound(root.path)) {
+      add_bind(root.path, root.path, root.access, root.facts);
+      return;
+    }
+    const std::string place = "/readable/" + std::to_string(++n_moved_);
+    add_bind(place, root.path, root.access, root.facts);
+    add_parents(root.path);
+    add({.kind = ViewKind::symlink, .target = root.path.string(), .source = place});
+  }
+
   // A piece of the system as it lies there: a link stays a link when what it leads to is in the
   // view.
-  void add_system_piece(const char* path) {
-    const PathFacts facts = host_.look_up(path);
+  void add_system_piece(const char* path, Access access = Access::read) {
+    const PathFacts facts = host_.look_up_system(path);
     if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) return;
     if (!facts.link_text.empty() && is_below_or_same(facts.canonical, "/usr")) {
       add_parents(path);
@@ -141,18 +154,23 @@ class ViewPlanner {
       return;
     }
     if (!facts.link_text.empty() || facts.first_link.empty()) {
-      add_bind(path, facts.canonical, Access::read, facts);
+      add_bind(path, facts.canonical, access, facts);
     }
   }
 
   void add_system() {
     add_directory("/", Access::list);
     for (const char* folder : kSystemFolders) add_system_piece(folder);
-    for (const char* piece : kSettings) add_system_piece(piece);
-    if (policy_.network == Network::open) {
-      for (const char* piece : kOpenNetworkSettings) add_system_piece(piece);
+    // One right for all of /etc: nothing but these pieces is there.
+    add_directory("/etc", Access::read);
+    for (const char* piece : kSettings) add_system_piece(piece, Access::none);
+    if (policy_.network != Network::none) {
+      for (const char* piece : kNetworkSettings) add_system_piece(piece, Access::none);
     }
-    for (const char* folder : {"/tmp", "/run", "/dev/shm"}) {
+    if (policy_.network == Network::open) {
+      for (const char* piece : kOpenNetworkSettings) add_system_piece(piece, Access::none);
+    }
+    for (const char* folder : kPrivateFolders) {
       add_parents(folder);
       add({.kind = ViewKind::private_folder,
            .access = Access::write,
@@ -160,10 +178,8 @@ class ViewPlanner {
            .mode = 01777});
     }
     add_directory(kHome, Access::none, 0700);
-    add_directory("/var");
-    add({.kind = ViewKind::symlink, .target = "/var/tmp", .source = "../tmp"});
     for (const char* device : kDevices) {
-      const PathFacts facts = host_.look_up(device);
+      const PathFacts facts = host_.look_up_system(device);
       if (facts.kind == PathFacts::Kind::device) add_bind(device, device, Access::device, facts);
     }
     const std::pair<const char*, const char*> links[] = {{"/dev/fd", "/proc/self/fd"},
@@ -175,15 +191,15 @@ class ViewPlanner {
     }
     add_directory("/proc");
     add({.kind = ViewKind::process_folder, .access = Access::read, .target = "/proc"});
-    for (const char* file : kCoveredProcessFiles) {
-      if (host_.look_up(file).kind != PathFacts::Kind::missing) {
-        add({.kind = ViewKind::cover_file, .target = file});
-      }
+    for (const char* file : kCoveredProcessFiles) cover_process_file(file);
+    if (host_.user == 0) {
+      for (const char* file : kCoveredFromRoot) cover_process_file(file);
     }
-    for (const char* folder : kCoveredProcessFolders) {
-      if (host_.look_up(folder).kind == PathFacts::Kind::folder) {
-        add({.kind = ViewKind::cover_folder, .target = folder});
-      }
+  }
+
+  void cover_process_file(const char* file) {
+    if (host_.look_up_system(file).kind != PathFacts::Kind::missing) {
+      add({.kind = ViewKind::cover_file, .target = file});
     }
   }
 
@@ -268,35 +284,31 @@ class ViewPlanner {
     roots_.push_back({facts.canonical, access, facts});
   }
 
-  void protect_repository(const fs::path& root) {
-    const fs::path git = root / ".git";
-    const PathFacts facts = host_.look_up(git);
-    if (!facts.link_text.empty()) {
-      // A link could be pointed elsewhere by the program; what it leads to is protected in its
-      // place.
-      if (facts.kind == PathFacts::Kind::folder) protect_git_folder(facts.canonical);
-      return;
-    }
-    if (facts.kind == PathFacts::Kind::file) add_bind(git, git, Access::read, facts);
-    if (facts.kind == PathFacts::Kind::folder) protect_git_folder(git);
-  }
-
-  void protect_git_folder(const fs::path& git) {
-    const PathFacts facts = host_.look_up(git);
-    if (!is_writable(git)) return;
-    // Bound over itself, the folder cannot be renamed away or replaced.
-    add_bind(git, git, Access::write, facts);
-    for (const char* name : kProtectedInGit) {
-      const PathFacts inner = host_.look_up(git / name);
-      if (inner.kind == PathFacts::Kind::missing || inner.canonical != git / name) continue;
-      add_bind(git / name, git / name, Access::none, inner);
+  // Over the writable roots, parents first. What the policy grants by its exact path stays granted.
+  void add_protected() {
+    for (const auto& [path, held] : held_) {
+      if (held.hold == ProtectedPath::Hold::watched || !is_writable(path) || is_root(path))
+        continue;
+      const PathFacts facts{.kind = held.folder ? PathFacts::Kind::folder : PathFacts::Kind::file,
+                            .canonical = path,
+                            .device = held.device,
+                            .inode = held.inode};
+      const bool pinned = held.hold == ProtectedPath::Hold::pinned;
+      add_bind(path, path, pinned ? Access::write : Access::none, facts);
     }
   }
 
+  bool is_root(const fs::path& path) const {
+    return std::any_of(roots_.begin(), roots_.end(),
+                       [&](const Root& root) { return root.path == path; });
+  }
+
+  // The deepest root that holds the path decides; they are sorted by length.
   bool is_writable(const fs::path& path) const {
-    return std::any_of(roots_.begin(), roots_.end(), [&](const Root& root) {
-      return root.access == Access::write && is_below_or_same(path, root.path);
+    const auto deepest = std::find_if(roots_.rbegin(), roots_.rend(), [&](const Root& root) {
+      return is_below_or_same(path, root.path);
     });
+    return deepest != roots_.rend() && deepest->access == Access::write;
   }
 
   Result<void> add_masks() {
@@ -312,10 +324,12 @@ class ViewPlanner {
 
   const Policy& policy_;
   const Host& host_;
+  const ProtectedPaths& held_;
   std::vector<ViewEntry> entries_;
   std::set<std::string> made_;
   std::vector<Root> roots_;
   fs::path first_writable_;
+  int n_moved_ = 0;
 };
 
 Result<std::vector<std::string>> environment_of(const Policy& policy) {
@@ -360,7 +374,8 @@ std::map<std::string, std::string> fixed_environment() {
           {"USER", "sable"}};
 }
 
-Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host) {
+Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host,
+                       const ProtectedPaths& held) {
   const Limits& limits = policy.limits;
   if (command.argv.empty() || command.argv.front().empty()) {
     return fail(ErrorCode::invalid_input, "the command is empty");
@@ -378,8 +393,13 @@ Result<Plan> make_plan(const Policy& policy, const Command& command, const Host&
                     "and temporary_bytes must not be 0 and open_files not below 16");
   }
   Plan plan;
-  ViewPlanner view(policy, host);
+  ViewPlanner view(policy, host, held);
   SABLE_TRY(plan.view, view.plan());
+  if (plan.view.size() > kViewEntriesMax) {
+    return fail(ErrorCode::invalid_input, "the writable folders hold too many protected paths (" +
+                                              std::to_string(held.size()) +
+                                              "): grant a smaller folder");
+  }
   SABLE_TRY(plan.environment, environment_of(policy));
   plan.arguments = command.argv;
 

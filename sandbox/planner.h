@@ -4,14 +4,16 @@
 
 #include "sandbox/host.h"
 #include "sandbox/plan.h"
+#include "sandbox/protected_paths.h"
 #include "sandbox/sandbox.h"
 
 namespace sable::sandbox {
 
-/// The plan of one call; `filters` stay empty (seccomp_filter.h makes them). Errors: invalid_input
-/// (a path of the policy, an empty command, a bad variable name), unsupported (this host cannot
-/// bound it).
-Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host);
+/// The plan of one call; `filters` stay empty (seccomp_filter.h makes them). `held` are the
+/// protected paths below the writable roots. Errors: invalid_input (a path of the policy, an empty
+/// command, a bad variable name), unsupported (this host cannot bound it).
+Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host,
+                       const ProtectedPaths& held = {});
 
 /// What every command is given besides the policy's own variables; those win over these.
 std::map<std::string, std::string> fixed_environment();

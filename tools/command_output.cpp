@@ -169,6 +169,12 @@ ShownOutput shown_output(const std::string& whole, size_t bytes_max) {
   return {.text = std::move(text), .cut = true};
 }
 
+sandbox::Policy read_only(sandbox::Policy policy) {
+  policy.readable.insert(policy.readable.end(), policy.writable.begin(), policy.writable.end());
+  policy.writable.clear();
+  return policy;
+}
+
 std::string ending_in_words(const sandbox::RunResult& result) {
   const auto with_explanation = [&](std::string text) {
     if (!result.explanation.empty()) text += ": " + escape_controls(result.explanation);
@@ -193,6 +199,18 @@ std::string ending_in_words(const sandbox::RunResult& result) {
   return "ended";
 }
 
+std::string protected_changes_note(const sandbox::RunResult& result) {
+  constexpr size_t kNamedMax = 10;
+  const auto& changes = result.protected_changes;
+  if (changes.empty()) return {};
+  std::string note = "[made or replaced what programs outside the sandbox run or trust:";
+  for (size_t i = 0; i < std::min(changes.size(), kNamedMax); ++i) {
+    note += (i == 0 ? " " : ", ") + shown_path(changes[i].string());
+  }
+  if (changes.size() > kNamedMax) note += fmt::format(" and {} more", changes.size() - kNamedMax);
+  return note + "; tell the person about it]\n";
+}
+
 Json ending_details(const sandbox::RunResult& result) {
   Json details = {{"end", sandbox::name_of(result.end)},
                   {"stdout_bytes", result.stdout_bytes},
@@ -201,6 +219,10 @@ Json ending_details(const sandbox::RunResult& result) {
   if (result.end == sandbox::End::exited) details["exit_code"] = result.exit_code;
   if (result.signal != 0) details["signal"] = result.signal;
   if (!result.explanation.empty()) details["explanation"] = to_utf8(result.explanation);
+  if (!result.protected_changes.empty()) {
+    Json& changes = details["protected_changes"] = Json::array();
+    for (const auto& path : result.protected_changes) changes.push_back(to_utf8(path.string()));
+  }
   return details;
 }
 

@@ -24,7 +24,8 @@ class CommandOutput {
   /// Shows what was held back for the end of a code point.
   void finish();
 
-  const std::string& whole() const { return whole_; }
+  /// Everything that came; once, at the end.
+  std::string take_whole() { return std::move(whole_); }
 
  private:
   OutputPreview preview_;
@@ -42,8 +43,14 @@ struct ShownOutput {
 /// The first and last lines that fit into `bytes_max` each; binary output as a hexadecimal head.
 ShownOutput shown_output(const std::string& whole, size_t bytes_max);
 
+/// The policy for a command that only reads: what was writable is readable.
+sandbox::Policy read_only(sandbox::Policy policy);
+
 /// How the command ended, in words: "exit code 2", "ended by signal 11 (SIGSEGV), ...".
 std::string ending_in_words(const sandbox::RunResult& result);
+
+/// A line about new or replaced files that programs outside the sandbox trust, or nothing.
+std::string protected_changes_note(const sandbox::RunResult& result);
 
 /// Exit code, signal, byte counts and time: Outcome::details.
 Json ending_details(const sandbox::RunResult& result);

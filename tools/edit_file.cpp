@@ -1,5 +1,7 @@
 // edit_file: one text of a file replaced by another, in the one place where it belongs.
 #include <algorithm>
+#include <optional>
+#include <string.h>
 
 #include <fmt/format.h>
 
@@ -33,11 +35,21 @@ size_t line_at(std::string_view text, size_t offset) {
                  std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(offset), '\n'));
 }
 
-std::string replaced(std::string text, std::string_view from, std::string_view to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-    text.replace(at, from.size(), to);
+/// Where `part` begins in `text`; linear in their lengths, unlike std::string::find.
+std::optional<size_t> place_of(std::string_view text, std::string_view part) {
+  const void* at = ::memmem(text.data(), text.size(), part.data(), part.size());
+  if (at == nullptr) return std::nullopt;
+  return static_cast<size_t>(static_cast<const char*>(at) - text.data());
+}
+
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string result;
+  for (size_t at; (at = text.find(from)) != std::string_view::npos;) {
+    result += text.substr(0, at);
+    result += to;
+    text.remove_prefix(at + from.size());
   }
-  return text;
+  return result += text;
 }
 
 /// Quotes, dashes and spaces that look like ASCII ones but are not.
@@ -45,23 +57,22 @@ std::string with_plain_marks(std::string text) {
   constexpr std::pair<std::string_view, std::string_view> kMarks[] = {
       {"\u2018", "'"}, {"\u2019", "'"}, {"\u201C", "\""}, {"\u201D", "\""},
       {"\u2013", "-"}, {"\u2014", "-"}, {"\u2212", "-"},  {"\u00A0", " "}};
-  for (const auto& [mark, plain] : kMarks) text = replaced(std::move(text), mark, plain);
+  for (const auto& [mark, plain] : kMarks) text = replaced(text, mark, plain);
   return text;
 }
 
 /// What a model most often gets wrong, found out for it.
 std::string likely_cause(const std::string& text, const Edit& edit) {
-  if (const size_t at = text.find(edit.new_text);
-      edit.new_text.size() >= 8 && at != std::string::npos) {
+  const auto made = edit.new_text.size() >= 8 ? place_of(text, edit.new_text) : std::nullopt;
+  if (made) {
     return fmt::format("new_text already stands at line {}: this edit may have been made before",
-                       line_at(text, at));
+                       line_at(text, *made));
   }
   const std::string unescaped = replaced(edit.old_text, "\\n", "\n");
-  if (unescaped != edit.old_text && text.find(unescaped) != std::string::npos) {
+  if (unescaped != edit.old_text && place_of(text, unescaped)) {
     return "old_text has a backslash and an n where the file has line ends; send real line ends";
   }
-  const std::string plain = with_plain_marks(edit.old_text);
-  if (with_plain_marks(text).find(plain) != std::string::npos) {
+  if (place_of(with_plain_marks(text), with_plain_marks(edit.old_text))) {
     return "the file has typographic quotes, dashes or spaces where old_text has others; copy them "
            "exactly";
   }
@@ -187,8 +198,9 @@ Outcome edit_file_now(WorkspaceFiles& files, const Json& arguments) {
                               ? ": UTF-16 text; convert it to UTF-8 first"
                               : ": a binary file; edit_file changes text only"));
   }
-  if (edit.old_text.empty()) {
-    return failed("old_text is empty; give the lines to change, or use write_file for a new file");
+  if (edit.old_text.find_first_not_of(" \t\n") == std::string::npos) {
+    return failed(
+        "old_text holds no words; give the lines to change, or use write_file for a new file");
   }
   if (edit.old_text == edit.new_text) {
     return failed("old_text and new_text are the same; nothing was changed");

@@ -244,10 +244,10 @@ namespace {
 
 constexpr size_t kComparedPairsMax = 400'000;
 
-/// How alike two lines are, 0 to 1, by what they share at both ends.
+/// How alike two lines are, 0 to 1, by what their beginnings share at both ends.
 double likeness(std::string_view a, std::string_view b) {
-  a = trimmed(a);
-  b = trimmed(b);
+  a = trimmed(a).substr(0, 256);
+  b = trimmed(b).substr(0, 256);
   if (a.empty() || b.empty()) return a.empty() && b.empty() ? 0.25 : 0;
   const size_t shorter = std::min(a.size(), b.size());
   size_t head = 0, tail = 0;

@@ -17,9 +17,7 @@ constexpr uint32_t kMatchHeapKibMax = 4'096;
 
 /// White space and line ends of ECMA-262, as the content of a class.
 constexpr std::string_view kSpaces =
-    "\\t\\n\\x{0b}\\f\\r\\x{20}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{"
-    "205f}"
-    "\\x{3000}\\x{feff}";
+    "\\t\\n\\x0b\\f\\r\\x20\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff";
 
 /// Rewrites what PCRE2 reads differently: \s and \S, $ before a final newline, \cX, \p names.
 std::string to_pcre(std::string_view source) {
@@ -104,8 +102,12 @@ Result<Pattern> Pattern::compile(std::string_view source) {
   auto code = std::make_shared<Code>();
   const uint32_t options = PCRE2_UTF | PCRE2_ALT_BSUX | PCRE2_MATCH_UNSET_BACKREF |
                            PCRE2_ALLOW_EMPTY_CLASS | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
+  const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
+      pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
+  if (!context) return fail(ErrorCode::exhausted, "no memory for a regular expression");
+  pcre2_set_compile_extra_options(context.get(), PCRE2_EXTRA_ALT_BSUX);  // \u{...}
   code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                             options, &error, &offset, nullptr);
+                             options, &error, &offset, context.get());
   if (code->code == nullptr) {
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(error, message, sizeof message);

@@ -9,6 +9,7 @@
 #include "tools/builtins.h"
 #include "tools/shown_text.h"
 #include "tools/tool.h"
+#include "tools/yaml_tools.h"
 
 namespace sable::tools {
 
@@ -67,6 +68,34 @@ Registry Registry::with_builtins() {
   tools.push_back(write_file_tool());
   tools.push_back(shell_tool());
   return registry;
+}
+
+Result<void> Registry::add_yaml(std::string_view text, std::string_view file_name) {
+  SABLE_TRY(auto tools, read_yaml_tools(text, file_name));
+  for (const auto& tool : tools) {
+    if (const Tool* known = state_->find(tool.definition.name)) {
+      return fail(ErrorCode::invalid_input,
+                  fmt::format("{}:1:1: there is already a tool \"{}\" ({})", file_name,
+                              tool.definition.name, known->definition.source));
+    }
+  }
+  std::move(tools.begin(), tools.end(), std::back_inserter(state_->tools));
+  return {};
+}
+
+Approval Registry::approval_for(const Call& call) const {
+  const Tool* tool = state_->find(call.name);
+  if (tool == nullptr) return Approval::deny;
+  Approval approval = tool->definition.approval;
+  for (const auto& rule : tool->approval_rules) {
+    if (rule.approval <= approval || !call.arguments.is_object()) continue;
+    const auto value = call.arguments.find(rule.argument);
+    if (value == call.arguments.end()) continue;
+    const std::string text = value->is_string() ? value->get<std::string>() : dump_json(*value);
+    // A text that the pattern cannot be tried on counts as one that it matches.
+    if (rule.pattern.found_in(text).value_or(true)) approval = rule.approval;
+  }
+  return approval;
 }
 
 std::vector<const Definition*> Registry::list() const {

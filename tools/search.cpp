@@ -124,7 +124,7 @@ class Results {
 
  private:
   void add(std::string_view path, int64_t line, std::string_view lines, bool is_match) {
-    if (path.starts_with("./")) path.remove_prefix(2);
+    while (path.starts_with("./")) path.remove_prefix(2);
     if (!is_match && line != last_line_ + 1 && !text_.empty()) text_ += "--\n";
     if (is_match) ++n_shown_;
     for (std::string_view content : split_lines(lines)) {
@@ -196,7 +196,7 @@ class SearchRunner : public Runner {
     auto place = co_await run_blocking(context.workers, std::move(look));
     if (!place) co_return failed(place.error().message);
 
-    sandbox::Policy policy = context.workspace.policy();
+    sandbox::Policy policy = read_only(context.workspace.policy());
     policy.limits.wall = std::min(policy.limits.wall, kWallMax);
     policy.limits.output_bytes = std::min(policy.limits.output_bytes, kOutputBytesMax);
     sandbox::Command command{.argv = argv_of(request, *place),

@@ -58,7 +58,12 @@ class ShellRunner : public Runner {
     auto ran = co_await context.sandbox.run(std::move(policy), std::move(command), std::move(sink));
     if (!ran) co_return fail(ran.error());
     output.finish();
-    co_return outcome_of(*ran, output.whole(), wall_max);
+    // Cutting up to 64 MiB is not for the loop's thread.
+    auto cut = [result = *ran, whole = output.take_whole(), wall_max] {
+      return outcome_of(result, whole, wall_max);
+    };
+    auto outcome = co_await run_blocking(context.workers, std::move(cut));
+    co_return outcome;
   }
 
  private:
@@ -72,6 +77,7 @@ class ShellRunner : public Runner {
     outcome.text +=
         fmt::format("[{}{}; {:.1f} s]\n", ending_in_words(ran), next_step(ran, wall_max),
                     static_cast<double>(ran.wall.count()) / 1000);
+    outcome.text += protected_changes_note(ran);
     outcome.details = ending_details(ran);
     outcome.details["cut"] = shown.cut;
     if (shown.cut) outcome.full_output = whole;

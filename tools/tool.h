@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "tools/pattern.h"
 #include "tools/schema.h"
 #include "tools/tools.h"
 
@@ -17,10 +18,18 @@ class Runner {
   virtual asio::awaitable<Result<Outcome>> run(Call call, CallContext context) const = 0;
 };
 
+/// When the value of an argument matches, the call's approval class is at least this strict.
+struct ApprovalRule {
+  std::string argument;
+  Pattern pattern;
+  Approval approval = Approval::ask;
+};
+
 struct Tool {
   Definition definition;
   Schema schema;  ///< definition.parameters, compiled
   std::unique_ptr<Runner> runner;
+  std::vector<ApprovalRule> approval_rules = {};
 };
 
 /// Outcomes in which the model learns what went wrong.

@@ -119,6 +119,10 @@ class Registry {
   std::vector<const Definition*> list() const;
   const Definition* find(std::string_view name) const;  ///< nullptr when unknown
 
+  /// The approval class of this very call: the tool's, or a stricter one that its file asks for by
+  /// patterns on arguments. deny for an unknown tool.
+  Approval approval_for(const Call& call) const;
+
   /// Changes a tool's approval class, e.g. by configuration. not_found when unknown.
   Result<void> set_approval(std::string_view name, Approval approval);
   /// Keeps only the named tools. not_found names the first unknown one and the nearest known.

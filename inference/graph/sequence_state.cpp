@@ -117,14 +117,19 @@ void SequenceState::commit(uint64_t n_tokens) {
     if (ratio == 4) commit_compressor(layers_[i].index, ratio, position_, n_tokens);
   }
   position_ += n_tokens;
-  // The next query, at position_, sees window - 1 earlier positions.
-  const uint64_t oldest = position_ + 1 > layout_->window ? position_ + 1 - layout_->window : 0;
+  const uint64_t oldest = oldest_seen(position_);
   for (LayerState& layer : layers_) {
     PageLog& window = layer.window;
     const uint64_t unseen = oldest / CacheLayout::kWindowPage - window.n_dropped;
     window.pages.erase(window.pages.begin(),
                        window.pages.begin() + static_cast<std::ptrdiff_t>(unseen));
     window.n_dropped += unseen;
+  }
+}
+
+void SequenceState::start_at(uint64_t position) {
+  for (LayerState& layer : layers_) {
+    layer.window.n_dropped = oldest_seen(position) / CacheLayout::kWindowPage;
   }
 }
 

@@ -70,12 +70,17 @@ class SequenceState {
   /// Bytes of the pages this sequence refers to, shared ones counted whole.
   uint64_t bytes() const;
 
-  /// Restoring from storage: takes the place of everything.
-  void set_position(uint64_t position) { position_ = position; }
+  /// Before the first prepare() of a state that is about to be restored at `position`: windows need
+  /// no room for what is no longer seen there.
+  void start_at(uint64_t position);
 
  private:
   Result<void> prepare_layer(PagePool& pool, size_t i, uint64_t n_tokens);
   void trim(size_t i, uint64_t position);
+  /// The oldest position that the query at `position` sees.
+  uint64_t oldest_seen(uint64_t position) const {
+    return position + 1 > layout_->window ? position + 1 - layout_->window : 0;
+  }
 
   const CacheLayout* layout_;
   uint64_t position_ = 0;

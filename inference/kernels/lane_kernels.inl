@@ -10,6 +10,7 @@ struct F32Row {
   static constexpr size_t kBytes = 4;
   const std::byte* p;
   F32Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  const std::byte* where(size_t i) const { return p + 4 * i; }
   void at(size_t i, V& a, V& b) const { from(p + 4 * i, i, a, b); }
   void from(const std::byte* q, size_t, V& a, V& b) const {
     a = load(reinterpret_cast<const float*>(q));
@@ -21,6 +22,7 @@ struct Bf16Row {
   static constexpr size_t kBytes = 2;
   const std::byte* p;
   Bf16Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  const std::byte* where(size_t i) const { return p + 2 * i; }
   void at(size_t i, V& a, V& b) const { from(p + 2 * i, i, a, b); }
   void from(const std::byte* q, size_t, V& a, V& b) const {
     a = load_bf16(q);
@@ -32,6 +34,7 @@ struct F16Row {
   static constexpr size_t kBytes = 2;
   const std::byte* p;
   F16Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  const std::byte* where(size_t i) const { return p + 2 * i; }
   void at(size_t i, V& a, V& b) const { from(p + 2 * i, i, a, b); }
   void from(const std::byte* q, size_t, V& a, V& b) const {
     a = load_f16(q);
@@ -44,6 +47,7 @@ struct E4m3Row {
   const std::byte* p;
   const std::byte* s;
   E4m3Row(const Weight& w, uint64_t r) : p(w.row(r)), s(w.scale_row(r)) {}
+  const std::byte* where(size_t i) const { return p + i; }
   void at(size_t i, V& a, V& b) const { from(p + i, i, a, b); }
   void from(const std::byte* q, size_t i, V& a, V& b) const {
     const V scale = splat(kE8m0[static_cast<uint8_t>(s[i / 128])] * 256.0F);
@@ -57,6 +61,7 @@ struct E2m1Row {
   const std::byte* p;
   const std::byte* s;
   E2m1Row(const Weight& w, uint64_t r) : p(w.row(r)), s(w.scale_row(r)) {}
+  const std::byte* where(size_t i) const { return p + i / 2; }
   void at(size_t i, V& a, V& b) const {
     load_e2m1_pairs(p + i / 2, a, b);
     const V scale = splat(kE8m0[static_cast<uint8_t>(s[i / 32])]);
@@ -69,6 +74,7 @@ struct Mxfp4Row {
   static constexpr size_t kBytes = 0;
   const std::byte* p;
   Mxfp4Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  const std::byte* where(size_t i) const { return p + i / 32 * 17; }
   void at(size_t i, V& a, V& b) const {
     const std::byte* const block = p + i / 32 * 17;
     load_e2m1_halves(block + 1, a, b);
@@ -82,6 +88,7 @@ struct Q8Row {
   static constexpr size_t kBytes = 0;
   const std::byte* p;
   Q8Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  const std::byte* where(size_t i) const { return p + i / 32 * 34; }
   void at(size_t i, V& a, V& b) const {
     const std::byte* const block = p + i / 32 * 34;
     uint16_t bits;
@@ -122,9 +129,13 @@ void dot_rows(const Weight& w, uint64_t r0, const float* x, float* y) {
   V acc[R];
   for (size_t r = 0; r < R; ++r) acc[r] = zero();
   const size_t whole = w.cols / 32 * 32;
+  // R short streams side by side are more than the machine's own prefetching follows; the next R rows
+  // lie directly behind these.
+  const size_t ahead = R * w.row_bytes;
   for (size_t i = 0; i < whole; i += 32) {
     const V x0 = load(x + i), x1 = load(x + i + 16);
     for (size_t r = 0; r < R; ++r) {
+      __builtin_prefetch(rows[r].where(i) + ahead);
       V a, b;
       rows[r].at(i, a, b);
       acc[r] = fma(b, x1, fma(a, x0, acc[r]));
@@ -149,11 +160,15 @@ void matvec(const MatmulJob& job, uint64_t begin, uint64_t end) {
   for (; r < end; ++r) dot_rows<Row, 1>(*job.weight, job.row_begin + r, job.x, job.y + r);
 }
 
+/// How far ahead one stream is fetched while it is decoded.
+constexpr size_t kPrefetchBytes = 2048;
+
 template <class Row>
 void decode_row_as(const Weight& w, uint64_t r, float* out) {
   const Row row(w, r);
   const size_t whole = w.cols / 32 * 32;
   for (size_t i = 0; i < whole; i += 32) {
+    __builtin_prefetch(row.where(i) + kPrefetchBytes);
     V a, b;
     row.at(i, a, b);
     store(out + i, a);
@@ -237,6 +252,16 @@ void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t 
   for (; r < n_rows; ++r) tile<1, T>(w + r * ws, ws, x, xs, n, y + r, ys);
 }
 
+/// The last n_vectors, at most T of them.
+template <size_t T>
+void rest_of_tile(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
+                  size_t n, float* y, size_t ys) {
+  if constexpr (T > 0) {
+    if (n_vectors == T) return tile_rows<T>(w, ws, n_rows, x, xs, n, y, ys);
+    rest_of_tile<T - 1>(w, ws, n_rows, x, xs, n_vectors, n, y, ys);
+  }
+}
+
 /// All products of n_rows decoded rows with n_vectors vectors.
 void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
            size_t n, float* y, size_t ys) {
@@ -244,8 +269,7 @@ void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, 
   for (; t + kTileVectors <= n_vectors; t += kTileVectors) {
     tile_rows<kTileVectors>(w, ws, n_rows, x + t * xs, xs, n, y + t * ys, ys);
   }
-  for (; t + 2 <= n_vectors; t += 2) tile_rows<2>(w, ws, n_rows, x + t * xs, xs, n, y + t * ys, ys);
-  for (; t < n_vectors; ++t) tile_rows<1>(w, ws, n_rows, x + t * xs, xs, n, y + t * ys, ys);
+  rest_of_tile<kTileVectors - 1>(w, ws, n_rows, x + t * xs, xs, n_vectors - t, n, y + t * ys, ys);
 }
 
 void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {

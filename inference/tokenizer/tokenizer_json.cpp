@@ -176,7 +176,9 @@ class Reader {
     std::unordered_map<std::string_view, TokenId> added;
     for (const AddedToken& token : definition_.added_tokens) added.emplace(token.content, token.id);
     ids_.reserve(vocab.size());
-    for (const auto& [text, value] : vocab.items()) {
+    for (const auto& item : vocab.items()) {
+      const std::string& text = item.key();
+      const Json& value = item.value();
       const auto path = [&] { return fmt::format("model.vocab[\"{}\"]", shown(text)); };
       if (!is_id(value)) return wrong(path(), id_expected());
       const auto id = value.get<uint64_t>();

@@ -1,4 +1,5 @@
 // `sable run`: one task to its end.
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -107,6 +108,12 @@ asio::awaitable<int> run_turn(const Program& program, Loop& loop, RunParts parts
   }
   if (!session) co_return program.fail_with(session.error());
   auto& live = **session;
+  if (options.resume.empty()) {
+    // What was logged before anybody could watch.
+    const auto first = co_await parts.services.store.read(live.id(), 1, 100);
+    if (!first) co_return program.fail_with(first.error());
+    for (const auto& event : *first) parts.observer.on_event(event);
+  }
   live.add_observer(parts.observer);
   if (!program.json) std::fprintf(stderr, "session %s\n", live.id().c_str());
   loop.on_stop([&live](int signal) {
@@ -152,9 +159,12 @@ int run_action(const Program& program, RunOptions options) {
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
   const auto log = Log::to_stderr(*loaded->config.log_level);
-  const auto registry = make_registry(program, *loaded, *repository);
+  const auto trusted = check_trust(*loaded, *repository);
+  if (!trusted) return program.fail_with(trusted.error());
+  if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
+  const auto registry = make_registry(*loaded, *repository, *trusted);
   if (!registry) return program.fail_with(registry.error());
-  auto setup = make_setup(program, *loaded, *repository);
+  auto setup = make_setup(*loaded, *repository, *trusted);
   if (!setup) return program.fail_with(setup.error());
   if (setup->approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
     setup->approval = agent::ApprovalMode::none;

@@ -14,18 +14,13 @@ namespace sable::runtime {
 namespace {
 
 struct SandboxOptions {
-  std::string profile;
   std::vector<std::string> writable;
   std::vector<std::string> command;
 };
 
 Result<sandbox::Policy> policy_of(const Program& program, const SandboxOptions& options) {
   SABLE_TRY(auto loaded, program.load_config(std::nullopt));
-  if (!options.profile.empty()) {
-    SABLE_TRY(loaded, config::with_profile(std::move(loaded), options.profile));
-  }
   auto policy = config::to_policy(loaded, {});
-  if (!options.profile.empty()) policy.profile = options.profile;
   for (const auto& folder : options.writable) {
     SABLE_TRY(auto root, resolve_repository(folder));
     policy.writable.push_back(std::move(root));
@@ -85,7 +80,7 @@ void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
   group->require_subcommand(1);
   const auto options = std::make_shared<SandboxOptions>();
   const auto add_common = [&](CLI::App& command) {
-    command.add_option("--profile", options->profile, "A named policy")->type_name("NAME");
+    command.add_option("--profile", program.profile, "A named policy")->type_name("NAME");
     command
         .add_option("--writable", options->writable,
                     "A folder that may be written; may be repeated")
@@ -105,7 +100,7 @@ void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
   run->add_option("command", options->command, "The command and its arguments, after --")
       ->required();
   run->callback([options, &chosen] {
-    chosen = [options](const Program& program) { return run_action(program, *options); };
+    chosen = [options](const Program& running) { return run_action(running, *options); };
   });
 
   auto* explain =
@@ -113,7 +108,7 @@ void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
   add_common(*explain);
   explain->add_flag("--json", program.json, "One JSON object");
   explain->callback([options, &chosen] {
-    chosen = [options](const Program& program) { return explain_action(program, *options); };
+    chosen = [options](const Program& running) { return explain_action(running, *options); };
   });
 }
 

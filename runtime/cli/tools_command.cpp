@@ -26,7 +26,10 @@ int list_action(const Program& program, const ToolsOptions& options) {
   if (!repository) return program.fail_with(repository.error());
   const auto loaded = program.load_config(*repository);
   if (!loaded) return program.fail_with(loaded.error());
-  const auto registry = make_registry(program, *loaded, *repository);
+  const auto trusted = check_trust(*loaded, *repository);
+  if (!trusted) return program.fail_with(trusted.error());
+  if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
+  const auto registry = make_registry(*loaded, *repository, *trusted);
   if (!registry) return program.fail_with(registry.error());
   for (const auto* tool : registry->list()) {
     if (program.json) {
@@ -103,7 +106,10 @@ int call_action(const Program& program, const ToolsOptions& options) {
     return program.fail_with({ErrorCode::invalid_input, "--args: " + arguments.error().message}, 2);
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
-  const auto registry = make_registry(program, *loaded, *repository);
+  const auto trusted = check_trust(*loaded, *repository);
+  if (!trusted) return program.fail_with(trusted.error());
+  if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
+  const auto registry = make_registry(*loaded, *repository, *trusted);
   if (!registry) return program.fail_with(registry.error());
   auto workspace = tools::Workspace::open(*repository, config::to_policy(*loaded, *repository));
   if (!workspace) return program.fail_with(workspace.error());

@@ -12,6 +12,7 @@
 #include "runtime/config/assign.h"
 #include "runtime/config/embedded_files.h"
 #include "runtime/config/layer_walk.h"
+#include "runtime/config/one_line.h"
 #include "runtime/config/text_checks.h"
 
 namespace sable::runtime::config {
@@ -73,7 +74,7 @@ class AgentReader {
       return {};
     }
     const auto near = nearest(name, kKeys);
-    const auto shown = escape_controls(std::string_view(name).substr(0, utf8_prefix(name, 100)));
+    const auto shown = one_line(std::string_view(name).substr(0, utf8_prefix(name, 100)));
     return refuse(key, "",
                   near.empty() ? fmt::format("unknown key \"{}\"; known here: {}", shown,
                                              fmt::join(kKeys, ", "))
@@ -172,7 +173,7 @@ Result<AgentDefinition> parse_agent(std::string_view text, const Origin& file,
   if (reader.definition.config.name != expected_name) {
     return reader.refuse(
         *tree.find("name"), "name",
-        fmt::format("expected {}, as the file is called", escape_controls(expected_name)));
+        fmt::format("expected {}, as the file is called", one_line(expected_name)));
   }
   return std::move(reader.definition);
 }
@@ -214,7 +215,7 @@ Result<AgentDefinition> find_agent(const std::vector<AgentDefinition>& agents,
   }
   const auto near = nearest(*name, names);
   return refuse_at(ErrorCode::not_found, name.origin, "agent",
-                   fmt::format("no agent \"{}\"; {}", escape_controls(*name),
+                   fmt::format("no agent \"{}\"; {}", one_line(*name),
                                near.empty() ? fmt::format("there are: {}", fmt::join(names, ", "))
                                             : fmt::format("did you mean {}?", near)));
 }

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "runtime/config/assign.h"
 #include "runtime/config/config.h"
+#include "runtime/config/one_line.h"
 
 namespace sable::runtime::config {
 
@@ -33,11 +34,11 @@ Result<ModelChoice> choose_model(const LoadedConfig& loaded) {
   std::vector<std::string> names;
   for (const auto& [name, settings] : loaded.config.providers) names.push_back(name);
   const auto near = nearest(*model, names);
-  return refuse_at(ErrorCode::not_found, model.origin, "model",
-                   fmt::format("no provider \"{}\"; {}; a path of weights has a \"/\" in it",
-                               escape_controls(*model),
-                               near.empty() ? fmt::format("there are: {}", fmt::join(names, ", "))
-                                            : fmt::format("did you mean {}?", near)));
+  return refuse_at(
+      ErrorCode::not_found, model.origin, "model",
+      fmt::format("no provider \"{}\"; {}; a path of weights has a \"/\" in it", one_line(*model),
+                  near.empty() ? fmt::format("there are: {}", fmt::join(names, ", "))
+                               : fmt::format("did you mean {}?", near)));
 }
 
 agent::OpenAiOptions to_openai_options(std::string name, const ProviderSettings& provider,

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "runtime/config/one_line.h"
 #include "runtime/config/quantity.h"
 
 namespace sable::runtime::config {
@@ -34,8 +35,7 @@ std::string describe(const YamlValue& value) {
   }
   const std::string_view text = value.scalar;
   const size_t cut = utf8_prefix(text, 60);
-  return fmt::format("\"{}{}\"", escape_controls(text.substr(0, cut)),
-                     cut < text.size() ? "..." : "");
+  return fmt::format("\"{}{}\"", one_line(text.substr(0, cut)), cut < text.size() ? "..." : "");
 }
 
 Result<uint64_t> in_range(uint64_t number, const Setting& setting, const YamlValue& value) {
@@ -229,7 +229,7 @@ tl::unexpected<Error> refuse_at(ErrorCode code, const Origin& place, std::string
   Origin with_file = place;
   // Also the built-in file is named here: a mistake in it is ours, and must be found.
   if (with_file.layer == Layer::built_in) with_file.layer = Layer::user;
-  return fail(code, fmt::format("{}: {}{}{}", with_file.text(), escape_controls(key),
+  return fail(code, fmt::format("{}: {}{}{}", with_file.text(), one_line(key),
                                 key.empty() ? "" : ": ", why));
 }
 

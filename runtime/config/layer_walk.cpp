@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "runtime/config/assign.h"
+#include "runtime/config/one_line.h"
 #include "runtime/config/text_checks.h"
 
 namespace sable::runtime::config {
@@ -137,7 +138,7 @@ class LayerWalk {
 
   static std::string shown(const std::string& pattern, const std::string& name) {
     const auto text = with_name(pattern, name);
-    return escape_controls(std::string_view(text).substr(0, utf8_prefix(text, 100)));
+    return one_line(std::string_view(text).substr(0, utf8_prefix(text, 100)));
   }
 
   tl::unexpected<Error> refuse(const YamlValue& node, std::string_view key,

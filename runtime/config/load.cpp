@@ -12,6 +12,7 @@
 #include "runtime/config/config.h"
 #include "runtime/config/embedded_files.h"
 #include "runtime/config/layer_walk.h"
+#include "runtime/config/one_line.h"
 #include "runtime/config/repository_reader.h"
 #include "runtime/config/settings.h"
 #include "runtime/config/text_checks.h"
@@ -88,9 +89,9 @@ Result<void> read_profile(const std::string& profile, LoadedConfig& loaded) {
     const auto near = nearest(profile, names);
     return fail(ErrorCode::not_found,
                 near.empty() ? fmt::format("no sandbox profile \"{}\"; there are: {}",
-                                           escape_controls(profile), fmt::join(names, ", "))
+                                           one_line(profile), fmt::join(names, ", "))
                              : fmt::format("no sandbox profile \"{}\"; did you mean {}?",
-                                           escape_controls(profile), near));
+                                           one_line(profile), near));
   };
   if (!is_word(profile)) return not_found();
   const auto path = user_folder / where.source;

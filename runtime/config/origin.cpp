@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "base/text.h"
 #include "runtime/config/config.h"
+#include "runtime/config/one_line.h"
 
 namespace sable::runtime::config {
 
@@ -28,7 +28,7 @@ std::string_view name_of(Layer layer) {
 
 std::string Origin::text() const {
   if (layer == Layer::built_in) return std::string(name_of(layer));
-  const auto shown = escape_controls(source);
+  const auto shown = one_line(source);
   return line > 0 ? fmt::format("{}:{}:{}", shown, line, column) : shown;
 }
 

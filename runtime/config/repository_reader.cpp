@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "runtime/config/one_line.h"
 
 namespace sable::runtime::config {
 
@@ -114,8 +115,11 @@ Result<std::optional<std::vector<RepositoryReader::Entry>>> RepositoryReader::li
       return fail(ErrorCode::exhausted,
                   fmt::format("{}: more than {} entries", shown(relative), entries_max));
     }
-    if (!is_utf8(name)) {
-      return fail(ErrorCode::invalid_input, shown(path) + ": its name is not valid UTF-8");
+    // A name with a line break could pass for two in a list that a person is asked to accept.
+    if (escape_controls(name) != name || name.find_first_of("\n\t") != std::string::npos) {
+      return fail(ErrorCode::invalid_input,
+                  one_line((root_ / path).string()) +
+                      ": its name is not valid UTF-8 or has control characters");
     }
     struct stat info;
     if (::fstatat(::dirfd(directory.get()), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {

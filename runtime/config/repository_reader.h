@@ -34,7 +34,8 @@ class RepositoryReader {
 
   /// The entries of a folder in byte order of their names; nothing if it does not exist. Anything
   /// but regular files and folders is refused (denied), and so are more than `entries_max`
-  /// (exhausted) and names that are not UTF-8 (invalid_input).
+  /// (exhausted) and names that are not UTF-8 or hold control characters
+  /// (invalid_input).
   Result<std::optional<std::vector<Entry>>> list(std::string_view relative,
                                                  size_t entries_max) const;
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "runtime/config/config.h"
+#include "runtime/config/one_line.h"
 #include "runtime/config/quantity.h"
 #include "runtime/config/settings.h"
 
@@ -130,7 +131,7 @@ std::string to_text(const LoadedConfig& loaded) {
   constexpr size_t kValueWidthMax = 40;  // a longer value pushes only its own line
   size_t key_width = 0, value_width = 0;
   for (auto& line : lines) {
-    line.value = escape_controls(line.value);
+    line.value = one_line(line.value);
     key_width = std::max(key_width, line.key.size());
     if (line.value.size() <= kValueWidthMax) value_width = std::max(value_width, line.value.size());
   }

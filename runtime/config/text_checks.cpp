@@ -84,8 +84,8 @@ Result<void> check_base_url(std::string_view text) {
 }
 
 Result<void> check_path(std::string_view text) {
-  if (text.empty() || text.find('\0') != std::string_view::npos || text.size() > 4096) {
-    return expected("a path");
+  if (text.empty() || text.size() > 4096 || std::any_of(text.begin(), text.end(), is_control)) {
+    return expected("a path without control characters");
   }
   while (!text.empty()) {
     const auto slash = text.find('/');

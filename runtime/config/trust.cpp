@@ -222,20 +222,18 @@ std::string to_text(const Verdict& verdict) {
     case Verdict::State::empty:
       return "";
     case Verdict::State::trusted:
-      return "this repository's tools and agents are trusted\n";
+      return "this repository's tools and agents are trusted";
     case Verdict::State::unknown:
     case Verdict::State::changed:
       break;
   }
   const bool changed = verdict.state == Verdict::State::changed;
-  std::string text =
-      changed
-          ? "this repository's tools and agents have changed since you trusted them, so they are "
-            "not loaded; look at them and run `sable trust`:\n"
-          : "this repository brings tools or agents of its own, which are not loaded; look at "
-            "them and run `sable trust`:\n";
-  const auto lines = [&](std::string_view sign, const std::vector<std::string>& paths) {
-    for (const auto& path : paths) text += fmt::format("  {} {}\n", sign, escape_controls(path));
+  std::string text = changed ? "this repository's tools and agents have changed since you trusted "
+                               "them, so they are not loaded; look at them and run `sable trust`:"
+                             : "this repository brings tools or agents of its own, which are not "
+                               "loaded; look at them and run `sable trust`:";
+  const auto lines = [&](std::string_view what, const std::vector<std::string>& paths) {
+    for (const auto& path : paths) text += fmt::format("\n  {} {}", what, escape_controls(path));
   };
   lines(changed ? "added" : "brings", verdict.added);
   lines("changed", verdict.modified);

@@ -64,8 +64,8 @@ struct Verdict {
 
 std::string_view name_of(Verdict::State state);
 
-/// One sentence for people, or several lines when something changed; safe to print. Empty when the
-/// repository brings nothing.
+/// For people: one line, and below it one for each file that is new or different; safe to print.
+/// Empty when the repository brings nothing.
 std::string to_text(const Verdict& verdict);
 
 /// What users have accepted, in HOME/trust.json (mode 0600). Several processes may use it at once.

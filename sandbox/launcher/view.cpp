@@ -260,12 +260,19 @@ class ViewBuilder {
       ::close(file);
       covers_made_ = true;
     }
+    // The first cover of a kind is made read-only; the next are clones of it, and so as well.
     const bool folder = entry.kind == ViewKind::cover_folder;
-    const int tree = clone_tree(root_, folder ? kEmptyFolder : kEmptyFile, 0);
-    set_attributes(tree,
-                   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0);
+    int& first = folder ? folder_cover_ : file_cover_;
+    int tree = -1;
+    if (first >= 0) {
+      tree = clone_tree(first, "", AT_EMPTY_PATH);
+    } else {
+      first = tree = clone_tree(root_, folder ? kEmptyFolder : kEmptyFile, 0);
+      set_attributes(
+          tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0);
+    }
     attach(tree, entry);
-    ::close(tree);
+    if (tree != first) ::close(tree);
   }
 
   void enter_root() {
@@ -278,7 +285,7 @@ class ViewBuilder {
 
   PreparedCall& call_;
   const FailureReport& report_;
-  int root_ = -1, proc_ = -1;
+  int root_ = -1, proc_ = -1, file_cover_ = -1, folder_cover_ = -1;
   int index_ = -1;
   bool covers_made_ = false;
 };

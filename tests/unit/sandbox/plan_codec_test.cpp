@@ -63,7 +63,7 @@ TEST_CASE("the decoder of plans survives random damage and never makes up a plan
     for (int i = 0; i < n_changes; ++i)
       bytes[random() % bytes.size()] = static_cast<uint8_t>(random());
     if (const auto plan = decode_plan(bytes)) {
-      CHECK(plan->view.size() <= 4096);
+      CHECK(plan->view.size() <= kViewEntriesMax);
       CHECK(encode_plan(*plan) == bytes);  // exactly one form: nothing was skipped or guessed
     }
   }

@@ -46,6 +46,7 @@ Host host_with(std::map<std::string, PathFacts> paths) {
     const auto found = paths.find(path.string());
     return found == paths.end() ? PathFacts{} : found->second;
   };
+  host.look_up_system = host.look_up;
   return host;
 }
 
@@ -100,16 +101,37 @@ TEST_CASE("nothing outside the policy is in the view") {
   }
 }
 
-TEST_CASE("a repository's hooks and configuration lie read-only over its writable root") {
-  const auto plan = make_plan({.writable = {"/home/me/repo"}}, kTrue, host_with(machine()));
+TEST_CASE("protected paths lie over their writable root: pinned or read-only, parents first") {
+  const ProtectedPaths held = {
+      {"/home/me/repo/.git",
+       {.hold = ProtectedPath::Hold::pinned, .folder = true, .device = 1, .inode = 11}},
+      {"/home/me/repo/.git/config", {.device = 1, .inode = 13}},
+      {"/home/me/elsewhere/.envrc", {.device = 1, .inode = 14}}};
+  const auto plan = make_plan({.writable = {"/home/me/repo"}}, kTrue, host_with(machine()), held);
   REQUIRE(plan);
   const auto* root = find(*plan, ViewKind::bind, "/home/me/repo");
-  for (const char* name : {"/home/me/repo/.git/hooks", "/home/me/repo/.git/config"}) {
-    const auto* entry = find(*plan, ViewKind::bind, name);
-    REQUIRE(entry);
-    CHECK(entry->access == Access::none);  // mounted read-only, no right of its own
-    CHECK(position(*plan, entry) > position(*plan, root));
-  }
+  const auto* git = find(*plan, ViewKind::bind, "/home/me/repo/.git");
+  const auto* config = find(*plan, ViewKind::bind, "/home/me/repo/.git/config");
+  CHECK(position(*plan, root) < position(*plan, git));
+  CHECK(position(*plan, git) < position(*plan, config));
+  CHECK(git->access == Access::write);
+  CHECK(config->access == Access::none);  // mounted read-only, no right of its own
+  CHECK(config->inode == 13);
+  CHECK_FALSE(find(*plan, ViewKind::bind, "/home/me/elsewhere/.envrc"));
+}
+
+TEST_CASE(
+    "a readable folder below /tmp is shown through a link, out of reach of what /tmp grants") {
+  auto paths = machine();
+  paths["/tmp/data"] = folder("/tmp/data", 40);
+  const auto plan = make_plan({.readable = {"/tmp/data"}}, kTrue, host_with(paths));
+  REQUIRE(plan);
+  const auto* link = find(*plan, ViewKind::symlink, "/tmp/data");
+  REQUIRE(link);
+  const auto* mount = find(*plan, ViewKind::bind, link->source);
+  REQUIRE(mount);
+  CHECK(mount->source == "/tmp/data");
+  CHECK(mount->access == Access::read);
 }
 
 TEST_CASE("masks lie on top of everything else") {

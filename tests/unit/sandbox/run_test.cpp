@@ -84,13 +84,10 @@ TEST_CASE("nothing outside the writable roots can be written") {
 
 TEST_CASE("a FIFO in a readable folder cannot be written to") {
   SandboxRunner runner;
-  // Not below /tmp: a call may write there, and Landlock's grants reach down.
-  const std::filesystem::path fifo = std::string(SABLE_BINARY_DIR) + "/fifo-of-test";
-  std::filesystem::remove(fifo);
-  REQUIRE(::mkfifo(fifo.c_str(), 0666) == 0);
-  const auto outcome = runner.shell("exec 3<>" + fifo.string(),
-                                    {.readable = {std::filesystem::path(SABLE_BINARY_DIR)}});
-  std::filesystem::remove(fifo);
+  const TemporaryFolder outside;
+  REQUIRE(::mkfifo((outside / "fifo").c_str(), 0666) == 0);
+  const auto outcome =
+      runner.shell("exec 3<>" + (outside / "fifo").string(), {.readable = {outside.path()}});
   CHECK(result_of(outcome).exit_code != 0);
   CHECK_THAT(outcome.errors, Catch::Contains("denied") || Catch::Contains("Read-only"));
 }
@@ -187,6 +184,17 @@ TEST_CASE("a repository's hooks and configuration cannot be changed, its objects
   CHECK(runner.folder().read(".git/HEAD") == "x\n");
 }
 
+TEST_CASE("links with protected names do not keep a command from running") {
+  SandboxRunner runner;
+  runner.folder().write("dot/bashrc", "old");
+  std::filesystem::create_symlink("dot/bashrc", runner.folder() / ".bashrc");
+  std::filesystem::create_symlink("/nowhere", runner.folder() / ".envrc");
+  const auto outcome = runner.shell("echo new > .bashrc; rm .envrc; ln -s /evil .envrc");
+  const auto& result = result_of(outcome);
+  CHECK(runner.folder().read("dot/bashrc") == "old");
+  CHECK(result.protected_changes == std::vector<std::filesystem::path>{runner.folder() / ".envrc"});
+}
+
 TEST_CASE("a program that does not exist is not found, by name and by path") {
   SandboxRunner runner;
   CHECK_THAT(error_of(runner.run({"no-such-program"}), ErrorCode::not_found),
@@ -265,4 +273,33 @@ TEST_CASE("sequential calls leave no descriptor behind") {
   const int before = open_descriptors();
   for (int i = 0; i < 200; ++i) REQUIRE(result_of(runner.run({"true"})).exit_code == 0);
   CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("a sandbox does not start without its launcher, nor with a program that is none") {
+  const auto missing = Sandbox::start("/nonexistent/sable-launcher");
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().code == ErrorCode::not_found);
+  const auto other = Sandbox::start("/bin/true");
+  REQUIRE_FALSE(other);
+  CHECK(other.error().code == ErrorCode::io);
+}
+
+TEST_CASE("where namespaces are forbidden, starting says which step failed and what to do") {
+  // A sandbox inside a sandbox is such a place.
+  SandboxRunner runner;
+  const auto outcome = runner.run({std::string(SABLE_BINARY_DIR) + "/test_sandbox", "[inside]"},
+                                  {.readable = {std::filesystem::path(SABLE_BINARY_DIR)}});
+  INFO(outcome.output << outcome.errors);
+  CHECK(result_of(outcome).exit_code == 0);
+}
+
+TEST_CASE("inside a sandbox no second one is made", "[.][inside]") {
+  const auto started = Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+  REQUIRE_FALSE(started);
+  WARN(started.error().message);
+  // Here already the socket to the launcher is refused, or the launcher's clone.
+  CHECK((started.error().code == ErrorCode::unsupported || started.error().code == ErrorCode::io));
+  bool some_missing = false;
+  for (const auto& layer : probe_layers()) some_missing |= layer.state == Layer::State::missing;
+  CHECK(some_missing);
 }

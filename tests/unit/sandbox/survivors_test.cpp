@@ -76,6 +76,7 @@ TEST_CASE("a daemon that a finished command left behind is gone with it") {
 TEST_CASE("cancelling a call at any moment kills it and says so") {
   SandboxRunner runner;
   const std::string marker = unique_marker();
+  REQUIRE(runner.run({"true"}).result);  // what a root needs once is there
   const int descriptors = test::open_descriptors();
   for (int delay_us : {0, 50, 200, 500, 1000, 2000, 3000, 5000, 10000, 50000}) {
     INFO(delay_us);
@@ -104,6 +105,7 @@ TEST_CASE("cancelling a call at any moment kills it and says so") {
 
 TEST_CASE("sixteen calls at once end each with its own output, and leave no descriptor") {
   SandboxRunner runner;
+  REQUIRE(runner.run({"true"}).result);
   const int before = test::open_descriptors();
   {
     asio::io_context loop;
@@ -140,7 +142,7 @@ namespace {
 }
 
 bool appears(const std::string& marker) {
-  for (int tries = 0; tries < 300 && processes_with(marker) < 2; ++tries)
+  for (int tries = 0; tries < 1000 && processes_with(marker) < 2; ++tries)
     std::this_thread::sleep_for(10ms);
   return processes_with(marker) >= 2;
 }

@@ -18,7 +18,7 @@ tools::Outcome ToolFixture::call(const std::string& tool, Json arguments) {
 
 tools::Outcome ToolFixture::run(const std::string& tool, Json arguments) {
   asio::io_context loop;
-  tools::CallContext context{*workspace_, sandbox_, workers_,
+  tools::CallContext context{*workspace_, *sandbox_, workers_,
                              [this](std::string_view text) { preview += text; }};
   std::optional<Result<tools::Outcome>> done;
   tools::Call call{.id = "c", .name = tool, .arguments = std::move(arguments)};

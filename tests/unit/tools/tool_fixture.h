@@ -26,11 +26,15 @@ class ToolFixture {
   tools::Registry registry = tools::Registry::with_builtins();
   std::string preview;
 
+  /// Runs commands in this sandbox, which outlives the fixture's calls, instead of a plain one.
+  void use(sandbox::Sandbox& sandbox) { sandbox_ = &sandbox; }
+
   tools::Workspace& workspace() { return *workspace_; }
 
  private:
   std::unique_ptr<tools::Workspace> workspace_;
-  PlainSandbox sandbox_;
+  PlainSandbox plain_;
+  sandbox::Sandbox* sandbox_ = &plain_;
   asio::thread_pool workers_{1};
 };
 

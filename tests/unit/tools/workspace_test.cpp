@@ -153,9 +153,9 @@ TEST_CASE("links are not written through") {
 }
 
 TEST_CASE("what programs outside the sandbox trust is protected at any depth and by any way") {
-  for (const char* path :
-       {".git", ".git/hooks/pre-commit", "a/.git/config", ".GIT/config", ".sable/config.yaml",
-        "x/.envrc", ".vscode/tasks.json", ".npmrc", "sub/.Bashrc", "sub/.git"}) {
+  for (const char* path : {".git", ".git/hooks/pre-commit", "a/.git/config", ".GIT/config",
+                           ".sable/config.yaml", "x/.envrc", ".vscode/tasks.json", ".npmrc",
+                           "sub/.Bashrc", ".gdbinit", "x/.claude/settings.json", "sub/.git"}) {
     INFO(path);
     CHECK(protection_of(path));
   }

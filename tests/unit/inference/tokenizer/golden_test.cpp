@@ -1,7 +1,4 @@
 // Ids equal those of huggingface/tokenizers, recorded by tests/golden/tokenizer/make_golden.mjs.
-#include <cstdio>
-#include <cstdlib>
-
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
@@ -24,36 +21,6 @@ std::string utf8(uint32_t c) {
   const char third = byte(0x80 | (c >> 6 & 0x3F));
   if (c < 0x10000) return {byte(0xE0 | c >> 12), third, last};
   return {byte(0xF0 | c >> 18), byte(0x80 | (c >> 12 & 0x3F)), third, last};
-}
-
-struct Agreement {
-  size_t texts = 0, equal = 0;
-};
-
-/// Reports each text whose ids differ.
-Agreement compare(const Tokenizer& tokenizer, const std::filesystem::path& golden_file) {
-  Agreement agreement;
-  for (const auto& [text, golden] : golden_tokens(golden_file)) {
-    const auto ids = tokenizer.encode(text.text, AddedTokens::recognise);
-    INFO(golden_file.filename() << ", text \"" << text.name << '"');
-    REQUIRE(ids);
-    CHECK(*ids == golden);
-    ++agreement.texts;
-    agreement.equal += *ids == golden;
-  }
-  return agreement;
-}
-
-/// Runs only where the file is at hand; says so where it is not.
-void compare_full(const char* variable, const char* golden_name) {
-  const char* path = std::getenv(variable);
-  if (path == nullptr) {
-    WARN("NOT RUN: set " << variable << " to the path of the full tokenizer.json");
-    return;
-  }
-  const auto [texts, equal] = compare(load_tokenizer(path), golden_folder() / golden_name);
-  std::printf("%s: %zu of %zu texts have equal ids\n", variable, equal, texts);
-  CHECK(texts == corpus().size());
 }
 
 }  // namespace
@@ -100,8 +67,4 @@ TEST_CASE("character classes hold the code points that they hold in the referenc
     INFO(expression);
     CHECK((matched == expected));  // in parentheses: megabytes are no message
   }
-}
-
-TEST_CASE("the full DeepSeek-V3 tokenizer gives the ids of the reference library", "[slow]") {
-  compare_full("SABLE_DEEPSEEK_V3_TOKENIZER", "deepseek_v3.golden.json");
 }

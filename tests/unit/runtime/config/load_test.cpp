@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <rapidcheck/catch.h>
 
+#include "runtime/config/embedded_files.h"
 #include "runtime/config/settings.h"
 #include "tests/unit/runtime/config/config_fixture.h"
 
@@ -97,6 +98,8 @@ TEST_CASE("an unknown key is refused with its place and the nearest known key") 
         file + "1:1: unknown setting \"sandbox.network\"; nest it, one mapping below another");
   CHECK(refused("\"\": 1\n").rfind(file + "1:1: unknown setting", 0) == 0);
   CHECK(refused("\"a\\e[31mb\": 1\n").find('\x1b') == std::string::npos);
+  CHECK(refused("\"a\\nb\": 1\n").find('\n') == std::string::npos);
+  CHECK(refused("limits: {steps: \"a\\nb\"}\n").find('\n') == std::string::npos);
 }
 
 TEST_CASE("a wrong value is refused with its place, the setting and what is expected") {
@@ -349,6 +352,21 @@ TEST_CASE("a profile lies on top of the sandbox settings and below the flags") {
   CHECK(loaded.config.sandbox.memory.value == 1073741824u);
   CHECK(to_policy(loaded, {}).profile == "strict");
   CHECK(to_policy(loaded, {}).masked.front() == fixture.folder / "home/.ssh");
+}
+
+TEST_CASE("every built-in profile loads, and none widens the network") {
+  size_t n_profiles = 0;
+  for (const auto& file : embedded_files()) {
+    const std::filesystem::path path(file.path);
+    if (path.parent_path() != "profiles") continue;
+    ++n_profiles;
+    ConfigFixture fixture;
+    fixture.sources.profile = path.stem().string();
+    INFO(fixture.error());
+    REQUIRE(fixture.load());
+    CHECK(*fixture.config().sandbox.network == sandbox::Network::none);
+  }
+  CHECK(n_profiles == 3);
 }
 
 TEST_CASE("the profile \"tool\" is the sandbox settings as they are") {

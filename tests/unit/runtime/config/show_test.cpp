@@ -81,9 +81,10 @@ TEST_CASE("shown as JSON, every setting of the table appears") {
 TEST_CASE("shown as text, a line says key, value and who set it") {
   ConfigFixture fixture;
   fixture.user("limits: {steps: 9}\nsandbox: {masked: [a, b]}\n");
-  fixture.repository("sandbox: {masked: [\"c\\e[31m\"]}\n");
+  fixture.flag("--env", "sandbox.environment.PS1", "c\x1b[31m\nd");
   const auto text = fixture.shortened(to_text(fixture.load().value()));
   CHECK(text.find('\x1b') == std::string::npos);
+  CHECK(text.find("\nd") == std::string::npos);
   std::vector<std::string> lines;
   for (const auto line : split_lines(text)) {
     std::string squeezed;

@@ -1,0 +1,131 @@
+// `check`: reads everything and compares; changes nothing.
+#include <fmt/format.h>
+
+#include "memory/blob_files.h"
+#include "memory/log_database.h"
+#include "memory/session_lock.h"
+
+namespace sable::memory {
+
+namespace {
+
+using Heads = std::map<std::string, AcknowledgedHead>;
+
+/// What the events of one session say, folded apart from the tables that should say the same.
+struct Fold {
+  SessionView view;
+  std::map<std::string, Seq> open_calls;
+  std::vector<std::string> blobs;
+
+  Result<void> add(const std::string& session, const StoredEvent& row) {
+    Digest hash = view.head;
+    SABLE_TRY(const auto event, checked_event(session, row, view.n_events + 1, hash));
+    const ViewEffects effects = apply_event(view, event, hash);
+    if (!effects.call_started.empty()) open_calls[effects.call_started] = event.seq;
+    if (!effects.call_ended.empty()) open_calls.erase(effects.call_ended);
+    for (auto& digest : blob_digests_in(row.data)) blobs.push_back(std::move(digest));
+    return {};
+  }
+};
+
+Result<std::map<std::string, Seq>> open_calls_in_table(LogDatabase& database, int64_t number) {
+  SABLE_TRY(auto* select,
+            database.statement("SELECT call_id, seq FROM open_call WHERE session = ?"));
+  std::map<std::string, Seq> calls;
+  Run run(*select);
+  run.bind(number);
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return calls;
+    calls[std::string(run.text(0))] = static_cast<Seq>(run.integer(1));
+  }
+}
+
+/// Problems of one session; an error of its own when its rows cannot be read.
+Result<void> check_session(LogDatabase& database, const SessionRow& row, const Heads& heads,
+                           const std::filesystem::path& blobs, HealthReport& report) {
+  SABLE_TRY_VOID(database.check_seal(row));
+  Fold fold;
+  SABLE_TRY_VOID(database.visit_events(
+      row.number, 1, SIZE_MAX, [&](const StoredEvent& event) { return fold.add(row.id, event); }));
+  report.n_events += fold.view.n_events;
+  const auto problem = [&](std::string_view text) {
+    report.problems.push_back(fmt::format("session {}: {}", row.id, text));
+  };
+  if (fold.view.n_events != row.view.n_events) {
+    problem(fmt::format("{} events are there, {} were acknowledged", fold.view.n_events,
+                        row.view.n_events));
+  } else if (!(fold.view == row.view)) {
+    problem("its row in the list does not agree with its events");
+  }
+  SABLE_TRY(const auto calls, open_calls_in_table(database, row.number));
+  if (calls != fold.open_calls) problem("its open calls do not agree with its events");
+  std::sort(fold.blobs.begin(), fold.blobs.end());
+  fold.blobs.erase(std::unique(fold.blobs.begin(), fold.blobs.end()), fold.blobs.end());
+  SABLE_TRY(const auto named, database.blobs_of(row.number));
+  if (named != fold.blobs) problem("its list of blobs does not agree with its events");
+  for (const auto& digest : fold.blobs) {
+    if (const auto bytes = read_blob(blobs, digest); !bytes) problem(bytes.error().message);
+  }
+  if (const auto head = heads.find(row.id);
+      head != heads.end() && head->second.seq > fold.view.n_events) {
+    problem(fmt::format("events {} to {} were acknowledged and are lost", fold.view.n_events + 1,
+                        head->second.seq));
+  }
+  return {};
+}
+
+Result<void> check_all(LogDatabase& database, const Home& home, const Heads& heads,
+                       HealthReport& report) {
+  SABLE_TRY_VOID(check_schema(database.connection()));
+  SABLE_TRY(auto pages, page_problems(database.connection(), PageCheck::full));
+  for (auto& problem : pages) report.problems.push_back("pages: " + std::move(problem));
+  SABLE_TRY(const auto sessions, database.newest_sessions(SIZE_MAX));
+  report.n_sessions = sessions.size();
+  for (const auto& session : sessions) {
+    if (auto checked = check_session(database, session, heads, home.blobs(), report); !checked) {
+      report.problems.push_back(checked.error().message);
+    }
+  }
+  SABLE_TRY(const auto unlisted,
+            database.connection().integer("SELECT count(*) FROM session WHERE complete = 1 AND "
+                                          "number NOT IN (SELECT session FROM session_view)"));
+  if (unlisted > 0) {
+    report.problems.push_back(fmt::format("{} sessions are missing from the list", unlisted));
+  }
+  SABLE_TRY(const auto strays,
+            database.connection().integer("SELECT count(*) FROM event WHERE (key >> 40) NOT IN "
+                                          "(SELECT number FROM session)"));
+  if (strays > 0) {
+    report.problems.push_back(fmt::format("{} events belong to no session", strays));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<HealthReport> check(const std::filesystem::path& path) {
+  SABLE_TRY(auto home, Home::open(path));
+  SABLE_TRY_VOID(home.share());
+  HealthReport report;
+  std::error_code error;
+  if (!std::filesystem::exists(home.database(), error)) return report;
+
+  // Read before the database is: what they name must be in it by then.
+  Heads heads;
+  for (const auto& session : sessions_with_lock_file(home.locks())) {
+    if (const auto head = recorded_head(home.locks(), session)) heads[session] = *head;
+  }
+  const auto look = [&]() -> Result<void> {
+    SABLE_TRY(auto database, LogDatabase::open(home.database(), OpenMode::read_only));
+    return database.read_consistently(
+        [&]() -> Result<void> { return check_all(database, home, heads, report); });
+  };
+  if (auto looked = look(); !looked) {
+    if (looked.error().code != ErrorCode::corrupt) return fail(looked.error());
+    report.problems.push_back(looked.error().message);
+  }
+  return report;
+}
+
+}  // namespace sable::memory

@@ -1,0 +1,47 @@
+#include "memory/replacement.h"
+
+#include <cerrno>
+#include <sys/stat.h>
+
+namespace sable::memory {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A fresh folder HOME/damaged/N.
+Result<fs::path> make_damaged_folder(const Home& home) {
+  const fs::path all = home.path() / "damaged";
+  if (::mkdir(all.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno(all.string(), errno);
+  for (int number = 1;; ++number) {
+    fs::path folder = all / std::to_string(number);
+    if (::mkdir(folder.c_str(), 0700) == 0) return folder;
+    if (errno != EEXIST) return fail_errno(folder.string(), errno);
+  }
+}
+
+}  // namespace
+
+fs::path repaired_database(const Home& home) { return home.path() / "sable.db.repaired"; }
+
+Result<fs::path> finish_replacement(const Home& home) {
+  const fs::path repaired = repaired_database(home);
+  std::error_code error;
+  if (!fs::exists(repaired, error)) return fs::path();
+  SABLE_TRY(auto folder, make_damaged_folder(home));
+  // The old write-ahead log must be gone before the new file has the name it belongs to.
+  for (const char* suffix : {"-wal", "-shm", ""}) {
+    const fs::path from = home.database().string() + suffix;
+    fs::rename(from, folder / from.filename(), error);
+    if (error && error != std::errc::no_such_file_or_directory) {
+      return fail_errno(from.string(), error.value());
+    }
+  }
+  SABLE_TRY_VOID(sync_folder(folder));
+  fs::rename(repaired, home.database(), error);
+  if (error) return fail_errno(repaired.string(), error.value());
+  SABLE_TRY_VOID(sync_folder(home.path()));
+  return folder;
+}
+
+}  // namespace sable::memory

@@ -1,0 +1,112 @@
+#include "runtime/agent_session_host.h"
+
+#include "base/task_group.h"
+
+namespace sable::runtime {
+
+Result<std::pair<std::unique_ptr<AgentSessionHost::Live>, agent::SessionSetup>>
+AgentSessionHost::assemble(const std::filesystem::path& repository) const {
+  SABLE_TRY(const auto root, resolve_repository(repository.string()));
+  SABLE_TRY(const auto loaded, program_.load_config(root));
+  SABLE_TRY(const auto trusted, check_trust(loaded, root));
+  if (!trusted.notice.empty()) services_.log.warning(trusted.notice);
+  auto live = std::make_unique<Live>();
+  SABLE_TRY(live->registry, make_registry(loaded, root, trusted));
+  SABLE_TRY(auto setup, make_setup(loaded, root, trusted));
+  SABLE_TRY(live->transport, make_transport(loaded));
+  SABLE_TRY(live->provider, make_provider(program_, loaded, *live->transport, services_.log));
+  return std::pair(std::move(live), std::move(setup));
+}
+
+asio::awaitable<Result<std::string>> AgentSessionHost::create_session(std::filesystem::path cwd) {
+  using Parts = Result<std::pair<std::unique_ptr<Live>, agent::SessionSetup>>;
+  const std::function<Parts()> work = [this, cwd] { return assemble(cwd); };
+  auto parts = co_await run_blocking(services_.workers, work);
+  if (!parts) co_return fail(std::move(parts.error()));
+  auto [made, setup] = std::move(*parts);
+  const std::string title = "session in " + setup.repository.filename().string();
+  SABLE_CO_TRY(made->session,
+               co_await agent::Session::create(services_, std::move(setup), *made->provider,
+                                               made->registry, title));
+  std::string id = made->session->id();
+  live_.emplace(id, std::move(made));
+  co_return id;
+}
+
+asio::awaitable<Result<void>> AgentSessionHost::open_session(std::string id) {
+  if (live_.contains(id)) co_return Result<void>();
+  SABLE_CO_TRY(const auto info, co_await services_.store.find(id));
+  using Parts = Result<std::pair<std::unique_ptr<Live>, agent::SessionSetup>>;
+  const auto folder = info.working_directory;
+  const std::function<Parts()> work = [this, folder] { return assemble(folder); };
+  auto parts = co_await run_blocking(services_.workers, work);
+  if (!parts) co_return fail(std::move(parts.error()));
+  auto [made, setup] = std::move(*parts);
+  SABLE_CO_TRY(made->session,
+               co_await agent::Session::resume(services_, std::move(setup), *made->provider,
+                                               made->registry, info.id));
+  live_.emplace(info.id, std::move(made));
+  co_return Result<void>();
+}
+
+AgentSessionHost::Live* AgentSessionHost::live(const std::string& id) {
+  const auto it = live_.find(id);
+  return it == live_.end() ? nullptr : it->second.get();
+}
+
+void AgentSessionHost::add_observer(const std::string& id, agent::Observer& observer) {
+  if (auto* found = live(id)) {
+    if (found->observers.insert(&observer).second) found->session->add_observer(observer);
+  }
+}
+
+void AgentSessionHost::remove_observer(const std::string& id, agent::Observer& observer) {
+  if (auto* found = live(id)) {
+    if (found->observers.erase(&observer) > 0) found->session->remove_observer(observer);
+    forget_if_idle(id);
+  }
+}
+
+/// Gives the session's lease back when nobody watches and nothing runs, so that other processes may
+/// own it.
+void AgentSessionHost::forget_if_idle(const std::string& id) {
+  if (const auto* found = live(id); found && found->observers.empty() && !found->turn_running) {
+    live_.erase(id);
+  }
+}
+
+asio::awaitable<Result<agent::TurnResult>> AgentSessionHost::run_turn(std::string id,
+                                                                      std::string prompt) {
+  auto* found = live(id);
+  if (found == nullptr) co_return fail(ErrorCode::not_found, "session " + id + " is not open here");
+  if (found->turn_running) {
+    co_return fail(ErrorCode::denied, "a turn of this session is already running");
+  }
+  found->turn_running = true;
+  auto result = co_await found->session->run_turn(std::move(prompt));
+  found->turn_running = false;
+  forget_if_idle(id);
+  co_return result;
+}
+
+void AgentSessionHost::interrupt(const std::string& id, std::string reason) {
+  if (auto* found = live(id)) found->session->interrupt(std::move(reason));
+}
+
+asio::awaitable<Result<memory::SessionInfo>> AgentSessionHost::find(std::string id) {
+  auto info = co_await services_.store.find(id);
+  if (info && info->id != id) co_return fail(ErrorCode::not_found, "no session " + id);
+  co_return info;
+}
+
+asio::awaitable<Result<std::vector<memory::SessionInfo>>> AgentSessionHost::list(size_t n_max) {
+  return services_.store.list(n_max);
+}
+
+asio::awaitable<Result<std::vector<memory::Event>>> AgentSessionHost::read(std::string id,
+                                                                           memory::Seq from,
+                                                                           size_t n_max) {
+  return services_.store.read(std::move(id), from, n_max);
+}
+
+}  // namespace sable::runtime

@@ -1,0 +1,57 @@
+// Sessions for the server: agent::Session behind the protocol's SessionHost.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "agent/agent.h"
+#include "runtime/program.h"
+#include "runtime/server/session_host.h"
+#include "runtime/session_parts.h"
+
+namespace sable::runtime {
+
+/// Owns the live sessions of this process. Each has its repository's own configuration layer, tools
+/// and policy. One loop's thread.
+class AgentSessionHost final : public SessionHost {
+ public:
+  /// `program` and what `services` refers to outlive it.
+  AgentSessionHost(const Program& program, agent::Services services)
+      : program_(program), services_(std::move(services)) {}
+
+  asio::awaitable<Result<std::string>> create_session(std::filesystem::path cwd) override;
+  asio::awaitable<Result<void>> open_session(std::string id) override;
+  void add_observer(const std::string& id, agent::Observer& observer) override;
+  void remove_observer(const std::string& id, agent::Observer& observer) override;
+  asio::awaitable<Result<agent::TurnResult>> run_turn(std::string id, std::string prompt) override;
+  void interrupt(const std::string& id, std::string reason) override;
+  asio::awaitable<Result<memory::SessionInfo>> find(std::string id) override;
+  asio::awaitable<Result<std::vector<memory::SessionInfo>>> list(size_t n_max) override;
+  asio::awaitable<Result<std::vector<memory::Event>>> read(std::string id, memory::Seq from,
+                                                           size_t n_max) override;
+
+ private:
+  /// A session with all that it borrows; members are destroyed last to first.
+  struct Live {
+    std::unique_ptr<agent::HttpTransport> transport;
+    std::unique_ptr<agent::Provider> provider;
+    tools::Registry registry;
+    std::unique_ptr<agent::Session> session;
+    std::set<agent::Observer*> observers;
+    bool turn_running = false;
+  };
+
+  /// What a session in this folder is made of. Reads files: called on a worker.
+  Result<std::pair<std::unique_ptr<Live>, agent::SessionSetup>> assemble(
+      const std::filesystem::path& repository) const;
+  void forget_if_idle(const std::string& id);
+  Live* live(const std::string& id);
+
+  const Program& program_;
+  agent::Services services_;
+  std::map<std::string, std::unique_ptr<Live>> live_;
+};
+
+}  // namespace sable::runtime

@@ -1,0 +1,44 @@
+// The host that is attacked: folders with canaries, listeners that must hear nothing, and a record
+// of everything that must be the same afterwards.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "sandbox/sandbox.h"
+#include "tests/unit/sandbox/sandbox_runner.h"
+
+namespace sable::attack {
+
+struct AttackOutcome {
+  test::Outcome run;
+  std::vector<std::string> host_damage;        ///< what changed on the host, or who heard something
+  std::chrono::milliseconds longest_stall{0};  ///< of the loop, while the attack ran
+  std::string marker;
+};
+
+class AttackHost {
+ public:
+  AttackHost();
+
+  /// Runs one attack of the attacking program under the default policy with this network and these
+  /// limits.
+  AttackOutcome run(const std::string& id, sandbox::Network network, sandbox::Limits limits = {},
+                    std::map<std::string, std::string> environment = {});
+
+  test::SandboxRunner& runner() { return runner_; }
+
+ private:
+  std::map<std::string, std::string> record() const;
+  std::vector<std::string> heard() const;
+
+  test::SandboxRunner runner_;
+  test::TemporaryFolder readable_, hidden_;
+  UniqueFd tcp_, udp_, stream_, abstract_, planted_;
+  int tcp_port_ = 0, udp_port_ = 0;
+  std::string abstract_name_;
+};
+
+}  // namespace sable::attack

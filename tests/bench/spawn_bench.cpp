@@ -1,0 +1,201 @@
+// What it costs to run /bin/true in a sandbox, against a bare posix_spawn in the same round.
+//
+// spawn_bench [--rounds N] [--files N] [--parent-mib N] [--json]
+//   --files       writes so many files and 20 repositories into the writable root
+//   --parent-mib  so much touched memory in this process
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <spawn.h>
+#include <string>
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+#include "sandbox/sandbox.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace sable;
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+double milliseconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+void spawn(std::vector<const char*> arguments) {
+  arguments.push_back(nullptr);
+  char* environment[] = {nullptr};
+  pid_t pid = -1;
+  if (::posix_spawn(&pid, arguments[0], nullptr, nullptr,
+                    const_cast<char* const*>(arguments.data()), environment) != 0) {
+    std::fprintf(stderr, "cannot start %s\n", arguments[0]);
+    std::exit(1);
+  }
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  if (status != 0) {
+    std::fprintf(stderr, "%s ended with status %d\n", arguments[0], status);
+    std::exit(1);
+  }
+}
+
+void run_sandboxed(sandbox::Sandbox& box, const sandbox::Policy& policy) {
+  asio::io_context loop;
+  bool fine = false;
+  asio::co_spawn(loop, box.run(policy, {.argv = {"/bin/true"}}, {}),
+                 [&](const std::exception_ptr&, Result<sandbox::RunResult> result) {
+                   fine = result && result->end == sandbox::End::exited && result->exit_code == 0;
+                   if (!result) std::fprintf(stderr, "%s\n", result.error().message.c_str());
+                 });
+  loop.run();
+  if (!fine) std::exit(1);
+}
+
+// `n_files` files in folders of 20, and 20 repositories among them.
+void fill(const fs::path& root, int n_files) {
+  for (int i = 0; i < n_files; ++i) {
+    const fs::path folder = root / std::to_string(i / 2000) / std::to_string(i / 20);
+    if (i % 20 == 0) fs::create_directories(folder);
+    std::ofstream(folder / std::to_string(i)) << i;
+  }
+  for (int i = 0; n_files > 0 && i < 20; ++i) {
+    const fs::path git = root / std::to_string(i) / "repository/.git";
+    fs::create_directories(git / "hooks");
+    std::ofstream(git / "config") << "[core]\n";
+  }
+}
+
+struct Options {
+  int rounds = 200, files = 0;
+  size_t parent_mib = 0;
+  bool json = false;
+};
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    const auto number = [&] { return i + 1 < argc ? std::atoi(argv[++i]) : 0; };
+    if (name == "--rounds") {
+      options.rounds = std::max(number(), 1);
+    } else if (name == "--files") {
+      options.files = number();
+    } else if (name == "--parent-mib") {
+      options.parent_mib = static_cast<size_t>(number());
+    } else if (name == "--json") {
+      options.json = true;
+    } else {
+      std::fprintf(stderr,
+                   "usage: spawn_bench [--rounds N] [--files N] [--parent-mib N] [--json]\n");
+      std::exit(2);
+    }
+  }
+  return options;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = parse(argc, argv);
+  auto box = sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+  if (!box) {
+    std::fprintf(stderr, "%s\n", box.error().message.c_str());
+    return 1;
+  }
+  std::string name = (fs::temp_directory_path() / "spawn-bench-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) return 1;
+  const fs::path root = name;
+  fill(root, options.files);
+  if (options.parent_mib > 0) {
+    const size_t bytes = options.parent_mib << 20;
+    void* memory =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED) std::memset(memory, 1, bytes);
+  }
+  const sandbox::Policy policy{.writable = {root}};
+  const bool with_bubblewrap = ::access("/usr/bin/bwrap", X_OK) == 0;
+  const auto bubblewrap = [&] {
+    spawn({"/usr/bin/bwrap",
+           "--unshare-all",
+           "--die-with-parent",
+           "--new-session",
+           "--ro-bind",
+           "/usr",
+           "/usr",
+           "--symlink",
+           "usr/bin",
+           "/bin",
+           "--symlink",
+           "usr/lib",
+           "/lib",
+           "--symlink",
+           "usr/lib64",
+           "/lib64",
+           "--proc",
+           "/proc",
+           "--dev",
+           "/dev",
+           "--tmpfs",
+           "/tmp",
+           "--bind",
+           root.c_str(),
+           root.c_str(),
+           "--",
+           "/bin/true"});
+  };
+
+  std::vector<double> bare, fresh, ratio_fresh, ratio_bubblewrap;
+  const double first = milliseconds_of([&] { run_sandboxed(**box, policy); });
+  for (int i = 0; i < options.rounds + 3; ++i) {
+    const double base = milliseconds_of([] { spawn({"/bin/true"}); });
+    const double ours = milliseconds_of([&] { run_sandboxed(**box, policy); });
+    const double theirs = with_bubblewrap ? milliseconds_of(bubblewrap) : 0;
+    if (i < 3) continue;  // warm-up
+    bare.push_back(base);
+    fresh.push_back(ours);
+    ratio_fresh.push_back(ours / base);
+    if (with_bubblewrap) ratio_bubblewrap.push_back(theirs / base);
+  }
+  fs::remove_all(root);
+
+  utsname machine{};
+  ::uname(&machine);
+  if (options.json) {
+    std::printf(
+        "{\"bench\":\"spawn\",\"kernel\":\"%s\",\"rounds\":%d,\"files\":%d,\"parent_mib\":%zu,"
+        "\"bare_ms\":%.3f,\"fresh_ms\":%.3f,\"first_ms\":%.3f,\"ratio_fresh\":%.3f",
+        machine.release, options.rounds, options.files, options.parent_mib, median(bare),
+        median(fresh), first, median(ratio_fresh));
+    if (with_bubblewrap) std::printf(",\"peer_bubblewrap\":%.3f", median(ratio_bubblewrap));
+    std::printf("}\n");
+    return 0;
+  }
+  std::printf(
+      "spawn of /bin/true, Linux %s, %ld processors, %d rounds, %d files in the root, %zu MiB in "
+      "the parent\n",
+      machine.release, ::sysconf(_SC_NPROCESSORS_ONLN), options.rounds, options.files,
+      options.parent_mib);
+  std::printf("  %-28s %8.3f ms\n", "bare posix_spawn", median(bare));
+  std::printf("  %-28s %8.3f ms   %5.2f times bare (median of the rounds' ratios)\n",
+              "fresh sandbox", median(fresh), median(ratio_fresh));
+  if (with_bubblewrap)
+    std::printf("  %-28s %20s%5.2f times bare\n", "bubblewrap", "", median(ratio_bubblewrap));
+  std::printf("  %-28s %8.3f ms\n", "the first call", first);
+  return 0;
+}
