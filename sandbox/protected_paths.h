@@ -28,6 +28,7 @@ struct ProtectedPath {
   Hold hold = Hold::read_only;
   bool folder = false;
   uint64_t device = 0, inode = 0;
+  int64_t changed_ns = 0;  ///< of a watched one, since a removed inode's number is given out again
 
   friend bool operator==(const ProtectedPath&, const ProtectedPath&) = default;
 };
