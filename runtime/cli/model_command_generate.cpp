@@ -43,7 +43,8 @@ struct Speed {
 struct Generated {
   std::vector<TokenId> ids;
   std::string text;
-  const char* reason = "length";  ///< or "stop" (the model ended its text), "interrupted"
+  /// Or "stop" (the model ended its text), "context" (no room for more), "interrupted".
+  const char* reason = "length";
   Speed prefill, decode;
 };
 
@@ -99,6 +100,10 @@ Result<void> decode(inference::Engine& engine, inference::Sequence& sequence,
       SABLE_TRY_VOID(show(text));
     }
     if (generated.ids.size() == options.n_tokens_max) break;
+    if (sequence.position() >= engine.options().context_max) {
+      generated.reason = "context";
+      break;
+    }
     SABLE_TRY_VOID(sequence.append({{picked.id}}));
     const auto step = engine.step(stepped, stop);
     if (!step && stop.stop_requested()) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <fcntl.h>
+#include <signal.h>
 #include <string>
 #include <vector>
 
@@ -175,6 +176,54 @@ TEST_CASE("model generate picks the same tokens for the same seed, and others fo
   CHECK(generate("8") != first);
 }
 
+TEST_CASE("model generate ends where the model's context ends") {
+  const auto run = model_command({"generate", "--model", test::mini_checkpoint().string(),
+                                  "--prompt", "a", "--max-tokens", "5000", "--json"});
+  INFO(run.err);
+  REQUIRE(run.status == 0);
+  const auto json = parsed(run.out);
+  // The mini model's config.json allows 1024 tokens; it may also end its text by itself.
+  CHECK(json["ids"].size() <= 1024);
+  CHECK((json["reason"] == "context" || json["reason"] == "stop"));
+}
+
+TEST_CASE("model info --verify fails on weights that are no numbers") {
+  const TemporaryFolder folder;
+  const auto path = folder / "nan.gguf";
+  REQUIRE(model_command({"convert", "--model", test::mini_checkpoint().string(), "--to", "gguf",
+                         "--dense", "F32", "--experts", "F32", "--output", path.string()})
+              .status == 0);
+  auto bytes = *read_file(path, size_t{256} << 20);
+  std::fill(bytes.end() - 64, bytes.end(), '\xff');
+  REQUIRE(write_file_atomically(path, bytes));
+  CHECK(model_command({"info", path.string()}).status == 0);
+  const auto run = model_command({"info", path.string(), "--verify"});
+  CHECK(run.status == 1);
+  CHECK(run.out.find("NaN") != std::string::npos);
+}
+
+TEST_CASE("an interrupted model command leaves no file and says so with its status") {
+  const TemporaryFolder folder;
+  const auto ids = folder.write("ids", oracle_ids(1000));
+  const auto output = (folder / "logits").string();
+  auto child =
+      ChildProcess::start({.argv = {SABLE_BINARY_DIR "/sable", "model", "logits", "--model",
+                                    test::mini_checkpoint().string(), "--tokens-file", ids.string(),
+                                    "--output", output, "--backend", "reference", "--chunk", "1"},
+                           .environment = {}});
+  REQUIRE(child);
+  while (!std::filesystem::exists(output + ".partial")) {
+    REQUIRE_FALSE(child->wait_for(std::chrono::milliseconds(5)));
+  }
+  REQUIRE(child->signal(SIGINT));
+  const auto ended = child->wait_for(kLimit);
+  REQUIRE(ended);
+  CHECK(ended->signal == 0);
+  CHECK(ended->exit_code == 128 + SIGINT);
+  CHECK_FALSE(std::filesystem::exists(output));
+  CHECK_FALSE(std::filesystem::exists(output + ".partial"));
+}
+
 TEST_CASE("what a model command cannot use is refused with a sentence") {
   const TemporaryFolder folder;
   const auto model = test::mini_checkpoint().string();
@@ -189,7 +238,7 @@ TEST_CASE("what a model command cannot use is refused with a sentence") {
   const Case cases[] = {
       {{"info", "/nonexistent/model"}, 1, "/nonexistent/model"},
       {{"info"}, 2, "required"},
-      {{"tokenize", "--model", model, "--decode", "-1x"}, 2, ""},
+      {{"tokenize", "--model", model, "--decode", "-1"}, 1, "\"-1\" is not a token id"},
       {{"tokenize", "--model", model, "--decode", "99999999999"}, 1, "is not a token id"},
       {{"logits", "--model", model, "--tokens-file", ids, "--output", output}, 1, "512"},
       {{"logits", "--model", model, "--tokens-file", words, "--output", output}, 1, "line 2"},
