@@ -72,7 +72,8 @@ struct PermissionRequest {
   const tools::Definition* tool;
 };
 
-/// `allow_always` is for the session as far as the agent is concerned; who asked keeps it for later ones.
+/// `allow_always` is for the session as far as the agent is concerned; who asked keeps it for later
+/// ones.
 enum class Permission { allow_once, allow_session, allow_always, reject };
 
 /// A delta on its way to people: no number, not durable, repeated whole by a later event.

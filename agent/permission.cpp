@@ -17,11 +17,12 @@ asio::awaitable<Permission> Observer::on_permission(PermissionRequest) {
   co_return Permission::reject;
 }
 
-asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request, ApprovalMode mode,
+asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request,
+                                                      tools::Approval approval, ApprovalMode mode,
                                                       bool session_allows,
                                                       std::vector<Observer*> observers) {
   const auto& name = request.call.name;
-  switch (request.tool->approval) {
+  switch (approval) {
     case tools::Approval::allow:
       co_return PermissionDecision{true, "tool", "the tool's approval class is allow"};
     case tools::Approval::deny:

@@ -14,9 +14,11 @@ struct PermissionDecision {
   std::string reason;  ///< for a refusal: a sentence for the model
 };
 
-/// `session_allows`: a person already allowed this tool for the rest of the session. Asks the
-/// observers in turn until one allows; no observer, or none that allows, is a refusal.
-asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request, ApprovalMode mode,
+/// `approval`: the class of this very call. `session_allows`: a person already allowed this tool
+/// for the rest of the session. Asks the observers in turn until one allows; no observer, or none
+/// that allows, is a refusal.
+asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request,
+                                                      tools::Approval approval, ApprovalMode mode,
                                                       bool session_allows,
                                                       std::vector<Observer*> observers);
 

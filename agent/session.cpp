@@ -336,8 +336,8 @@ class LiveSession final : public Session {
 
     const bool session_allows = history_.allowed_for_session().contains(call->name);
     PermissionRequest question{.session = id(), .call = *call, .tool = tool};
-    auto deciding =
-        decide_permission(std::move(question), setup_.approval, session_allows, observers_);
+    auto deciding = decide_permission(std::move(question), registry_.approval_for(*call),
+                                      setup_.approval, session_allows, observers_);
     auto decided = co_await interruption_->guard(std::move(deciding));
     if (!decided) co_return co_await log_cancelled(*call);
     std::vector<memory::NewEvent> begin;

@@ -16,15 +16,24 @@ void check_failed(const char* file, int line, const char* text) {
 
 std::string_view name_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalid_input: return "invalid_input";
-    case ErrorCode::not_found: return "not_found";
-    case ErrorCode::denied: return "denied";
-    case ErrorCode::timed_out: return "timed_out";
-    case ErrorCode::exhausted: return "exhausted";
-    case ErrorCode::corrupt: return "corrupt";
-    case ErrorCode::io: return "io";
-    case ErrorCode::unsupported: return "unsupported";
-    case ErrorCode::cancelled: return "cancelled";
+    case ErrorCode::invalid_input:
+      return "invalid_input";
+    case ErrorCode::not_found:
+      return "not_found";
+    case ErrorCode::denied:
+      return "denied";
+    case ErrorCode::timed_out:
+      return "timed_out";
+    case ErrorCode::exhausted:
+      return "exhausted";
+    case ErrorCode::corrupt:
+      return "corrupt";
+    case ErrorCode::io:
+      return "io";
+    case ErrorCode::unsupported:
+      return "unsupported";
+    case ErrorCode::cancelled:
+      return "cancelled";
   }
   return "unknown";
 }

@@ -1,13 +1,12 @@
 #include "base/child_process.h"
 
+#include <cerrno>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-
-#include <cerrno>
 #include <utility>
 
 namespace sable {
@@ -72,8 +71,8 @@ Result<ChildProcess> ChildProcess::start(const Options& options) {
   ::posix_spawnattr_setsigmask(attributes.get(), &none);
   ::posix_spawnattr_setsigdefault(attributes.get(), &all);
   ::posix_spawnattr_setpgroup(attributes.get(), 0);
-  ::posix_spawnattr_setflags(attributes.get(),
-                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  ::posix_spawnattr_setflags(
+      attributes.get(), POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
   const auto argv = pointers(options.argv);
   const auto environment = pointers(options.environment);

@@ -1,10 +1,9 @@
 // An owned child process of our own (not a tool's: those run in sandbox/).
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <string>
+#include <sys/types.h>
 #include <vector>
 
 #include "base/result.h"
@@ -41,8 +40,8 @@ class ChildProcess {
   int pidfd() const { return pidfd_.get(); }  ///< readable once the child has ended
 
   Result<void> signal(int number) const;
-  Result<ExitStatus> wait();                                         ///< blocks
-  Result<ExitStatus> wait_for(std::chrono::milliseconds limit);      ///< timed_out if it still runs
+  Result<ExitStatus> wait();                                     ///< blocks
+  Result<ExitStatus> wait_for(std::chrono::milliseconds limit);  ///< timed_out if it still runs
 
  private:
   ChildProcess(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}

@@ -10,7 +10,8 @@ namespace sable {
 using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 using MonotonicTime = std::chrono::steady_clock::time_point;
 
-/// Where the program gets its time from. Information and deadlines only: order is never derived from it.
+/// Where the program gets its time from. Information and deadlines only: order is never derived
+/// from it.
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -1,10 +1,9 @@
 #include "base/file.h"
 
+#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 #include <fmt/format.h>
 

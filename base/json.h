@@ -18,8 +18,8 @@ struct JsonLimits {
   size_t depth_max = 64;  ///< nesting of arrays and objects; bounds every recursive walk after it
 };
 
-/// Parses one JSON document (RFC 8259). Errors (invalid_input) name the byte offset. Duplicate keys:
-/// the last value wins. Invalid UTF-8 is refused.
+/// Parses one JSON document (RFC 8259). Errors (invalid_input) name the byte offset. Duplicate
+/// keys: the last value wins. Invalid UTF-8 is refused.
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 
 /// One line, no spaces, invalid UTF-8 replaced by U+FFFD; never throws.

@@ -1,9 +1,8 @@
 #include "base/log.h"
 
-#include <unistd.h>
-
 #include <memory>
 #include <mutex>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <spdlog/logger.h>
@@ -20,12 +19,18 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::trace: return spdlog::level::trace;
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warning: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
-    case LogLevel::off: return spdlog::level::off;
+    case LogLevel::trace:
+      return spdlog::level::trace;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warning:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
+    case LogLevel::off:
+      return spdlog::level::off;
   }
   return spdlog::level::off;
 }
@@ -62,9 +67,9 @@ Result<LogLevel> parse_log_level(std::string_view text) {
   if (text == "warning" || text == "warn") return LogLevel::warning;
   if (text == "error") return LogLevel::error;
   if (text == "off") return LogLevel::off;
-  return fail(ErrorCode::invalid_input,
-              fmt::format("log level \"{}\": expected trace, debug, info, warning, error or off",
-                          text));
+  return fail(
+      ErrorCode::invalid_input,
+      fmt::format("log level \"{}\": expected trace, debug, info, warning, error or off", text));
 }
 
 Log Log::to_fd(int fd, Format format, LogLevel level) {

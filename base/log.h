@@ -37,10 +37,18 @@ class Log {
   void write(LogLevel level, std::string_view message,
              std::initializer_list<LogField> fields = {}) const;
 
-  void debug(std::string_view m, std::initializer_list<LogField> f = {}) const { write(LogLevel::debug, m, f); }
-  void info(std::string_view m, std::initializer_list<LogField> f = {}) const { write(LogLevel::info, m, f); }
-  void warning(std::string_view m, std::initializer_list<LogField> f = {}) const { write(LogLevel::warning, m, f); }
-  void error(std::string_view m, std::initializer_list<LogField> f = {}) const { write(LogLevel::error, m, f); }
+  void debug(std::string_view m, std::initializer_list<LogField> f = {}) const {
+    write(LogLevel::debug, m, f);
+  }
+  void info(std::string_view m, std::initializer_list<LogField> f = {}) const {
+    write(LogLevel::info, m, f);
+  }
+  void warning(std::string_view m, std::initializer_list<LogField> f = {}) const {
+    write(LogLevel::warning, m, f);
+  }
+  void error(std::string_view m, std::initializer_list<LogField> f = {}) const {
+    write(LogLevel::error, m, f);
+  }
 
  private:
   struct Sink;

@@ -63,20 +63,20 @@ tl::unexpected<Error> fail_errno(std::string_view what, int errno_value);
 
 /// `SABLE_TRY(auto text, read_text(file));` declares `text` or returns the error.
 #define SABLE_TRY(declaration, expression) \
-  SABLE_TRY_(declaration, (expression), SABLE_JOIN(sable_result_, __LINE__), return)
+  SABLE_TRY_(declaration, (expression), SABLE_JOIN(sable_result_, __LINE__), return )
 
 /// The same inside a coroutine; the expression may be a co_await.
 #define SABLE_CO_TRY(declaration, expression) \
-  SABLE_TRY_(declaration, expression, SABLE_JOIN(sable_result_, __LINE__), co_return)
+  SABLE_TRY_(declaration, expression, SABLE_JOIN(sable_result_, __LINE__), co_return )
 
 /// For Result<void>: goes on or returns the error.
 #define SABLE_TRY_VOID(expression) \
-  SABLE_TRY_VOID_((expression), SABLE_JOIN(sable_result_, __LINE__), return)
+  SABLE_TRY_VOID_((expression), SABLE_JOIN(sable_result_, __LINE__), return )
 #define SABLE_CO_TRY_VOID(expression) \
-  SABLE_TRY_VOID_(expression, SABLE_JOIN(sable_result_, __LINE__), co_return)
+  SABLE_TRY_VOID_(expression, SABLE_JOIN(sable_result_, __LINE__), co_return )
 
-#define SABLE_TRY_(declaration, expression, name, leave)              \
-  auto name = expression;                                             \
+#define SABLE_TRY_(declaration, expression, name, leave)                    \
+  auto name = expression;                                                   \
   if (!name) leave tl::unexpected<::sable::Error>(std::move(name.error())); \
   declaration = std::move(*name)
 

@@ -28,16 +28,16 @@ TaskGroup::~TaskGroup() { SABLE_CHECK(children_.empty()); }
 void TaskGroup::spawn(asio::awaitable<void> child) {
   if (cancelled_) return;
   const auto it = children_.emplace(children_.end());
-  asio::co_spawn(executor_, std::move(child),
-                 asio::bind_cancellation_slot(
-                     it->stop.slot(), [this, it](const std::exception_ptr& failure) {
-                       if (failure && !is_cancellation(failure)) {
-                         if (!first_failure_) first_failure_ = failure;
-                         cancel();
-                       }
-                       children_.erase(it);
-                       if (children_.empty()) all_done_.cancel();
-                     }));
+  asio::co_spawn(
+      executor_, std::move(child),
+      asio::bind_cancellation_slot(it->stop.slot(), [this, it](const std::exception_ptr& failure) {
+        if (failure && !is_cancellation(failure)) {
+          if (!first_failure_) first_failure_ = failure;
+          cancel();
+        }
+        children_.erase(it);
+        if (children_.empty()) all_done_.cancel();
+      }));
 }
 
 void TaskGroup::cancel() {

@@ -11,8 +11,8 @@
 
 namespace sable {
 
-/// Owns running child coroutines. join() must complete before destruction (checked). One thread only:
-/// every call and every child runs on `executor`.
+/// Owns running child coroutines. join() must complete before destruction (checked). One thread
+/// only: every call and every child runs on `executor`.
 class TaskGroup {
  public:
   explicit TaskGroup(asio::any_io_executor executor);
@@ -20,7 +20,8 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  /// Starts a child; one that throws cancels its siblings. After cancel() a new child is not started.
+  /// Starts a child; one that throws cancels its siblings. After cancel() a new child is not
+  /// started.
   void spawn(asio::awaitable<void> child);
 
   /// Asks all children to stop (terminal cancellation); may be called twice.

@@ -15,8 +15,8 @@ struct CodePoint {
   bool valid = false;
 };
 
-/// Decodes the code point at the start of non-empty `bytes`; an ill-formed start consumes its maximal
-/// subpart.
+/// Decodes the code point at the start of non-empty `bytes`; an ill-formed start consumes its
+/// maximal subpart.
 CodePoint decode(std::string_view bytes) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
   const uint8_t lead = byte(0);

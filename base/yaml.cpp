@@ -1,5 +1,5 @@
-// yaml-cpp's event parser, wrapped: depth, size and alias expansion are bounded while events arrive, so
-// no hostile document can build a large tree first.
+// yaml-cpp's event parser, wrapped: depth, size and alias expansion are bounded while events
+// arrive, so no hostile document can build a large tree first.
 #include "base/yaml.h"
 
 #include <charconv>
@@ -97,12 +97,19 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   static void check_tag(const YAML::Mark& mark, const std::string& tag) {
-    static const std::set<std::string> kCore = {
-        "", "?", "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float",
-        "tag:yaml.org,2002:bool", "tag:yaml.org,2002:null", "tag:yaml.org,2002:seq",
-        "tag:yaml.org,2002:map"};
+    static const std::set<std::string> kCore = {"",
+                                                "?",
+                                                "!",
+                                                "tag:yaml.org,2002:str",
+                                                "tag:yaml.org,2002:int",
+                                                "tag:yaml.org,2002:float",
+                                                "tag:yaml.org,2002:bool",
+                                                "tag:yaml.org,2002:null",
+                                                "tag:yaml.org,2002:seq",
+                                                "tag:yaml.org,2002:map"};
     if (!kCore.contains(tag)) {
-      throw Refused{mark.line + 1, mark.column + 1, "the tag \"" + escape_controls(tag) + "\" is not supported"};
+      throw Refused{mark.line + 1, mark.column + 1,
+                    "the tag \"" + escape_controls(tag) + "\" is not supported"};
     }
   }
 
@@ -242,7 +249,8 @@ Result<double> YamlValue::as_number() const {
 
 Result<Json> YamlValue::as_json() const {
   switch (kind) {
-    case Kind::null: return Json(nullptr);
+    case Kind::null:
+      return Json(nullptr);
     case Kind::scalar: {
       if (quoted) return Json(scalar);
       if (is_null_word(scalar)) return Json(nullptr);

@@ -1,4 +1,5 @@
-// YAML text as a bounded tree that remembers where each value stood, for errors with line and column.
+// YAML text as a bounded tree that remembers where each value stood, for errors with line and
+// column.
 #pragma once
 
 #include <string>
@@ -11,17 +12,18 @@
 
 namespace sable {
 
-/// One YAML 1.2 value (core schema). Aliases are expanded up to YamlLimits; tags other than the core
-/// ones are refused.
+/// One YAML 1.2 value (core schema). Aliases are expanded up to YamlLimits; tags other than the
+/// core ones are refused.
 struct YamlValue {
   enum class Kind { null, scalar, sequence, mapping };
 
   Kind kind = Kind::null;
-  std::string scalar;          ///< text of a scalar
-  bool quoted = false;         ///< a quoted scalar is always a string
-  std::vector<YamlValue> items;                              ///< of a sequence
-  std::vector<std::pair<YamlValue, YamlValue>> entries;      ///< of a mapping, as written; keys are scalars
-  int line = 0, column = 0;    ///< from 1
+  std::string scalar;            ///< text of a scalar
+  bool quoted = false;           ///< a quoted scalar is always a string
+  std::vector<YamlValue> items;  ///< of a sequence
+  std::vector<std::pair<YamlValue, YamlValue>>
+      entries;               ///< of a mapping, as written; keys are scalars
+  int line = 0, column = 0;  ///< from 1
 
   const YamlValue* find(std::string_view key) const;  ///< in a mapping, else nullptr
 
@@ -51,8 +53,8 @@ struct YamlLimits {
   size_t depth_max = 64;
 };
 
-/// Parses exactly one document. Errors (invalid_input) begin with "NAME:LINE:COLUMN: ". Duplicate keys,
-/// keys that are not scalars, and merge keys ("<<") are refused.
+/// Parses exactly one document. Errors (invalid_input) begin with "NAME:LINE:COLUMN: ". Duplicate
+/// keys, keys that are not scalars, and merge keys ("<<") are refused.
 Result<YamlValue> parse_yaml(std::string_view text, std::string_view name,
                              const YamlLimits& limits = {});
 

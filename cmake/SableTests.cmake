@@ -1,5 +1,6 @@
 # sable_test(NAME SOURCES... LIBRARIES... [LABELS fast|slow] [TIMEOUT seconds]): one Catch2 program, one
-# ctest entry. Cases tagged [slow] run only under the entry NAME.slow (label slow).
+# ctest entry. Cases tagged [slow] run only under the entry NAME.slow (label slow), hidden ones ([.]) not at
+# all.
 function(sable_test name)
   cmake_parse_arguments(ARG "HAS_SLOW" "TIMEOUT" "SOURCES;LIBRARIES;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -7,7 +8,7 @@ function(sable_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE sable_test_main ${ARG_LIBRARIES})
-  add_test(NAME ${name} COMMAND ${name} "~[slow]")
+  add_test(NAME ${name} COMMAND ${name} "~[slow]~[.]")
   set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT ${ARG_TIMEOUT}
                        ENVIRONMENT "${ARG_ENVIRONMENT}")
   if(ARG_HAS_SLOW)

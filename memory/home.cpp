@@ -20,14 +20,13 @@ namespace fs = std::filesystem;
 /// File systems on which locks, shared memory or syncs are not what SQLite's write-ahead log needs
 /// (magic numbers: statfs(2) and linux/magic.h).
 constexpr std::pair<uint32_t, std::string_view> kRefused[] = {
-    {0x6969, "NFS"},         {0x517b, "SMB"},
-    {0xff534d42, "CIFS"},    {0xfe534d42, "SMB2"},
-    {0x01021997, "9P"},      {0x00c36400, "Ceph"},
-    {0x5346414f, "AFS"},     {0x6b414653, "AFS"},
-    {0x73757245, "Coda"},    {0x0bd00bd0, "Lustre"},
-    {0x01161970, "GFS2"},    {0x7461636f, "OCFS2"},
-    {0x65735546, "FUSE"},    {0x786f4256, "VirtualBox shared folder"},
-    {0x794c7630, "overlay"},
+    {0x6969, "NFS"},      {0x517b, "SMB"},
+    {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
+    {0x01021997, "9P"},   {0x00c36400, "Ceph"},
+    {0x5346414f, "AFS"},  {0x6b414653, "AFS"},
+    {0x73757245, "Coda"}, {0x0bd00bd0, "Lustre"},
+    {0x01161970, "GFS2"}, {0x7461636f, "OCFS2"},
+    {0x65735546, "FUSE"}, {0x786f4256, "VirtualBox shared folder"},
 };
 
 Result<void> check_file_system(const fs::path& path) {

@@ -13,7 +13,7 @@ namespace sable::memory {
 class Home {
  public:
   /// Creates the folder (0700) and its subfolders if they are missing. Waits while another process
-  /// recovers. Errors: unsupported for a network, overlay or read-only file system; denied when the
+  /// recovers. Errors: unsupported for a network or read-only file system; denied when the
   /// folder belongs to somebody else; io.
   static Result<Home> open(const std::filesystem::path& path);
 

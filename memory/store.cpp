@@ -33,10 +33,13 @@ struct Ownership {
   Ownership(const SessionRow& row, SessionLock held)
       : session(row.id), fence(row.fence), last_seq(row.view.n_events), lock(std::move(held)) {}
 
-  /// On the store thread, after a commit.
+  Seq newest_made = 0;  // in the transaction under way; the store thread's
+
+  /// On the store thread, after a commit. Of several appends in one commit the last is noted in the
+  /// lock file.
   void acknowledge(const SessionView& view) {
     last_seq = view.n_events;
-    lock.record(fence, {view.n_events, view.head});
+    if (view.n_events >= newest_made) lock.record(fence, {view.n_events, view.head});
   }
 };
 
@@ -166,6 +169,7 @@ class LogStore : public Store {
           if (result && has_pins_) {
             SABLE_TRY(has_pins_, database.unpin_named_blobs(store_name_, row.number));
           }
+          if (result) ownership->newest_made = row.view.n_events;
           *view = std::move(row.view);
           return result;
         },

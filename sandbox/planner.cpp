@@ -287,7 +287,8 @@ class ViewPlanner {
   // Over the writable roots, parents first. What the policy grants by its exact path stays granted.
   void add_protected() {
     for (const auto& [path, held] : held_) {
-      if (!is_writable(path) || is_root(path)) continue;
+      if (held.hold == ProtectedPath::Hold::watched || !is_writable(path) || is_root(path))
+        continue;
       const PathFacts facts{.kind = held.folder ? PathFacts::Kind::folder : PathFacts::Kind::file,
                             .canonical = path,
                             .device = held.device,

@@ -48,6 +48,10 @@ bool is_folder(const std::string& parent, const dirent& entry) {
   return ::lstat((parent + "/" + entry.d_name).c_str(), &seen) == 0 && S_ISDIR(seen.st_mode);
 }
 
+int64_t changed_ns_of(const struct stat& seen) {
+  return seen.st_ctim.tv_sec * 1'000'000'000 + seen.st_ctim.tv_nsec;
+}
+
 std::string_view last_part(std::string_view path) {
   const size_t slash = path.rfind('/');
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
@@ -93,6 +97,7 @@ ProtectedPaths ProtectedIndex::found() const {
     now.folder = S_ISDIR(seen.st_mode);
     now.device = seen.st_dev;
     now.inode = seen.st_ino;
+    now.changed_ns = now.hold == ProtectedPath::Hold::watched ? changed_ns_of(seen) : 0;
     present.emplace(path, now);
   }
   return present;
@@ -191,8 +196,16 @@ void ProtectedIndex::note_repository(const std::string& folder) {
 void ProtectedIndex::note(const std::string& path, ProtectedPath::Hold hold) {
   struct stat seen {};
   if (::lstat(path.c_str(), &seen) != 0) return;
-  found_[path] = {
-      .hold = hold, .folder = S_ISDIR(seen.st_mode), .device = seen.st_dev, .inode = seen.st_ino};
+  const bool holdable = S_ISDIR(seen.st_mode) || S_ISREG(seen.st_mode);
+  found_[path] = {.hold = holdable ? hold : ProtectedPath::Hold::watched,
+                  .folder = S_ISDIR(seen.st_mode),
+                  .device = seen.st_dev,
+                  .inode = seen.st_ino};
+  if (!S_ISLNK(seen.st_mode)) return;
+  // What a link leads to within the root is as good as the link itself.
+  std::error_code error;
+  const auto target = std::filesystem::canonical(path, error).string();
+  if (!error && target.compare(0, root_.size() + 1, root_ + "/") == 0) note(target, hold);
 }
 
 std::vector<std::filesystem::path> changes_between(const ProtectedPaths& before,

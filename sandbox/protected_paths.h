@@ -23,10 +23,12 @@ struct ProtectedPath {
   enum class Hold {
     pinned,  ///< its content may change, it cannot be moved or replaced: the folder of a repository
     read_only,  ///< neither it nor its content may change
+    watched,    ///< a link or the like, which no mount can hold: a change of it is reported
   };
   Hold hold = Hold::read_only;
   bool folder = false;
   uint64_t device = 0, inode = 0;
+  int64_t changed_ns = 0;  ///< of a watched one, since a removed inode's number is given out again
 
   friend bool operator==(const ProtectedPath&, const ProtectedPath&) = default;
 };

@@ -22,7 +22,7 @@ struct SchemaLimits {
   size_t depth_max = 64;  ///< nesting of subschemas
   size_t subschemas_max = 4096;
   size_t steps_max = 500'000;  ///< subschemas applied and values compared in one validation
-  size_t recursion_max = 400;    ///< of applied subschemas, references included
+  size_t recursion_max = 400;  ///< of applied subschemas, references included
 };
 
 using SchemaIndex = uint32_t;

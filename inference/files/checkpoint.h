@@ -47,7 +47,7 @@ class Checkpoint {
   const ModelConfig& config() const { return config_; }
   const std::filesystem::path& path() const { return path_; }
 
-  /// Official names (deepseek-v4 reference, section 4.1), e.g. "layers.3.ffn.experts.7.w1.weight";
+  /// Official names (those of the released checkpoints), e.g. "layers.3.ffn.experts.7.w1.weight";
   /// GGUF tensors answer to them too (a stacked expert tensor gives one expert's rows). nullptr
   /// when the model has no such tensor. Thread-safe.
   virtual const Tensor* find(std::string_view official_name) const = 0;
@@ -68,8 +68,11 @@ class Checkpoint {
   virtual uint64_t file_bytes() const = 0;
   virtual Result<uint64_t> resident_bytes() const = 0;
 
-  /// Lets go of a tensor's pages, or asks for them ahead; both are advice. `tensor` is one of ours.
+  /// Advice about a tensor's pages; `tensor` is one of ours. release() unmaps them from this
+  /// process, evict() also gives them back to the system (how a resident set is capped), prefetch()
+  /// asks for them ahead.
   virtual void release(const Tensor& tensor) const = 0;
+  virtual void evict(const Tensor& tensor) const = 0;
   virtual void prefetch(const Tensor& tensor) const = 0;
 
  protected:

@@ -45,7 +45,8 @@ struct ConvertReport {
 /// Norms, hyper-connections, positional biases, sinks and selection biases are written F32
 /// (safetensors: norms keep BF16); compressors, router and indexer head weights, which compute in
 /// FP32, and the embedding keep F32, F16 or BF16, or become BF16 (with a plain type as `dense` they
-/// become that; F32 that holds nothing but BF16 numbers returns to BF16 in safetensors). Rows too short for a block type fall back to Q8_0, then to F16.
+/// become that; F32 that holds nothing but BF16 numbers returns to BF16 in safetensors). Rows too
+/// short for a block type fall back to Q8_0, then to F16.
 ///
 /// Memory is bounded by 128 rows of the widest tensor. Output appears under its name only when it
 /// is whole; an existing one is refused. Errors: invalid_input (types), exhausted (disk), corrupt

@@ -104,6 +104,8 @@ Result<uint64_t> IndexedCheckpoint::resident_bytes() const {
 
 void IndexedCheckpoint::release(const Tensor& tensor) const { MappedFile::release(tensor.bytes); }
 
+void IndexedCheckpoint::evict(const Tensor& tensor) const { MappedFile::evict(tensor.bytes); }
+
 void IndexedCheckpoint::prefetch(const Tensor& tensor) const { MappedFile::prefetch(tensor.bytes); }
 
 Result<void> IndexedCheckpoint::build_index() {

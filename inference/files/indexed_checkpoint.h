@@ -18,6 +18,7 @@ class IndexedCheckpoint : public Checkpoint {
   uint64_t file_bytes() const override;
   Result<uint64_t> resident_bytes() const override;
   void release(const Tensor& tensor) const override;
+  void evict(const Tensor& tensor) const override;
   void prefetch(const Tensor& tensor) const override;
 
  protected:

@@ -68,11 +68,13 @@ Result<uint64_t> MappedFile::resident_bytes() const {
   return n_pages * page_size();
 }
 
-void MappedFile::release(std::span<const std::byte> part) {
-  advise(part, MADV_DONTNEED);
+void MappedFile::release(std::span<const std::byte> part) { advise(part, MADV_DONTNEED); }
+
+void MappedFile::evict(std::span<const std::byte> part) {
 #ifdef MADV_PAGEOUT
   advise(part, MADV_PAGEOUT);
 #endif
+  advise(part, MADV_DONTNEED);
 }
 
 void MappedFile::prefetch(std::span<const std::byte> part) { advise(part, MADV_WILLNEED); }

@@ -27,9 +27,13 @@ class MappedFile {
   /// processes).
   Result<uint64_t> resident_bytes() const;
 
-  /// Lets go of the pages of `part` (a view into some mapping): they leave this process and, unless
-  /// someone else uses them, the page cache. Reading them again pages them in from disk.
+  /// Unmaps the pages of `part` (a view into some mapping) from this process; the page cache keeps
+  /// them as long as memory allows, and reading maps them again.
   static void release(std::span<const std::byte> part);
+
+  /// Also gives the pages back to the system, as far as nobody else uses them; reading goes to
+  /// disk.
+  static void evict(std::span<const std::byte> part);
 
   /// Asks for `part` to be read ahead.
   static void prefetch(std::span<const std::byte> part);

@@ -24,7 +24,7 @@ enum class TensorRole : uint8_t {
 };
 
 struct TensorSpec {
-  std::string name;             ///< official name, reference section 4.1
+  std::string name;             ///< official name, as in the released checkpoints
   std::vector<uint64_t> shape;  ///< elements
   TensorRole role;
   int64_t layer;  ///< -1 top level; 0..L-1 trunk; L.. MTP blocks

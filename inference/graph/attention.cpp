@@ -1,7 +1,7 @@
 // Hybrid attention: a window of single tokens, and compressed entries, all (HCA) or selected ones
 // (CSA).
 //
-// Source: deepseek-v4 reference 2.6, 2.8 to 2.10.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #include <cmath>
 
 #include "inference/graph/pass.h"

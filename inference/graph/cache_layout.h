@@ -1,6 +1,6 @@
 // How many bytes each kind of cache content takes, and how it is cut into pages.
 //
-// Source: deepseek-v4 reference 1.4, 7.1.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #pragma once
 
 #include <cstddef>

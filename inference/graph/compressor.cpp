@@ -1,7 +1,7 @@
 // Pools blocks of tokens into compressed entries, streaming: a step takes the rows that earlier
 // steps left unfinished, emits every block that completes, and leaves the rest for the next one.
 //
-// Source: deepseek-v4 reference 2.7.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #include "inference/graph/pass.h"
 
 namespace sable::inference {

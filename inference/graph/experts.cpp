@@ -1,6 +1,6 @@
 // Mixture of experts: a router, the chosen experts, and the shared one that sees every token.
 //
-// Source: deepseek-v4 reference 2.11.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #include <limits>
 #include <numeric>
 

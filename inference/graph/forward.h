@@ -4,7 +4,7 @@
 // whatever else is in the step, so the cut of a prompt into steps and the company of other
 // sequences never show.
 //
-// Source: deepseek-v4 reference, section 2.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 // fail later; the step writes only behind `position`, where nobody looks; commit() moves
 // `position`. A step that is abandoned instead leaves the state as it was, bit for bit.
 //
-// Source: deepseek-v4 reference 2.7, 7.1.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // mHC: how four residual streams are mixed before and after a sublayer.
 //
-// Source: deepseek-v4 reference 2.3, 2.4, 2.12.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #pragma once
 
 #include <cstddef>

@@ -16,7 +16,7 @@
 namespace sable::inference {
 
 /// Rows of a weight that one call decodes at a time; scratch holds as many.
-inline constexpr size_t kDecodedRows = 16;
+inline constexpr size_t kDecodedRows = 8;
 /// Entries that the attention decodes and weighs at a time.
 inline constexpr size_t kAttendBlock = 64;
 /// Index keys that are scored at a time.

@@ -1,8 +1,8 @@
 // Small number formats, element by element and exact: the definition that every faster path must
 // meet.
 //
-// Source: deepseek-v4 reference 3.1; OCP 8-bit floating point and Microscaling formats
-// specifications.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py; OCP 8-bit floating
+// point and Microscaling formats specifications.
 #pragma once
 
 #include <array>

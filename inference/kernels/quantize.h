@@ -1,6 +1,6 @@
 // FP8 and FP4 rounding of activations, and the packed cache formats that hold exactly such values.
 //
-// Source: deepseek-v4 reference 1.4, 2.7, 3.4, 3.5.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // Rotary position embedding: the two frequency tables and the rotation of interleaved pairs.
 //
-// Source: deepseek-v4 reference 2.5.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #pragma once
 
 #include <cstddef>

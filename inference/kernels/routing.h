@@ -1,7 +1,7 @@
 // Which experts see a token, and the choice of the best scores in general. Deterministic: ties go
 // to the lower index.
 //
-// Source: deepseek-v4 reference 2.8, 2.11.
+// Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #pragma once
 
 #include <cstddef>

@@ -24,7 +24,18 @@ void configure(CLI::App& app, Program& program) {
 }
 
 /// CLI11's message, with the nearest command when a word is unknown.
-int usage_error(const CLI::App& app, const CLI::ParseError& error) {
+int usage_error(const CLI::App& app, const CLI::ParseError& error, const Invocation& invocation) {
+  if (app.get_subcommands().empty() && !invocation.arguments.empty() &&
+      !invocation.arguments.front().starts_with('-')) {
+    std::vector<std::string> names;
+    for (const auto* command : app.get_subcommands({})) names.push_back(command->get_name());
+    const auto& word = invocation.arguments.front();
+    const auto near = nearest(word, names);
+    std::fprintf(stderr, "sable: there is no command \"%s\"%s\n", escape_controls(word).c_str(),
+                 near.empty() ? "" : ("; did you mean \"" + near + "\"?").c_str());
+    std::fprintf(stderr, "Try: sable --help\n");
+    return kUsageError;
+  }
   std::fprintf(stderr, "sable: %s\n", escape_controls(error.what()).c_str());
   std::fprintf(stderr, "Try: sable %s--help\n",
                app.get_subcommands().empty()
@@ -79,7 +90,7 @@ int run_program(const Invocation& invocation) {
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    return usage_error(app, error);
+    return usage_error(app, error, invocation);
   }
   return chosen(program);
 }

@@ -27,9 +27,16 @@ Finding check_config(const Result<config::LoadedConfig>& loaded) {
 }
 
 Finding check_store(const config::LoadedConfig& loaded) {
-  const auto store = memory::Store::open(*loaded.config.home);
-  if (!store) return {"store", false, store.error().message};
-  return {"store", true, *loaded.config.home};
+  const auto& home = *loaded.config.home;
+  if (!std::filesystem::exists(home)) return {"store", true, home + " (not made yet)"};
+  const auto report = memory::check(home);
+  if (!report) return {"store", false, report.error().message};
+  if (!report->problems.empty()) {
+    return {"store", false, report->problems.front() + "; sable doctor --repair salvages it"};
+  }
+  return {"store", true,
+          fmt::format("{}: {} sessions, {} events, all sound", home, report->n_sessions,
+                      report->n_events)};
 }
 
 Finding check_model(const Program& program, const config::LoadedConfig& loaded) {
@@ -93,12 +100,58 @@ int doctor_action(const Program& program) {
   return ok ? 0 : 1;
 }
 
+int repair_action(const Program& program) {
+  const auto loaded = program.load_config(std::nullopt);
+  if (!loaded) return program.fail_with(loaded.error());
+  const auto report = memory::repair(*loaded->config.home);
+  if (!report) return program.fail_with(report.error());
+  if (program.json) {
+    Json sessions = Json::array();
+    for (const auto& session : report->sessions) {
+      sessions.push_back(
+          {{"id", session.id}, {"n_kept", session.n_kept}, {"n_lost", session.n_lost}});
+    }
+    std::printf("%s\n", dump_json(Json{{"was_sound", report->was_sound},
+                                       {"moved_to", report->moved_to.string()},
+                                       {"n_events", report->n_events},
+                                       {"sessions", std::move(sessions)},
+                                       {"problems", report->problems}})
+                            .c_str());
+    return 0;
+  }
+  if (report->was_sound) {
+    std::printf("the store in %s is sound; nothing was changed\n", loaded->config.home->c_str());
+    return 0;
+  }
+  for (const auto& problem : report->problems) {
+    std::printf("found: %s\n", escape_controls(problem).c_str());
+  }
+  for (const auto& session : report->sessions) {
+    if (session.n_lost > 0) {
+      std::printf("session %s: %lu events kept, at least %lu lost\n", session.id.c_str(),
+                  static_cast<unsigned long>(session.n_kept),
+                  static_cast<unsigned long>(session.n_lost));
+    }
+  }
+  std::printf("%lu events kept; the damaged files are in %s\n",
+              static_cast<unsigned long>(report->n_events), report->moved_to.c_str());
+  return 0;
+}
+
 }  // namespace
 
 void add_doctor_command(CLI::App& app, Program& program, Action& chosen) {
   auto* command = app.add_subcommand("doctor", "What this machine offers and what is broken");
+  const auto repair = std::make_shared<bool>(false);
+  command->add_flag(
+      "--repair", *repair,
+      "Salvage a damaged store: keep each session's longest sound beginning, move the rest aside");
   command->add_flag("--json", program.json, "One JSON object");
-  command->callback([&chosen] { chosen = doctor_action; });
+  command->callback([repair, &chosen] {
+    chosen = [repair](const Program& running) {
+      return *repair ? repair_action(running) : doctor_action(running);
+    };
+  });
 }
 
 }  // namespace sable::runtime

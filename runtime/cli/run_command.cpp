@@ -108,6 +108,12 @@ asio::awaitable<int> run_turn(const Program& program, Loop& loop, RunParts parts
   }
   if (!session) co_return program.fail_with(session.error());
   auto& live = **session;
+  if (options.resume.empty()) {
+    // What was logged before anybody could watch.
+    const auto first = co_await parts.services.store.read(live.id(), 1, 100);
+    if (!first) co_return program.fail_with(first.error());
+    for (const auto& event : *first) parts.observer.on_event(event);
+  }
   live.add_observer(parts.observer);
   if (!program.json) std::fprintf(stderr, "session %s\n", live.id().c_str());
   loop.on_stop([&live](int signal) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/task_group.h"
 #include "runtime/agent_session_host.h"
 #include "runtime/cli/commands.h"
 #include "runtime/loop.h"
@@ -40,6 +41,7 @@ asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions opt
   const auto server =
       WebSocketServer::listen(loop.executor(), std::move(options), sessions, services.log);
   int status = 0;
+  TaskGroup stopping(loop.executor());
   if (server) {
     const auto& address = (*server)->bound_address();
     if (program.json) {
@@ -49,12 +51,16 @@ asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions opt
       std::printf("listening on ws://%s/acp, token in %s\n", address.c_str(), token_file.c_str());
     }
     std::fflush(stdout);
-    loop.on_stop([&server](int) { (*server)->stop(); });
+    loop.on_stop([&](int) {
+      (*server)->stop();
+      stopping.spawn(sessions.stop("the server is stopping"));
+    });
     co_await (*server)->run();
     loop.on_stop({});
   } else {
     status = program.fail_with(server.error());
   }
+  co_await stopping.join();
   co_await sessions.stop("the server is stopping");
   co_return loop.stop_signal() ? 128 + *loop.stop_signal() : status;
 }

@@ -20,6 +20,8 @@ struct SessionOptions {
   std::string id;
   size_t n_max = 50;
   uint64_t from = 1;
+  uint64_t at = 0;  ///< 0: the newest
+  std::string file;
 };
 
 Json to_json(const memory::SessionInfo& info) {
@@ -141,6 +143,36 @@ asio::awaitable<int> delete_session(const Program& program, memory::Store& store
   co_return 0;
 }
 
+asio::awaitable<int> fork_session(const Program& program, memory::Store& store, std::string id,
+                                  memory::Seq at) {
+  const auto info = co_await store.find(std::move(id));
+  if (!info) co_return program.fail_with(info.error());
+  const auto lease = co_await store.fork(info->id, at == 0 ? info->n_events : at);
+  if (!lease) co_return program.fail_with(lease.error());
+  std::printf("%s\n", (*lease)->session().c_str());
+  co_return 0;
+}
+
+asio::awaitable<int> export_session(const Program& program, memory::Store& store, std::string id,
+                                    std::string file) {
+  const auto info = co_await store.find(std::move(id));
+  if (!info) co_return program.fail_with(info.error());
+  std::filesystem::path target = std::filesystem::absolute(file);
+  const auto written = co_await store.export_session(info->id, std::move(target));
+  if (!written) co_return program.fail_with(written.error());
+  std::printf("%s: %lu events\n", file.c_str(), static_cast<unsigned long>(info->n_events));
+  co_return 0;
+}
+
+asio::awaitable<int> import_session(const Program& program, memory::Store& store,
+                                    std::string file) {
+  std::filesystem::path source = std::filesystem::absolute(file);
+  const auto id = co_await store.import_session(std::move(source));
+  if (!id) co_return program.fail_with(id.error());
+  std::printf("%s\n", id->c_str());
+  co_return 0;
+}
+
 using StoreWork = std::function<asio::awaitable<int>(memory::Store&)>;
 
 int with_store(const Program& program, const StoreWork& work) {
@@ -190,6 +222,26 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
   events->add_option("id", options->id, "A session's id, or its beginning")->required();
   events->add_option("--from", options->from, "The first number to print")->capture_default_str();
   events->add_flag("--json", program.json, "Always so; accepted for symmetry");
+
+  auto* fork = add("fork", "A new session that shares another one's beginning; prints its id",
+                   [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                     return fork_session(running, store, given.id, given.at);
+                   });
+  fork->add_option("id", options->id, "A session's id, or its beginning")->required();
+  fork->add_option("--at", options->at, "The last event to share (default: all)")->type_name("SEQ");
+
+  auto* out = add("export", "Write a session with all that belongs to it to one file",
+                  [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                    return export_session(running, store, given.id, given.file);
+                  });
+  out->add_option("id", options->id, "A session's id, or its beginning")->required();
+  out->add_option("file", options->file, "The file to write")->required();
+
+  auto* in = add("import", "Read such a file; prints the session's id",
+                 [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                   return import_session(running, store, given.file);
+                 });
+  in->add_option("file", options->file, "The file to read")->required();
 
   auto* remove = add("delete", "Remove a session and what only it uses",
                      [](const Program& running, memory::Store& store, const SessionOptions& given) {

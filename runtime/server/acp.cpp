@@ -231,17 +231,20 @@ void AcpConnection::prompt(const RpcMessage& message) {
                   fmt::format("session {} is not open here; send session/load first", *session));
   }
   const auto last = facts->last_seq;
-  const auto started = sessions_.start_turn(*session, std::move(*text));
-  if (!started) {
-    return outbox_.push(rpc_error(message.id, {RpcCode::invalid_request,
-                                               started.error().message,
-                                               {{"code", sable::name_of(started.error().code)}}}));
-  }
   const auto it = attachments_.find(*session);
   const bool attached = it != attachments_.end() && it->second.updates;
   Attachment& attachment = attached ? it->second : attach_updates(*session, last, false);
-  attachment.prompt_id = message.id;
-  attachment.prompt_after = last;
+  // Set before the turn starts: its first events may come before start_turn() returns.
+  const Json earlier_id = std::exchange(attachment.prompt_id, message.id);
+  const auto earlier_after = std::exchange(attachment.prompt_after, last);
+  const auto started = sessions_.start_turn(*session, std::move(*text));
+  if (!started) {
+    attachment.prompt_id = earlier_id;
+    attachment.prompt_after = earlier_after;
+    outbox_.push(rpc_error(message.id, {RpcCode::invalid_request,
+                                        started.error().message,
+                                        {{"code", sable::name_of(started.error().code)}}}));
+  }
 }
 
 void AcpConnection::cancel(const Json& params) {

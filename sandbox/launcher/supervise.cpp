@@ -25,56 +25,77 @@ struct DirectoryEntry {  // linux_dirent64
   char name[1];
 };
 
-// The value of "KEY:   1234 kB" in the text of /proc/PID/status, in bytes.
+// The value of "KEY:   1234 kB" in a text of /proc, in bytes.
 uint64_t kilobytes_after(const char* text, const char* key) {
   const char* found = std::strstr(text, key);
   if (found == nullptr) return 0;
   found += std::strlen(key);
   while (*found == ' ' || *found == '\t') ++found;
   uint64_t value = 0;
-  for (; *found >= '0' && *found <= '9'; ++found)
+  for (; *found >= '0' && *found <= '9'; ++found) {
     value = value * 10 + static_cast<uint64_t>(*found - '0');
+  }
   return value * 1024;
 }
 
-// Anonymous and shared memory of one process; pages of files are the kernel's to reclaim.
-uint64_t memory_of(int process_folder, const char* pid) {
-  char path[32];
-  const size_t length = std::strlen(pid);
-  if (length > 12) return 0;
-  std::memcpy(path, pid, length);
-  std::memcpy(path + length, "/status", 8);
-  const int fd = ::openat(process_folder, path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  char text[4096];
-  const ssize_t size = ::read(fd, text, sizeof text - 1);
-  ::close(fd);
-  if (size <= 0) return 0;
-  text[size] = '\0';
-  return kilobytes_after(text, "RssAnon:") + kilobytes_after(text, "RssShmem:");
-}
+/// The beginning of a file of /proc, which is all that we need of any.
+class ProcessFile {
+ public:
+  ProcessFile(int process_folder, const char* path) {
+    const int fd = ::openat(process_folder, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    const ssize_t size = ::read(fd, text_, sizeof text_ - 1);
+    ::close(fd);
+    if (size > 0) text_[size] = '\0';
+  }
+  uint64_t bytes_of(const char* key) const { return kilobytes_after(text_, key); }
 
-uint64_t memory_of_all(int process_folder) {
+ private:
+  char text_[4096] = {};
+};
+
+struct MemoryUse {
+  uint64_t anonymous = 0, shared = 0;
+};
+
+// What all processes have mapped; pages of files are the kernel's to reclaim.
+MemoryUse mapped_by_all(int process_folder) {
   alignas(DirectoryEntry) static char buffer[16 * 1024];
-  uint64_t total = 0;
+  MemoryUse use;
   ::lseek(process_folder, 0, SEEK_SET);
   while (true) {
     const long filled = ::syscall(SYS_getdents64, process_folder, buffer, sizeof buffer);
-    if (filled <= 0) return total;
+    if (filled <= 0) return use;
     for (long at = 0; at < filled;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
-      if (entry->name[0] >= '1' && entry->name[0] <= '9') {
-        total += memory_of(process_folder, entry->name);
-      }
       at += entry->size;
+      const size_t length = std::strlen(entry->name);
+      if (entry->name[0] < '1' || entry->name[0] > '9' || length > 12) continue;
+      char path[24];
+      std::memcpy(path, entry->name, length);
+      std::memcpy(path + length, "/status", 8);
+      const ProcessFile status(process_folder, path);
+      use.anonymous += status.bytes_of("RssAnon:");
+      use.shared += status.bytes_of("RssShmem:");
     }
   }
+}
+
+// Shared memory can be held without being mapped (a memory file that is only written to, pages that
+// were let go of by their maps). Only the machine's total shows it, so growth of that beyond what
+// the private file system may hold counts as ours.
+uint64_t shared_of_machine(int process_folder) {
+  return ProcessFile(process_folder, "meminfo").bytes_of("Shmem:");
 }
 
 class Supervisor {
  public:
   Supervisor(const Plan& plan, int program, int process_folder, const FailureReport& report)
-      : plan_(plan), program_(program), process_folder_(process_folder), report_(report) {}
+      : plan_(plan),
+        program_(program),
+        process_folder_(process_folder),
+        report_(report),
+        shared_before_(shared_of_machine(process_folder)) {}
 
   [[noreturn]] void run() {
     sigset_t none;
@@ -86,7 +107,7 @@ class Supervisor {
       pollfd status{.fd = report_.status_fd(), .events = POLLIN, .revents = 0};
       const int ready = ::ppoll(&status, 1, plan_.memory_bytes != 0 ? &interval : nullptr, &none);
       if (ready > 0) hear();
-      if (ready == 0 && memory_of_all(process_folder_) > plan_.memory_bytes) {
+      if (ready == 0 && memory_used() > plan_.memory_bytes) {
         report_.send({.kind = StatusMessage::Kind::memory_limit});
         ::_exit(0);
       }
@@ -110,6 +131,14 @@ class Supervisor {
     }
   }
 
+  uint64_t memory_used() const {
+    const MemoryUse mapped = mapped_by_all(process_folder_);
+    const uint64_t allowed = shared_before_ + plan_.private_bytes;
+    const uint64_t now = shared_of_machine(process_folder_);
+    const uint64_t grown = now > allowed ? now - allowed : 0;
+    return mapped.anonymous + (mapped.shared > grown ? mapped.shared : grown);
+  }
+
   void hear() const {
     TerminateRequest request{.magic = 0};
     const ssize_t size = ::recv(report_.status_fd(), &request, sizeof request, MSG_DONTWAIT);
@@ -125,6 +154,7 @@ class Supervisor {
   const int program_;
   const int process_folder_;
   const FailureReport& report_;
+  const uint64_t shared_before_;
 };
 
 }  // namespace

@@ -117,6 +117,9 @@ TEST_CASE("R4: four times the memory limit, by one process and by many, ends the
                   End::memory_limit);
   check_untouched(host.run("R4", Network::none, limits, {{"MEMORY_MB", "32"}, {"PROCESSES", "8"}}),
                   End::memory_limit);
+  const Limits small{.memory_bytes = uint64_t{64} << 20, .temporary_bytes = uint64_t{16} << 20};
+  check_untouched(host.run("R4-unmapped", Network::none, small, {{"MEMORY_MB", "256"}}),
+                  End::memory_limit);
 }
 
 TEST_CASE("R5: full temporary folders and huge files meet their bounds", "[attack]") {

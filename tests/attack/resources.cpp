@@ -80,6 +80,20 @@ void memory(Attempts& attempts) {
   attempts.holds("four times the limit was used and nobody minded", false);
 }
 
+// Memory that no process has mapped.
+void unmapped_memory(Attempts& attempts) {
+  std::fflush(stdout);
+  const auto megabytes = given_number("MEMORY_MB");
+  const std::vector<char> block(1 << 20, 'x');
+  const int fd = ::memfd_create("hoard", 0);
+  if (fd < 0) attempts.holds("a memory file is refused", true);
+  for (int i = 0; fd >= 0 && i < megabytes; ++i) {
+    if (::write(fd, block.data(), block.size()) < 0) break;
+  }
+  ::sleep(5);
+  attempts.holds("a memory file of four times the limit was kept and nobody minded", false);
+}
+
 // The errno that ended the filling, or 0.
 int fill(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT, 0644);
@@ -165,8 +179,16 @@ void inheritance(Attempts& attempts) {
 }  // namespace
 
 AttackTable resource_attacks() {
-  return {{"R1", signals}, {"R2", listing}, {"R3", fork_bomb},     {"R4", memory},     {"R5", disk},
-          {"R6", endless}, {"R7", flood},   {"R8", wait_for_ever}, {"R9", inheritance}};
+  return {{"R1", signals},
+          {"R2", listing},
+          {"R3", fork_bomb},
+          {"R4", memory},
+          {"R4-unmapped", unmapped_memory},
+          {"R5", disk},
+          {"R6", endless},
+          {"R7", flood},
+          {"R8", wait_for_ever},
+          {"R9", inheritance}};
 }
 
 }  // namespace sable::attack

@@ -211,6 +211,52 @@ TEST_CASE("forked and rewound sequences continue bit for bit in 100 random cases
   for (uint32_t seed = 2000; seed < 2100; ++seed) check_fork_and_rewind(seed);
 }
 
+TEST_CASE("a step stopped in any layer, at any point, leaves the sequence bit for bit as it was") {
+  for (size_t shape = 0; shape < 2; ++shape) {
+    INFO(kShapes[shape].name);
+    Rig rig(kShapes[shape].arguments, {.graph = kSettings[2], .rows_max = 40});
+    std::vector<int32_t> ids;
+    for (int32_t t = 0; t < 160; ++t) ids.push_back((37 * t + 11 * (t / 7) + 5) % 512);
+    const size_t head[] = {40, 40, 40, 7};  // the next step crosses the end of a block of 128
+    SequenceState state = rig.fresh();
+    rig.logits(state, std::span(ids).first(127), head);
+    const StepSequence next{
+        .state = &state, .ids = std::span(ids).subspan(127), .all_logits = true};
+    std::vector<float> rows;
+    for (size_t stop_at = 0;; ++stop_at) {
+      std::stop_source source;
+      size_t n_seen = 0;
+      StepProbe probe;
+      probe.trace = [&](std::string_view, int, std::span<const float>, size_t) {
+        if (n_seen++ == stop_at) source.request_stop();
+      };
+      SequenceState tried = state;
+      StepSequence trial = next;
+      trial.state = &tried;
+      const bool finished =
+          rig.forward().step({&trial, 1}, source.get_token(), rows, probe).has_value();
+      if (finished) {
+        CHECK(stop_at > 40);  // every point of every layer was tried
+        break;
+      }
+      CHECK(tried.position() == 127);
+      if (stop_at % 7 != 0) continue;
+      std::vector<float> again, want;
+      REQUIRE(rig.forward().step({&trial, 1}, {}, again));
+      SequenceState untouched = state;
+      trial.state = &untouched;
+      REQUIRE(rig.forward().step({&trial, 1}, {}, want));
+      CHECK(same_bits(again, want));
+    }
+    std::vector<float> last;
+    REQUIRE(rig.forward().step({&next, 1}, {}, last));
+    const size_t whole[] = {40};
+    SequenceState straight = rig.fresh();
+    const std::vector<float> all = rig.logits(straight, ids, whole);
+    CHECK(same_bits(last, std::span(all).last(last.size())));
+  }
+}
+
 TEST_CASE("packed caches give the bits of FP32 caches with only their rounding inserted") {
   for (const Shape& shape : kShapes) {
     INFO(shape.name);

@@ -31,8 +31,8 @@ PermissionDecision decide(tools::Approval approval, ApprovalMode mode, bool sess
   std::optional<PermissionDecision> decision;
   asio::co_spawn(
       context,
-      decide_permission({.session = "s", .call = {.id = "c", .name = "shell"}, .tool = &tool}, mode,
-                        session_allows, std::move(observers)),
+      decide_permission({.session = "s", .call = {.id = "c", .name = "shell"}, .tool = &tool},
+                        approval, mode, session_allows, std::move(observers)),
       [&](const std::exception_ptr&, PermissionDecision made) { decision = std::move(made); });
   context.run();
   return decision.value();

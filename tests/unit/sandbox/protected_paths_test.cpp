@@ -78,6 +78,21 @@ TEST_CASE("what is made, replaced, moved or removed later shows as a change") {
                                             "c/d/.vscode", "e/d/.vscode", "new/deep/.git"});
 }
 
+TEST_CASE("a protected name that is a link is watched, and what it leads to is held") {
+  TemporaryFolder folder;
+  folder.write("dot/bashrc", "");
+  fs::create_symlink("dot/bashrc", folder / ".bashrc");
+  fs::create_symlink("/nowhere", folder / ".envrc");
+  ProtectedIndex index(folder.path());
+  const auto before = look(index);
+  CHECK(before.at(folder / ".bashrc").hold == ProtectedPath::Hold::watched);
+  CHECK(before.at(folder / ".envrc").hold == ProtectedPath::Hold::watched);
+  CHECK(before.at(folder / "dot/bashrc").hold == ProtectedPath::Hold::read_only);
+  fs::create_symlink("/evil", folder / "new");
+  fs::rename(folder / "new", folder / ".envrc");
+  CHECK(names(folder, changes_between(before, look(index))) == std::vector<std::string>{".envrc"});
+}
+
 TEST_CASE("ordinary work in a tree changes nothing protected") {
   TemporaryFolder folder;
   folder.write(".git/config", "");

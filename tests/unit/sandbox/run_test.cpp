@@ -184,6 +184,17 @@ TEST_CASE("a repository's hooks and configuration cannot be changed, its objects
   CHECK(runner.folder().read(".git/HEAD") == "x\n");
 }
 
+TEST_CASE("links with protected names do not keep a command from running") {
+  SandboxRunner runner;
+  runner.folder().write("dot/bashrc", "old");
+  std::filesystem::create_symlink("dot/bashrc", runner.folder() / ".bashrc");
+  std::filesystem::create_symlink("/nowhere", runner.folder() / ".envrc");
+  const auto outcome = runner.shell("echo new > .bashrc; rm .envrc; ln -s /evil .envrc");
+  const auto& result = result_of(outcome);
+  CHECK(runner.folder().read("dot/bashrc") == "old");
+  CHECK(result.protected_changes == std::vector<std::filesystem::path>{runner.folder() / ".envrc"});
+}
+
 TEST_CASE("a program that does not exist is not found, by name and by path") {
   SandboxRunner runner;
   CHECK_THAT(error_of(runner.run({"no-such-program"}), ErrorCode::not_found),

@@ -1,14 +1,15 @@
 #include "tests/unit/sandbox/sandbox_runner.h"
 
 #include <cstdio>
+#include <fcntl.h>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <thread>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+
+#include "base/unique_fd.h"
 
 namespace sable::test {
 
@@ -16,9 +17,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Of a file of /proc, whose process may end at any moment: then what could be read.
 std::string content_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string content;
+  char buffer[4096];
+  for (ssize_t n = 0; fd && (n = ::read(fd.get(), buffer, sizeof buffer)) > 0;) {
+    content.append(buffer, static_cast<size_t>(n));
+  }
+  return content;
 }
 
 bool is_number(const std::string& text) {

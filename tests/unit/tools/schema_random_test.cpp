@@ -198,10 +198,10 @@ class Generator {
 /// Why the package, and not we, is wrong about such a schema; empty when nothing is known against
 /// it.
 std::string known_fault_of_the_package(const std::string& schema) {
-  if (schema.find("unevaluatedProperties") != std::string::npos) {
-    return "it counts properties of branches that failed, and of \"not\", as evaluated, and misses "
-           "some "
-           "of references";
+  if (schema.find("\"unevaluatedProperties\"") != std::string::npos &&
+      schema.find("\"additionalProperties\"") != std::string::npos) {
+    return "it does not count what additionalProperties accepted as evaluated (2020-12 core, "
+           "10.3.2.3)";
   }
   return {};
 }
@@ -258,6 +258,8 @@ TEST_CASE("random pairs are judged as by Python's jsonschema", "[slow]") {
     const std::string text = dump_json(schema);
     if (!known_fault_of_the_package(text).empty()) {
       ++n_explained;
+      std::cout << "the package differs: " << dump_json(pairs[i].first) << " with "
+                << dump_json(value) << ": ours " << ours << ", theirs " << verdicts[i] << "\n";
       continue;
     }
     INFO("seed " << seed << ", pair " << i << ": " << text << " with " << dump_json(value));

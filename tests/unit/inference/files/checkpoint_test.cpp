@@ -218,6 +218,8 @@ TEST_CASE("released pages come back when they are read") {
   const auto before = row_of(*tensor, 5);
   (*model)->release(*tensor);
   CHECK(row_of(*tensor, 5) == before);
+  (*model)->evict(*tensor);
+  CHECK(row_of(*tensor, 5) == before);
   (*model)->prefetch(*tensor);
   const auto resident = (*model)->resident_bytes();
   REQUIRE(resident);

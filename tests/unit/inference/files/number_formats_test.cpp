@@ -75,7 +75,7 @@ TEST_CASE("rounding takes the nearest code, and the even one on a tie") {
 }
 
 TEST_CASE("a scale is the smallest power of two that keeps the block in range") {
-  CHECK(power_of_two_scale(3.3F, 448.0F) == -7);  // reference section 10.1
+  CHECK(power_of_two_scale(3.3F, 448.0F) == -7);
   CHECK(power_of_two_scale(5.0F, 6.0F) == 0);
   CHECK(power_of_two_scale(6.0F, 6.0F) == 0);
   CHECK(power_of_two_scale(448.0F, 448.0F) == 0);

@@ -1,4 +1,5 @@
-// Golden values of the single operations: deepseek-v4 reference 10.1, and the oracle's rope tables.
+// Golden values of the single operations: worked out by hand from the formulas, and the oracle's
+// rope tables.
 #include <cmath>
 #include <numeric>
 #include <vector>

@@ -1,7 +1,4 @@
 // Ids equal those of huggingface/tokenizers, recorded by tests/golden/tokenizer/make_golden.mjs.
-#include <cstdio>
-#include <cstdlib>
-
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
@@ -24,24 +21,6 @@ std::string utf8(uint32_t c) {
   const char third = byte(0x80 | (c >> 6 & 0x3F));
   if (c < 0x10000) return {byte(0xE0 | c >> 12), third, last};
   return {byte(0xF0 | c >> 18), byte(0x80 | (c >> 12 & 0x3F)), third, last};
-}
-
-struct Agreement {
-  size_t texts = 0, equal = 0;
-};
-
-/// Reports each text whose ids differ.
-Agreement compare(const Tokenizer& tokenizer, const std::filesystem::path& golden_file) {
-  Agreement agreement;
-  for (const auto& [text, golden] : golden_tokens(golden_file)) {
-    const auto ids = tokenizer.encode(text.text, AddedTokens::recognise);
-    INFO(golden_file.filename() << ", text \"" << text.name << '"');
-    REQUIRE(ids);
-    CHECK(*ids == golden);
-    ++agreement.texts;
-    agreement.equal += *ids == golden;
-  }
-  return agreement;
 }
 
 }  // namespace
@@ -88,21 +67,4 @@ TEST_CASE("character classes hold the code points that they hold in the referenc
     INFO(expression);
     CHECK((matched == expected));  // in parentheses: megabytes are no message
   }
-}
-
-// Hidden, and a ctest entry of its own that counts as skipped when it prints NOT RUN.
-TEST_CASE("a full-size tokenizer gives the ids of the reference library", "[.full]") {
-  const char* file = std::getenv("SABLE_TOKENIZER_JSON");
-  if (file == nullptr) {
-    WARN(
-        "NOT RUN: set SABLE_TOKENIZER_JSON to DeepSeek-V3's tokenizer.json, or to another one and "
-        "SABLE_TOKENIZER_GOLDEN to what make_golden.mjs wrote for it");
-    return;
-  }
-  const char* golden = std::getenv("SABLE_TOKENIZER_GOLDEN");
-  const auto [texts, equal] =
-      compare(load_tokenizer(file), golden == nullptr ? golden_folder() / "deepseek_v3.golden.json"
-                                                      : std::filesystem::path(golden));
-  std::printf("%zu of %zu texts have equal ids\n", equal, texts);
-  CHECK(texts == corpus().size());
 }

@@ -51,6 +51,19 @@ std::vector<GoldenTokens> golden_tokens(const std::filesystem::path& file) {
   return list;
 }
 
+Agreement compare(const inference::Tokenizer& tokenizer, const std::filesystem::path& golden_file) {
+  Agreement agreement;
+  for (const auto& [text, golden] : golden_tokens(golden_file)) {
+    const auto ids = tokenizer.encode(text.text, inference::AddedTokens::recognise);
+    INFO(golden_file.filename() << ", text \"" << text.name << '"');
+    REQUIRE(ids);
+    CHECK(*ids == golden);
+    ++agreement.texts;
+    agreement.equal += *ids == golden;
+  }
+  return agreement;
+}
+
 std::vector<std::string> small_tokenizers() {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(golden_folder() / "small")) {

@@ -26,6 +26,13 @@ const std::vector<CorpusText>& corpus();
 /// One entry for each text that the file has, in the corpus's order.
 std::vector<GoldenTokens> golden_tokens(const std::filesystem::path& file);
 
+struct Agreement {
+  size_t texts = 0, equal = 0;
+};
+
+/// Encodes every text of the golden file and reports each whose ids differ.
+Agreement compare(const inference::Tokenizer& tokenizer, const std::filesystem::path& golden_file);
+
 /// Names of the tokenizers in small/, sorted.
 std::vector<std::string> small_tokenizers();
 

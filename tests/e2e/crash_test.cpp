@@ -1,0 +1,126 @@
+// kill -9 and interruption in the middle of a tool call: nothing acknowledged is lost, nothing
+// survives.
+#include <fstream>
+#include <signal.h>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "tests/e2e/world.h"
+
+using namespace sable;
+using namespace sable::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Json slow_call() {
+  const std::string command = "touch started; sleep 300; touch survived";
+  return Json::array({{{"text", "This takes a while."},
+                       {"tool_calls", Json::array({tool_call("shell", {{"command", command}})})}},
+                      {{"text", "Done."}}});
+}
+
+/// Processes whose command line holds this text, sandboxed ones included.
+int processes_with(const std::string& text) {
+  int n = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const auto name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::ifstream in(entry.path() / "cmdline", std::ios::binary);
+    const std::string line{std::istreambuf_iterator<char>(in), {}};
+    if (line.find(text) != std::string::npos) ++n;
+  }
+  return n;
+}
+
+bool gone_within(const std::string& text, std::chrono::milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (std::chrono::steady_clock::now() < end) {
+    if (processes_with(text) == 0) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+std::vector<std::string> run_arguments(const World& world) {
+  auto arguments = world.model_arguments();
+  arguments.insert(arguments.begin(),
+                   {"run", "wait", "--json", "--repo", world.repository().string()});
+  return arguments;
+}
+
+}  // namespace
+
+TEST_CASE("kill -9 in the middle of a tool call loses nothing acknowledged, and the log says so") {
+  World world;
+  world.play(slow_call());
+  auto process = world.start(run_arguments(world));
+  REQUIRE(world.wait_for(world.repository() / "started"));
+  REQUIRE(process.signal(SIGKILL));
+  const auto killed = world.finish(process);
+  CHECK(killed.signal == SIGKILL);
+  CHECK(gone_within("touch started; sleep 300; touch survived", 2s));
+
+  const auto acknowledged = killed.json_lines();
+  REQUIRE_FALSE(acknowledged.empty());
+  CHECK(types_of(acknowledged).back() == "tool.started");
+  const auto id = string_or(acknowledged.front(), "session", "");
+  const auto stored = world.sable({"session", "events", id}).json_lines();
+  REQUIRE(stored.size() >= acknowledged.size());
+  for (size_t i = 0; i < acknowledged.size(); ++i) CHECK(stored[i] == acknowledged[i]);
+  const auto shown = world.sable({"session", "show", id});
+  CHECK(shown.out.find("whether it took effect is unknown") != std::string::npos);
+
+  SECTION("going on tells the model, and repeats nothing by itself") {
+    std::filesystem::remove(world.repository() / "started");
+    auto& model = world.play(Json::array(
+        {{{"expect", {{"contains", Json::array({"Whether it took effect is unknown"})}}},
+          {"text", "I will check first."}}}));
+    const auto resumed = world.run("go on", {"--json", "--resume", id});
+    INFO(resumed.err);
+    CHECK(resumed.exit_code == 0);
+    CHECK(model.complaints().empty());
+    CHECK_FALSE(std::filesystem::exists(world.repository() / "started"));
+    const auto types = types_of(world.sable({"session", "events", id}).json_lines());
+    CHECK(types[acknowledged.size()] == "tool.outcome");
+    CHECK(types[acknowledged.size() + 1] == "turn.ended");
+  }
+}
+
+TEST_CASE("Ctrl-C ends the turn within a second, and its end is logged") {
+  World world;
+  world.play(slow_call());
+  auto process = world.start(run_arguments(world));
+  REQUIRE(world.wait_for(world.repository() / "started"));
+  const auto before = std::chrono::steady_clock::now();
+  REQUIRE(process.signal(SIGINT));
+  const auto finished = world.finish(process);
+  CHECK(std::chrono::steady_clock::now() - before < 5s);
+  INFO(finished.err);
+  CHECK(finished.exit_code == 130);
+  CHECK(gone_within("touch started; sleep 300; touch survived", 2s));
+  const auto events = finished.json_lines();
+  REQUIRE(types_of(events).back() == "turn.ended");
+  CHECK(events.back()["data"]["status"] == "interrupted");
+  CHECK(events.back()["data"]["reason"] == "the user pressed Ctrl-C");
+}
+
+TEST_CASE(
+    "a running session is owned: a second writer is told by whom, readers are not disturbed") {
+  World world;
+  world.play(slow_call());
+  auto process = world.start(run_arguments(world));
+  REQUIRE(world.wait_for(world.repository() / "started"));
+  const auto listed = world.sable({"session", "list", "--json"}).json_lines();
+  REQUIRE(listed.size() == 1);
+  CHECK(listed[0]["owner_pid"] == process.pid());
+  const auto id = string_or(listed[0], "id", "");
+  const auto refused =
+      world.sable({"run", "me too", "--repo", world.repository().string(), "--resume", id,
+                   "--base-url", world.model().base_url(), "--model", "m"});
+  CHECK(refused.exit_code == 1);
+  CHECK(refused.err.find(std::to_string(process.pid())) != std::string::npos);
+  REQUIRE(process.signal(SIGTERM));
+  CHECK(world.finish(process).exit_code == 143);
+}
