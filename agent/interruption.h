@@ -37,6 +37,8 @@ class Interruption {
     if (stopped()) co_return std::nullopt;
     auto first = co_await (std::move(work) || until_stopped());
     if (auto* result = std::get_if<0>(&first)) co_return std::move(*result);
+    // Neither a reason nor the deadline: the coroutine that runs the turn was cancelled itself.
+    if (!stopped()) reason_ = "the program is stopping";
     co_return std::nullopt;
   }
 
@@ -45,15 +47,11 @@ class Interruption {
     boost::system::error_code error;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (!error && reason_.empty()) deadline_passed_ = true;
-    // Cancelled without a reason: the coroutine that runs the turn was cancelled itself, unless it
-    // is `work` that ended first, and then nobody looks.
-    if (error && reason_.empty()) cancelled_from_outside_ = true;
   }
 
   asio::steady_timer timer_;
   std::string reason_;
   bool deadline_passed_ = false;
-  bool cancelled_from_outside_ = false;
 };
 
 }  // namespace sable::agent

@@ -299,8 +299,7 @@ class LiveSession final : public Session {
       return {"limit", fmt::format("the time limit of {} s is reached",
                                    setup_.limits.time_max.count() / 1000)};
     }
-    return {"interrupted",
-            interruption_->reason().empty() ? "the program is stopping" : interruption_->reason()};
+    return {"interrupted", interruption_->reason()};
   }
 
   /// Calls without an id, or with one that the session has seen, get one of ours.
