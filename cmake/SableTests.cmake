@@ -8,11 +8,11 @@ function(sable_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE sable_test_main ${ARG_LIBRARIES})
-  add_test(NAME ${name} COMMAND ${name} "~[slow]~[.]")
+  add_test(NAME ${name} COMMAND ${name} "~[slow]~[.]" --warn NoTests)
   set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT ${ARG_TIMEOUT}
                        ENVIRONMENT "${ARG_ENVIRONMENT}")
   if(ARG_HAS_SLOW)
-    add_test(NAME ${name}.slow COMMAND ${name} "[slow]")
+    add_test(NAME ${name}.slow COMMAND ${name} "[slow]" --warn NoTests)
     set_tests_properties(${name}.slow PROPERTIES LABELS slow TIMEOUT 3600
                          ENVIRONMENT "${ARG_ENVIRONMENT}")
   endif()
