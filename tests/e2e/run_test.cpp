@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
@@ -181,4 +183,8 @@ TEST_CASE("a session is resumed with all it knew") {
   CHECK(second.exit_code == 0);
   CHECK(model.complaints().empty());
   CHECK(string_or(second.json_lines().front(), "session", "") == id);
+  // A turn that ended well needs no repair.
+  const auto types = types_of(world.sable({"session", "events", id}).json_lines());
+  CHECK(std::count(types.begin(), types.end(), "turn.ended") == 2);
+  CHECK(std::count(types.begin(), types.end(), "tool.outcome") == 0);
 }

@@ -50,6 +50,12 @@ TEST_CASE("the log gives back the conversation, message by message") {
   CHECK((*messages)[3].tool_call_id == "c1");
   CHECK((*messages)[4].text == "no");
   CHECK((*messages)[5].text == "Done.");
+
+  History history;
+  for (const auto& event : events) REQUIRE(history.take(event));
+  CHECK_FALSE(history.turn_open());
+  CHECK(history.open_calls().empty());
+  CHECK(history.n_turns() == 1);
 }
 
 TEST_CASE("a log that breaks off shows its open turn and its calls without outcome") {
