@@ -145,40 +145,72 @@ class RowsAhead {
   size_t step_;
 };
 
-template <class Rows, size_t R>
-void dot_rows(const Weight& w, uint64_t r0, const float* x, float* y) {
-  const Rows rows(w, r0);
-  V acc[R];
-  for (size_t r = 0; r < R; ++r) acc[r] = zero();
+/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once.
+template <class Rows, size_t R, size_t T>
+void dot_rows(const MatmulJob& job, uint64_t r0) {
+  const Weight& w = *job.weight;
+  const Rows rows(w, job.row_begin + r0);
+  V acc[T * R];
+  for (V& sum : acc) sum = zero();
   const size_t whole = w.cols / 32 * 32;
-  RowsAhead ahead(w.row(r0), R * w.row_bytes, w.cols / 32);
+  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes, w.cols / 32);
   for (size_t i = 0; i < whole; i += 32) {
-    const V x0 = load(x + i), x1 = load(x + i + 16);
     ahead.step();
     for (size_t r = 0; r < R; ++r) {
       V a, b;
       rows.at(r, i, a, b);
-      acc[r] = fma(b, x1, fma(a, x0, acc[r]));
+      for (size_t t = 0; t < T; ++t) {
+        const float* const x = job.x + t * job.x_stride + i;
+        acc[t * R + r] = fma(b, load(x + 16), fma(a, load(x), acc[t * R + r]));
+      }
     }
   }
   if (whole < w.cols) {
-    V x0, x1;
-    padded_tail(x + whole, w.cols - whole, x0, x1);
     for (size_t r = 0; r < R; ++r) {
-      V a, b;
+      V a, b, x0, x1;
       rows.tail(r, whole, w.cols - whole, a, b);
-      acc[r] = fma(b, x1, fma(a, x0, acc[r]));
+      for (size_t t = 0; t < T; ++t) {
+        padded_tail(job.x + t * job.x_stride + whole, w.cols - whole, x0, x1);
+        acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
+      }
     }
   }
-  sums<R>(acc, y);
+  float products[T * R];
+  sums<T * R>(acc, products);
+  for (size_t t = 0; t < T; ++t) {
+    std::memcpy(job.y + t * job.y_stride + r0, products + t * R, R * sizeof(float));
+  }
 }
 
-template <class Rows>
-void matvec(const MatmulJob& job, uint64_t begin, uint64_t end) {
-  constexpr size_t R = kMatvecRows;
+template <class Rows, size_t T>
+void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end) {
+  constexpr size_t R = std::min(kMatvecRows, std::bit_floor(kMatvecSums / T));
   uint64_t r = begin;
-  for (; r + R <= end; r += R) dot_rows<Rows, R>(*job.weight, job.row_begin + r, job.x, job.y + r);
-  for (; r < end; ++r) dot_rows<Rows, 1>(*job.weight, job.row_begin + r, job.x, job.y + r);
+  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r);
+  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r);
+}
+
+/// Products with few vectors, without decoded rows in memory between. False when there is no such
+/// kernel for so many.
+template <class Rows>
+bool fused(const MatmulJob& job, uint64_t begin, uint64_t end) {
+  switch (job.n_tokens) {
+    case 1:
+      return few_vectors<Rows, 1>(job, begin, end), true;
+    case 2:
+      return few_vectors<Rows, 2>(job, begin, end), true;
+    case 3:
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 3>(job, begin, end), true;
+      return false;
+    case 4:
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 4>(job, begin, end), true;
+      return false;
+    case 8:
+      if constexpr (kMatvecSums >= 16) return few_vectors<Rows, 8>(job, begin, end), true;
+      return false;
+    default:
+      return false;
+  }
 }
 
 template <class Rows>
@@ -261,10 +293,10 @@ void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float*
 template <size_t T>
 void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n,
                float* y, size_t ys) {
+  // Few vectors leave room for more rows, and more sums hide the time that each addition takes.
+  constexpr size_t R = kTileVectors / T >= 3 ? 2 * kTileRows : kTileRows;
   size_t r = 0;
-  for (; r + kTileRows <= n_rows; r += kTileRows) {
-    tile<kTileRows, T>(w + r * ws, ws, x, xs, n, y + r, ys);
-  }
+  for (; r + R <= n_rows; r += R) tile<R, T>(w + r * ws, ws, x, xs, n, y + r, ys);
   for (; r < n_rows; ++r) tile<1, T>(w + r * ws, ws, x, xs, n, y + r, ys);
 }
 
@@ -290,8 +322,9 @@ void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, 
 
 void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   const size_t cols = job.weight->cols, stride = (cols + 15) / 16 * 16;
-  for (uint64_t r = begin; r < end; r += kDecodedRows) {
-    const size_t n = std::min<uint64_t>(kDecodedRows, end - r);
+  const size_t n_rows = decoded_rows(cols);
+  for (uint64_t r = begin; r < end; r += n_rows) {
+    const size_t n = std::min<uint64_t>(n_rows, end - r);
     for (size_t i = 0; i < n; ++i) {
       decode_row(*job.weight, job.row_begin + r + i, scratch + i * stride);
     }
@@ -299,26 +332,29 @@ void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* s
   }
 }
 
-void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  if (job.n_tokens != 1) return matmul_decoded(job, begin, end, scratch);
+bool matmul_fused(const MatmulJob& job, uint64_t begin, uint64_t end) {
   switch (job.weight->type) {
     case DType::f32:
-      return matvec<PlainRows<F32>>(job, begin, end);
+      return fused<PlainRows<F32>>(job, begin, end);
     case DType::bf16:
-      return matvec<PlainRows<Bf16>>(job, begin, end);
+      return fused<PlainRows<Bf16>>(job, begin, end);
     case DType::f16:
-      return matvec<PlainRows<F16>>(job, begin, end);
+      return fused<PlainRows<F16>>(job, begin, end);
     case DType::f8_e4m3:
-      return matvec<E4m3Rows>(job, begin, end);
+      return fused<E4m3Rows>(job, begin, end);
     case DType::f4_e2m1:
-      return matvec<E2m1Rows>(job, begin, end);
+      return fused<E2m1Rows>(job, begin, end);
     case DType::mxfp4:
-      return matvec<Mxfp4Rows>(job, begin, end);
+      return fused<Mxfp4Rows>(job, begin, end);
     case DType::q8_0:
-      return matvec<Q8Rows>(job, begin, end);
+      return fused<Q8Rows>(job, begin, end);
     default:
-      return matmul_decoded(job, begin, end, scratch);
+      return false;
   }
+}
+
+void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  if (!matmul_fused(job, begin, end)) matmul_decoded(job, begin, end, scratch);
 }
 
 // ---------------------------------------------------------------- vectors

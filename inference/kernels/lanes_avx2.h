@@ -15,8 +15,8 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 2, kTileVectors = 3, kValueVectors = 1;
-/// How many rows one vector meets at a time.
-inline constexpr size_t kMatvecRows = 4;
+/// How many rows few vectors meet at a time, at most, and how many sums they may be together.
+inline constexpr size_t kMatvecRows = 4, kMatvecSums = 4;
 
 inline V zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline V splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }

@@ -16,8 +16,8 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 4, kTileVectors = 6, kValueVectors = 4;
-/// How many rows one vector meets at a time.
-inline constexpr size_t kMatvecRows = 8;
+/// How many rows few vectors meet at a time, at most, and how many sums they may be together.
+inline constexpr size_t kMatvecRows = 8, kMatvecSums = 16;
 
 inline V zero() { return {_mm512_setzero_ps()}; }
 inline V splat(float x) { return {_mm512_set1_ps(x)}; }

@@ -17,8 +17,8 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 1, kTileVectors = 2, kValueVectors = 1;
-/// How many rows one vector meets at a time.
-inline constexpr size_t kMatvecRows = 2;
+/// How many rows few vectors meet at a time, at most, and how many sums they may be together.
+inline constexpr size_t kMatvecRows = 2, kMatvecSums = 2;
 
 inline V zero() { return V{}; }
 inline V splat(float x) {
