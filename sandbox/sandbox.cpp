@@ -6,6 +6,7 @@
 #include "sandbox/host.h"
 #include "sandbox/launcher_process.h"
 #include "sandbox/planner.h"
+#include "sandbox/prepared_calls.h"
 #include "sandbox/protected_paths.h"
 #include "sandbox/running_call.h"
 #include "sandbox/seccomp_filter.h"
@@ -26,10 +27,15 @@ class LaunchedSandbox : public Sandbox {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const auto indexes = indexes_of(policy);
     const ProtectedPaths before = co_await look(indexes);
-    SABLE_CO_TRY(Plan plan, make_plan(policy, command, host_, before));
+    SABLE_CO_TRY(const Execution execution, make_execution(policy, command, host_));
+    SABLE_CO_TRY(Plan plan, make_plan(policy, host_, before));
     plan.filters = filters_[static_cast<size_t>(policy.network)];
-    RunningCall call(executor, launcher_, plan, policy.limits, std::move(output));
-    auto result = co_await call.run(std::move(command.stdin_data));
+    SABLE_CO_TRY(UniqueFd status, co_await take(plan));
+    RunningCall call(executor, launcher_.control(), std::move(status), plan, execution,
+                     policy.limits, std::move(output));
+    SABLE_CO_TRY_VOID(co_await call.start(std::move(command.stdin_data)));
+    prepared_.replenish(plan);
+    auto result = co_await call.finish();
     // Also after a cancelled call: what it left must be known.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     const ProtectedPaths after = co_await look(indexes);
@@ -57,6 +63,15 @@ class LaunchedSandbox : public Sandbox {
     return indexes;
   }
 
+  // Waits while the launcher is behind.
+  asio::awaitable<Result<UniqueFd>> take(const Plan& plan) {
+    while (true) {
+      auto status = prepared_.take(plan);
+      if (status || status.error().code != ErrorCode::exhausted) co_return status;
+      co_await sleep_for(kBusyPause);
+    }
+  }
+
   // In short slices, so that a large tree does not hold up the loop.
   static asio::awaitable<ProtectedPaths> look(Indexes indexes) {
     ProtectedPaths all;
@@ -70,9 +85,11 @@ class LaunchedSandbox : public Sandbox {
   }
 
   static constexpr std::chrono::microseconds kSlice{800};
+  static constexpr std::chrono::milliseconds kBusyPause{1};
   static constexpr size_t kRootsKept = 32;  // each holds a descriptor and its watches
 
   const LauncherProcess launcher_;
+  PreparedCalls prepared_{launcher_.control()};
   const std::array<std::vector<Filter>, 3> filters_;
   const Host host_;
   std::mutex mutex_;
@@ -87,9 +104,9 @@ Result<std::unique_ptr<Sandbox>> Sandbox::start(const std::filesystem::path& lau
   for (const auto network : {Network::none, Network::loopback, Network::open}) {
     SABLE_TRY(filters[static_cast<size_t>(network)], make_filters(network));
   }
-  SABLE_TRY(Plan plan, make_plan({}, {.argv = {"/bin/true"}}, this_host()));
+  SABLE_TRY(Plan plan, make_plan({}, this_host()));
   plan.filters = filters[static_cast<size_t>(Network::none)];
-  SABLE_TRY_VOID(try_out(process, std::move(plan)));
+  SABLE_TRY_VOID(try_out(process, plan));
   return std::make_unique<LaunchedSandbox>(std::move(process), std::move(filters));
 }
 
