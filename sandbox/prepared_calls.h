@@ -17,6 +17,8 @@ class PreparedCalls {
   /// `control` outlives it.
   explicit PreparedCalls(const ControlSocket& control) : control_(control) {}
 
+  const ControlSocket& control() const { return control_; }
+
   /// The status socket of a call set up by `plan`, now or soon. Errors: as ControlSocket.
   Result<UniqueFd> take(const Plan& plan);
 

@@ -22,6 +22,7 @@ using std::chrono::milliseconds;
 
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
+constexpr milliseconds kBusyPause{1};
 constexpr size_t kPieceBytes = size_t{1}
                                << 20;  // of standard input, written between two turns of the loop
 
@@ -37,7 +38,29 @@ std::string seconds_of(milliseconds duration) {
   return std::to_string(duration.count()) + " ms";
 }
 
+// Waits while the launcher is behind.
+asio::awaitable<Result<UniqueFd>> take(PreparedCalls& prepared, const Plan& plan) {
+  while (true) {
+    auto status = prepared.take(plan);
+    if (status || status.error().code != ErrorCode::exhausted) co_return status;
+    co_await sleep_for(kBusyPause);
+  }
+}
+
 }  // namespace
+
+asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
+                                            Limits limits, std::string stdin_data,
+                                            OutputSink output) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  SABLE_CO_TRY(UniqueFd status, co_await take(prepared, plan));
+  RunningCall call(executor, prepared.control(), std::move(status), plan, execution, limits,
+                   std::move(output));
+  SABLE_CO_TRY_VOID(co_await call.start(std::move(stdin_data)));
+  prepared.replenish(plan);
+  co_return co_await call.finish();
+}
 
 RunningCall::RunningCall(asio::any_io_executor executor, const ControlSocket& control,
                          UniqueFd status, const Plan& plan, const Execution& execution,

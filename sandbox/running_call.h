@@ -7,10 +7,17 @@
 #include "base/unique_fd.h"
 #include "sandbox/control_socket.h"
 #include "sandbox/plan.h"
+#include "sandbox/prepared_calls.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/wire.h"
 
 namespace sable::sandbox {
+
+/// One program from its start to its end in a sandbox made by `plan`, ahead or now; has the next
+/// one made meanwhile. `prepared` outlives it.
+asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
+                                            Limits limits, std::string stdin_data,
+                                            OutputSink output);
 
 /// Runs on one thread. Lives in the frame of the coroutine that runs it; finish() must complete
 /// before it is destroyed.
