@@ -36,6 +36,15 @@ class SnapshotIndex {
   /// Runs `work` in a transaction of its own, undone when it fails.
   Result<void> in_transaction(const std::function<Result<void>()>& work);
 
+  /// Answers questions from one state of the index, and without a lock for each.
+  template <class Question>
+  auto read_consistently(Question question) -> decltype(question()) {
+    SABLE_TRY_VOID(connection_.execute("BEGIN"));
+    auto answer = question();
+    if (connection_.in_transaction()) (void)connection_.execute("COMMIT");
+    return answer;
+  }
+
   /// The block of this key; none when it is not stored.
   Result<std::optional<StoredBlock>> block(const Digest& key);
   Result<std::optional<StoredBlock>> parent_of(int64_t block);

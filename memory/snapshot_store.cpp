@@ -145,6 +145,25 @@ class FileSnapshotStore : public SnapshotStore {
   Result<std::unique_ptr<SnapshotReader>> find_prefix(const TokenStream& stream) {
     const auto keys = block_keys(stream);
     const std::lock_guard lock(mutex_);
+    while (true) {
+      SABLE_TRY(const auto found, index_.read_consistently([&] { return longest(keys, stream); }));
+      if (!found) return fail(ErrorCode::not_found, "no snapshot of a prefix is stored");
+      if (found->sound) {
+        (void)index_.touch(found->plan.position.row);
+        return read_snapshot(folder_, found->plan, damage_report());
+      }
+      FreedPlaces lost;  // where they say they lie is not to be believed
+      SABLE_TRY_VOID(index_.in_transaction(
+          [&] { return index_.drop_position(found->plan.position.row, lost); }));
+    }
+  }
+
+  struct Found {
+    ReadPlan plan;
+    bool sound;  ///< false: the index contradicts itself
+  };
+
+  Result<std::optional<Found>> longest(const std::vector<Digest>& keys, const TokenStream& stream) {
     SABLE_TRY(const auto chain, longest_chain(keys));
     int64_t block = chain.last;
     for (size_t n = chain.n_blocks; block != 0; --n) {
@@ -158,18 +177,12 @@ class FileSnapshotStore : public SnapshotStore {
           best = &position;
         }
       }
-      if (best) {
-        SABLE_TRY(auto plan, plan_of(keys, n, *best));
-        if (plan) {
-          (void)index_.touch(best->number);
-          return read_snapshot(folder_, std::move(*plan), damage_report());
-        }
-      }
+      if (best) return plan_of(keys, n, *best);
       if (n == 0) break;
       SABLE_TRY(const auto parent, index_.parent_of(block));
       block = parent ? parent->number : 0;
     }
-    return fail(ErrorCode::not_found, "no snapshot of a prefix is stored");
+    return std::nullopt;
   }
 
   Result<bool> use_if_stored(const Digest& position, const std::string& session) {
@@ -296,9 +309,8 @@ class FileSnapshotStore : public SnapshotStore {
                             options_.bytes_max));
   }
 
-  /// Where everything lies; none, and the rows are dropped, when the index contradicts itself.
-  Result<std::optional<ReadPlan>> plan_of(const std::vector<Digest>& keys, size_t n_blocks,
-                                          const StoredPosition& position) {
+  Result<std::optional<Found>> plan_of(const std::vector<Digest>& keys, size_t n_blocks,
+                                       const StoredPosition& position) {
     ReadPlan plan{.n_tokens = n_blocks * kSnapshotBlockTokens + position.tail.size()};
     plan.position = {position_key(keys[n_blocks], position.tail), position.place, position.number};
     plan.blocks.reserve(n_blocks);
@@ -308,11 +320,7 @@ class FileSnapshotStore : public SnapshotStore {
       sound = block && is_possible(block->place);
       if (sound) plan.blocks.push_back({keys[i], block->place, block->number});
     }
-    if (sound) return plan;
-    FreedPlaces lost;  // where they say they lie is not to be believed
-    SABLE_TRY_VOID(
-        index_.in_transaction([&] { return index_.drop_position(position.number, lost); }));
-    return std::nullopt;
+    return Found{std::move(plan), sound};
   }
 
   DamageReport damage_report() {
