@@ -354,6 +354,7 @@ class LiveSession final : public Session {
 
   /// Parses and checks what the model wrote. The error is for the model.
   Result<tools::Call> understood(const RequestedCall& requested) const {
+    if (!requested.problem.empty()) return fail(ErrorCode::invalid_input, requested.problem);
     auto arguments = parse_json(requested.arguments);
     if (!arguments) {
       return fail_in(fmt::format("the arguments of {} are not valid JSON; send the call again",
