@@ -83,6 +83,8 @@ class GrammarCompiler {
 
   std::shared_ptr<const CallGrammar> finish() {
     find_depths();
+    drop_impossible_choices();
+    find_kinds();
     for (auto& rule : grammar_->rules_) {
       for (auto& object : rule.objects) {
         drop_impossible(object);
@@ -228,9 +230,11 @@ class GrammarCompiler {
     const int n = number.n_decimals;
     for (const auto* node : nodes) {
       if (node->minimum) number.min = std::max(number.min, bound_above(node->minimum->text(), n));
-      if (node->above) number.min = std::max(number.min, bound_strictly_above(node->above->text(), n));
+      if (node->above)
+        number.min = std::max(number.min, bound_strictly_above(node->above->text(), n));
       if (node->maximum) number.max = std::min(number.max, bound_below(node->maximum->text(), n));
-      if (node->below) number.max = std::min(number.max, bound_strictly_below(node->below->text(), n));
+      if (node->below)
+        number.max = std::min(number.max, bound_strictly_below(node->below->text(), n));
     }
     if (number.min <= number.max) rule.numbers.push_back(number);
   }
@@ -311,16 +315,25 @@ class GrammarCompiler {
 
   uint32_t depth_of(const Rule::Object& object) const {
     uint32_t deepest = 0;
-    uint64_t n_possible = 0;
+    std::vector<uint32_t> optional;
     for (size_t i = 0; i < object.properties.size(); ++i) {
       const uint32_t depth = depth_of(object.properties[i].rule);
-      if (depth != kNever) ++n_possible;
-      if ((object.required >> i & 1) != 0) deepest = std::max(deepest, depth);
+      if ((object.required >> i & 1) != 0) {
+        deepest = std::max(deepest, depth);
+      } else {
+        optional.push_back(depth);
+      }
     }
-    const auto n_required = static_cast<uint64_t>(__builtin_popcountll(object.required));
+    const uint64_t n_required = object.properties.size() - optional.size();
     if (n_required > object.n_max) return kNever;
-    if (object.others == kNoRule && n_possible < object.n_min) return kNever;
-    // How deep further ones up to n_min go is not followed: they are optional one by one.
+    if (object.others == kNoRule && object.n_min > n_required) {
+      const uint64_t n_further = object.n_min - n_required;
+      if (n_further > optional.size()) return kNever;
+      std::sort(optional.begin(), optional.end());
+      deepest = std::max(deepest, optional[n_further - 1]);
+    } else if (object.others != kNoRule && object.n_min > 0) {
+      deepest = std::max(deepest, depth_of(object.others));
+    }
     return one_more(deepest);
   }
 
@@ -342,6 +355,21 @@ class GrammarCompiler {
         }
       }
     }
+  }
+
+  /// What no value fits, or only one that nests too deep, is no choice.
+  void drop_impossible_choices() {
+    const auto too_deep = [](uint32_t depth) { return depth >= CallGrammar::kDepthMax; };
+    for (auto& rule : grammar_->rules_) {
+      std::erase_if(rule.arrays, [&](const auto& array) { return too_deep(depth_of(array)); });
+      std::erase_if(rule.objects, [&](const auto& object) { return too_deep(depth_of(object)); });
+      std::erase_if(rule.alternatives, [&](RuleIndex r) { return too_deep(depth_of(r)); });
+      if (too_deep(rule.depth)) rule.depth = kNever;
+    }
+  }
+
+  /// Which rules have texts, and which other values.
+  void find_kinds() {
     for (bool changed = true; changed;) {
       changed = false;
       for (auto& rule : grammar_->rules_) {

@@ -18,8 +18,8 @@ namespace sable::agent {
 struct SymbolTrie {
   struct Node {
     std::vector<std::pair<Symbol, uint32_t>> next;
-    int payload = -1;     ///< of the string that ends here
-    uint64_t reach = 0;   ///< bits of the groups of all strings below
+    int payload = -1;    ///< of the string that ends here
+    uint64_t reach = 0;  ///< bits of the groups of all strings below
   };
   std::vector<Node> nodes{1};
 
@@ -28,7 +28,7 @@ struct SymbolTrie {
 };
 
 using RuleIndex = uint32_t;
-inline constexpr RuleIndex kAnyRule = 0;   ///< every JSON value
+inline constexpr RuleIndex kAnyRule = 0;  ///< every JSON value
 inline constexpr RuleIndex kNoRule = std::numeric_limits<RuleIndex>::max();
 inline constexpr uint32_t kNever = std::numeric_limits<uint32_t>::max();
 
@@ -57,7 +57,7 @@ struct Rule {
   struct Object {
     std::vector<Property> properties;  ///< at most 63
     uint64_t required = 0;             ///< bits of properties
-    RuleIndex others = kNoRule;        ///< of properties without a name here; only when there are none
+    RuleIndex others = kNoRule;  ///< of properties without a name here; only when there are none
     uint64_t n_min = 0, n_max = kUnbounded;
     SymbolTrie keys;        ///< `"name": `
     SymbolTrie parameters;  ///< `name" string="true">`; payload 2 * property + (it is text)
@@ -68,14 +68,14 @@ struct Rule {
   std::vector<Number> numbers;
   std::vector<Array> arrays;
   std::vector<Object> objects;
-  SymbolTrie raw_values;   ///< texts of an enum, up to the marker of the closing tag
-  SymbolTrie json_values;  ///< the other values of an enum, in JSON
+  SymbolTrie raw_values;     ///< texts of an enum, up to the marker of the closing tag
+  SymbolTrie json_values;    ///< the other values of an enum, in JSON
   SymbolTrie quoted_values;  ///< texts of an enum, in JSON
   bool has_raw_values = false, has_json_values = false;
   std::vector<RuleIndex> alternatives;
 
-  bool has_text = false;  ///< some value is a text: string="true"
-  bool has_json = false;  ///< some value is something else: string="false"
+  bool has_text = false;    ///< some value is a text: string="true"
+  bool has_json = false;    ///< some value is something else: string="false"
   uint32_t depth = kNever;  ///< levels of nesting that the shallowest value needs
 };
 

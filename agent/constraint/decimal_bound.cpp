@@ -29,7 +29,8 @@ Floored floored(std::string_view decimal, int n_decimals) {
   }
   Wide units = digits;
   bool exact = true;
-  for (exponent += n_decimals; exponent > 0 && units <= kMost && units != 0; --exponent) units *= 10;
+  for (exponent += n_decimals; exponent > 0 && units <= kMost && units != 0; --exponent)
+    units *= 10;
   for (; exponent < 0 && units != 0; ++exponent) {
     exact = exact && units % 10 == 0;
     units /= 10;
