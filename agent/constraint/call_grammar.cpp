@@ -325,7 +325,7 @@ class GrammarCompiler {
       }
     }
     const uint64_t n_required = object.properties.size() - optional.size();
-    if (n_required > object.n_max) return kNever;
+    if (std::max(n_required, object.n_min) > object.n_max) return kNever;
     if (object.others == kNoRule && object.n_min > n_required) {
       const uint64_t n_further = object.n_min - n_required;
       if (n_further > optional.size()) return kNever;
