@@ -124,8 +124,6 @@ class LiveSession final : public Session {
     co_return Result<void>();
   }
 
-  /// `event` is a named variable everywhere: GCC 12 copies an unnamed one bit by bit into the frame
-  /// of the coroutine that awaits, which breaks its strings.
   asio::awaitable<Result<void>> log_one(memory::NewEvent&& event) {
     std::vector<memory::NewEvent> events;
     events.push_back(std::move(event));

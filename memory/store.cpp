@@ -115,8 +115,6 @@ Result<void> check_tail(LogDatabase& database, const SessionRow& row,
       });
 }
 
-// GCC 12 destroys the temporaries of a co_await expression twice, lambdas among them; so what is
-// awaited is named first.
 class LogStore : public Store {
  public:
   LogStore(Home home, const Clock& clock, std::unique_ptr<CommitThread> committer,
