@@ -187,7 +187,7 @@ void Attention::weigh(const Block& b, size_t t, float index_scale, AttentionStat
     s.sink[t * H_ + h] = at_sink * share;
     for (size_t e = 0; e < target.size(); ++e) target[e] += pe[e];
   }
-  if (target.empty() || b.n_entries < 2) return;
+  if (!indexer_ || !(index_scale > 0) || b.n_entries < 2) return;
   s.index_loss += indexer_->learn(b.begin, t, b.n_entries, visible, target.data(), attends,
                                   index_scale, s.indexer);
   s.n_index_queries += visible > 1 ? 1 : 0;

@@ -54,6 +54,7 @@ Worker::Worker(const Parameters& parameters)
   state_->layers.resize(parameters.layers.size());
 }
 
+Worker::Worker(Worker&&) noexcept = default;
 Worker::~Worker() = default;
 
 namespace {

@@ -44,6 +44,7 @@ struct GradientScale {
 class Worker {
  public:
   explicit Worker(const Parameters& parameters);
+  Worker(Worker&&) noexcept;
   ~Worker();
 
   /// Reads p.values and p.transposed; adds the gradient of scale.loss * loss + scale.index *
