@@ -13,12 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "agent/engine_provider.h"
 #include "agent/http_transport.h"
 #include "agent/prompt/conversation.h"
 #include "agent/prompt/encode_prompt.h"
 #include "agent/prompt/prompt_texts.h"
 #include "agent/prompt/render_prompt.h"
 #include "agent/provider.h"
+#include "agent/token_source.h"
 #include "base/asio.h"
 #include "base/clock.h"
 #include "base/json.h"
