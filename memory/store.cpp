@@ -19,8 +19,6 @@ namespace {
 
 constexpr size_t kPurgeBatch = 4096;
 
-// GCC 12 destroys the temporaries of a co_await expression twice, lambdas among them; so what is
-// awaited is named first.
 class LogStore : public Store {
  public:
   LogStore(Home home, const Clock& clock, std::unique_ptr<CommitThread> committer,
