@@ -306,7 +306,7 @@ class CpuBackend final : public Backend {
   }
 
   uint64_t rows_in_piece(const MatmulJob& job) const {
-    if (job.n_tokens > 8) return decoded_rows(job.weight->cols);
+    if (job.n_tokens > kFewVectors) return decoded_rows(job.weight->cols);
     const uint64_t rows = kPieceBytes / std::max<size_t>(1, job.weight->row_bytes);
     return std::max<uint64_t>(kRowsTogether, rows / kRowsTogether * kRowsTogether);
   }

@@ -10,7 +10,7 @@ const std::array<float, 256> kE8m0 = [] {
   return values;
 }();
 
-size_t matmul_scratch(size_t cols) { return decoded_rows(cols) * ((cols + 15) / 16 * 16); }
+size_t matmul_scratch(size_t cols) { return std::max(decoded_rows(cols), kFewVectors) * ((cols + 15) / 16 * 16); }
 
 size_t attend_scratch(const AttendShape& shape) {
   return kAttendBlock * shape.head_dim + shape.n_heads * (kAttendBlock + 2);

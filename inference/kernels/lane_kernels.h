@@ -22,6 +22,8 @@ constexpr size_t decoded_rows(size_t cols) {
   const size_t rows = kBytes / (sizeof(float) * (cols == 0 ? 1 : cols)) / 4 * 4;
   return rows < 4 ? 4 : rows > 32 ? 32 : rows;
 }
+/// So many vectors, at most, meet a weight without its being decoded to memory first.
+inline constexpr size_t kFewVectors = 8;
 /// Entries that the attention decodes and weighs at a time.
 inline constexpr size_t kAttendBlock = 64;
 /// Index keys that are scored at a time.

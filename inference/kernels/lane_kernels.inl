@@ -7,11 +7,18 @@ namespace {
 // ---------------------------------------------------------------- decoding: 32 elements at a time
 
 // Each format is a view of a weight from one row on: at(r, i, a, b) gives elements i .. i + 31 of
-// the r-th row of the view, i a multiple of 32.
+// the r-th row of the view, i a multiple of 32; kStep is how many bytes of a row they take.
+//
+// dealt() gives them in another order of lanes where that saves work; deal() brings a vector of
+// elements into this order and undeal() back.
+struct InOrder {
+  static constexpr bool kDealt = false;
+};
 
 /// Rows of plain numbers, which may end anywhere: from() decodes 32 of them.
 template <class Number>
-struct PlainRows {
+struct PlainRows : InOrder {
+  static constexpr size_t kStep = 32 * Number::kBytes;
   const std::byte* p;
   size_t stride;
   PlainRows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
@@ -51,7 +58,8 @@ struct F16 {
   }
 };
 
-struct E4m3Rows {
+struct E4m3Rows : InOrder {
+  static constexpr size_t kStep = 32;
   const Weight& w;
   const std::byte* p;
   uint64_t first;
@@ -81,6 +89,10 @@ struct NoTail {
 };
 
 struct E2m1Rows : NoTail {
+  static constexpr size_t kStep = 16;
+  static constexpr bool kDealt = kDealE2m1;
+  static V deal(V x) { return deal_pairs(x); }
+  static V undeal(V x) { return undeal_pairs(x); }
   const std::byte *p, *s;
   size_t stride, scale_stride;
   E2m1Rows(const Weight& w, uint64_t r)
@@ -90,9 +102,14 @@ struct E2m1Rows : NoTail {
     const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
     load_e2m1_pairs(p + i / 2 + r * stride, kE8m0[exponent], a, b);
   }
+  void dealt(size_t r, size_t i, V& a, V& b) const {
+    const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
+    load_e2m1_pairs_dealt(p + i / 2 + r * stride, kE8m0[exponent], a, b);
+  }
 };
 
-struct Mxfp4Rows : NoTail {
+struct Mxfp4Rows : NoTail, InOrder {
+  static constexpr size_t kStep = 17;
   const std::byte* p;
   size_t stride;
   Mxfp4Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
@@ -103,7 +120,8 @@ struct Mxfp4Rows : NoTail {
   }
 };
 
-struct Q8Rows : NoTail {
+struct Q8Rows : NoTail, InOrder {
+  static constexpr size_t kStep = 34;
   const std::byte* p;
   size_t stride;
   Q8Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
@@ -126,51 +144,65 @@ void padded_tail(const float* x, size_t n, V& a, V& b) {
 // ---------------------------------------------------------------- one vector against R rows
 
 /// How far ahead of its use a weight is fetched: about what is in flight to memory at any time.
-constexpr size_t kPrefetchBytes = 8192;
+constexpr size_t kPrefetchBytes = 4096;
 
-/// Fetches the R rows from `base` as the one stream that they are in memory, a step of 32 columns
-/// at a time; R short streams side by side are more than the machine's own prefetching follows.
+/// Fetches weights as the one stream that they are in memory, though R rows of them are read side
+/// by side: R short streams are more than the machine's own prefetching follows.
 class RowsAhead {
  public:
-  RowsAhead(const std::byte* base, size_t bytes_in_rows, size_t n_steps)
-      : at_(base + kPrefetchBytes), step_(n_steps == 0 ? 0 : bytes_in_rows / n_steps) {}
+  /// `base`: where the R rows begin.
+  RowsAhead(const std::byte* base, size_t bytes_in_rows)
+      : at_(base + bytes_in_rows + kPrefetchBytes) {}
+  /// The R rows went on by `Bytes` together.
+  template <size_t Bytes>
   void step() {
-    for (size_t i = 0; i < step_; i += kLine) __builtin_prefetch(at_ + i);
-    at_ += step_;
+    constexpr size_t kLine = 64;
+#pragma GCC unroll 16
+    for (size_t i = 0; i < Bytes; i += kLine) __builtin_prefetch(at_ + i);
+    at_ += Bytes;
   }
 
  private:
-  static constexpr size_t kLine = 64;
   const std::byte* at_;
-  size_t step_;
 };
 
-/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once.
+/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once. The vectors
+/// are at `x`, dealt as the format asks.
 template <class Rows, size_t R, size_t T>
-void dot_rows(const MatmulJob& job, uint64_t r0) {
+void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   V acc[T * R];
-  for (V& sum : acc) sum = zero();
+#pragma GCC unroll 32
+  for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
   const size_t whole = w.cols / 32 * 32;
-  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes, w.cols / 32);
+  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
   for (size_t i = 0; i < whole; i += 32) {
-    ahead.step();
+    ahead.step<R * Rows::kStep>();
+#pragma GCC unroll 16
     for (size_t r = 0; r < R; ++r) {
       V a, b;
-      rows.at(r, i, a, b);
+      if constexpr (Rows::kDealt) {
+        rows.dealt(r, i, a, b);
+      } else {
+        rows.at(r, i, a, b);
+      }
+#pragma GCC unroll 16
       for (size_t t = 0; t < T; ++t) {
-        const float* const x = job.x + t * job.x_stride + i;
-        acc[t * R + r] = fma(b, load(x + 16), fma(a, load(x), acc[t * R + r]));
+        const float* const xt = x + t * x_stride + i;
+        acc[t * R + r] = fma(b, load(xt + 16), fma(a, load(xt), acc[t * R + r]));
       }
     }
   }
-  if (whole < w.cols) {
+  if constexpr (Rows::kDealt) {
+#pragma GCC unroll 32
+    for (size_t k = 0; k < T * R; ++k) acc[k] = Rows::undeal(acc[k]);
+  } else if (whole < w.cols) {
     for (size_t r = 0; r < R; ++r) {
       V a, b, x0, x1;
       rows.tail(r, whole, w.cols - whole, a, b);
       for (size_t t = 0; t < T; ++t) {
-        padded_tail(job.x + t * job.x_stride + whole, w.cols - whole, x0, x1);
+        padded_tail(x + t * x_stride + whole, w.cols - whole, x0, x1);
         acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
       }
     }
@@ -183,30 +215,41 @@ void dot_rows(const MatmulJob& job, uint64_t r0) {
 }
 
 template <class Rows, size_t T>
-void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end) {
+void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   constexpr size_t R = std::min(kMatvecRows, std::bit_floor(kMatvecSums / T));
+  const float* x = job.x;
+  size_t stride = job.x_stride;
+  if constexpr (Rows::kDealt) {
+    x = scratch;
+    stride = job.weight->cols;
+    for (size_t t = 0; t < T; ++t) {
+      for (size_t i = 0; i < stride; i += 16) {
+        store(scratch + t * stride + i, Rows::deal(load(job.x + t * job.x_stride + i)));
+      }
+    }
+  }
   uint64_t r = begin;
-  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r);
-  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r);
+  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r, x, stride);
+  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r, x, stride);
 }
 
 /// Products with few vectors, without decoded rows in memory between. False when there is no such
 /// kernel for so many.
 template <class Rows>
-bool fused(const MatmulJob& job, uint64_t begin, uint64_t end) {
+bool fused(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   switch (job.n_tokens) {
     case 1:
-      return few_vectors<Rows, 1>(job, begin, end), true;
+      return few_vectors<Rows, 1>(job, begin, end, scratch), true;
     case 2:
-      return few_vectors<Rows, 2>(job, begin, end), true;
+      return few_vectors<Rows, 2>(job, begin, end, scratch), true;
     case 3:
-      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 3>(job, begin, end), true;
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 3>(job, begin, end, scratch), true;
       return false;
     case 4:
-      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 4>(job, begin, end), true;
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 4>(job, begin, end, scratch), true;
       return false;
     case 8:
-      if constexpr (kMatvecSums >= 16) return few_vectors<Rows, 8>(job, begin, end), true;
+      if constexpr (kMatvecSums >= 16) return few_vectors<Rows, 8>(job, begin, end, scratch), true;
       return false;
     default:
       return false;
@@ -218,7 +261,7 @@ void decode_row_as(const Weight& w, uint64_t r, float* out) {
   const Rows row(w, r);
   const size_t whole = w.cols / 32 * 32;
   for (size_t i = 0; i < whole; i += 32) {
-    __builtin_prefetch(row.where(i) + kPrefetchBytes);
+    __builtin_prefetch(row.where(i) + 2 * kPrefetchBytes);
     V a, b;
     row.at(0, i, a, b);
     store(out + i, a);
@@ -332,29 +375,29 @@ void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* s
   }
 }
 
-bool matmul_fused(const MatmulJob& job, uint64_t begin, uint64_t end) {
+bool matmul_fused(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   switch (job.weight->type) {
     case DType::f32:
-      return fused<PlainRows<F32>>(job, begin, end);
+      return fused<PlainRows<F32>>(job, begin, end, scratch);
     case DType::bf16:
-      return fused<PlainRows<Bf16>>(job, begin, end);
+      return fused<PlainRows<Bf16>>(job, begin, end, scratch);
     case DType::f16:
-      return fused<PlainRows<F16>>(job, begin, end);
+      return fused<PlainRows<F16>>(job, begin, end, scratch);
     case DType::f8_e4m3:
-      return fused<E4m3Rows>(job, begin, end);
+      return fused<E4m3Rows>(job, begin, end, scratch);
     case DType::f4_e2m1:
-      return fused<E2m1Rows>(job, begin, end);
+      return fused<E2m1Rows>(job, begin, end, scratch);
     case DType::mxfp4:
-      return fused<Mxfp4Rows>(job, begin, end);
+      return fused<Mxfp4Rows>(job, begin, end, scratch);
     case DType::q8_0:
-      return fused<Q8Rows>(job, begin, end);
+      return fused<Q8Rows>(job, begin, end, scratch);
     default:
       return false;
   }
 }
 
 void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  if (!matmul_fused(job, begin, end)) matmul_decoded(job, begin, end, scratch);
+  if (!matmul_fused(job, begin, end, scratch)) matmul_decoded(job, begin, end, scratch);
 }
 
 // ---------------------------------------------------------------- vectors

@@ -165,4 +165,12 @@ inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
   }
 }
 
+// No other order of lanes is faster here.
+inline constexpr bool kDealE2m1 = false;
+inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
+  load_e2m1_pairs(p, scale, a, b);
+}
+inline V deal_pairs(V x) { return x; }
+inline V undeal_pairs(V x) { return x; }
+
 }  // namespace sable::inference::lanes_portable
