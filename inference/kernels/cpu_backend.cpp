@@ -23,6 +23,26 @@ constexpr size_t kRowsTogether = 8;        // of which a piece has a whole numbe
 constexpr size_t kKeysInPiece = 1024;
 constexpr size_t kCacheLine = 64;
 
+/// One thread's floats between reading weights and using them, on cache lines of their own.
+class ThreadScratch {
+ public:
+  float* data() const { return floats_.get(); }
+  void reserve(size_t n) {
+    if (n <= size_) return;
+    size_ = (n + kLineFloats - 1) / kLineFloats * kLineFloats;
+    floats_.reset(static_cast<float*>(std::aligned_alloc(kCacheLine, size_ * sizeof(float))));
+    SABLE_CHECK(floats_ != nullptr);
+  }
+
+ private:
+  static constexpr size_t kLineFloats = kCacheLine / sizeof(float);
+  struct Free {
+    void operator()(float* p) const { std::free(p); }
+  };
+  std::unique_ptr<float[], Free> floats_;
+  size_t size_ = 0;
+};
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(WorkerPool& pool, const LaneKernels& kernels)
@@ -316,9 +336,7 @@ class CpuBackend final : public Backend {
   }
 
   void reserve_scratch(size_t n) {
-    for (auto& scratch : scratch_) {
-      if (scratch.size() < n) scratch.resize(n);
-    }
+    for (ThreadScratch& scratch : scratch_) scratch.reserve(n);
   }
 
   const float* stream_products(const StreamSite& site, const float* streams, size_t n, size_t dim,
@@ -343,7 +361,7 @@ class CpuBackend final : public Backend {
 
   WorkerPool& pool_;
   const LaneKernels& kernels_;
-  std::vector<std::vector<float>> scratch_;  // one for each thread
+  std::vector<ThreadScratch> scratch_;
   std::vector<Piece> pieces_;
   std::vector<KeyPiece> key_pieces_;
   std::vector<float> products_, scores_;

@@ -306,7 +306,8 @@ void decode_row(const Weight& w, uint64_t r, float* out) {
 template <size_t R, size_t T>
 void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float* y, size_t ys) {
   V acc[T * R];
-  for (V& sum : acc) sum = zero();
+#pragma GCC unroll 32
+  for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
   const size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) {
     V wr[R];
@@ -457,24 +458,47 @@ void swiglu(const float* gate, const float* up, float limit, float weight, size_
   }
 }
 
+/// body(d, n) for n = 16 channels at a time, and at last for those that are left.
+template <class Body>
+void channels(size_t dim, const Body& body) {
+  size_t d = 0;
+  for (; d + 16 <= dim; d += 16) body(d, size_t{16});
+  if (d < dim) body(d, dim - d);
+}
+V load_first(const float* p, size_t n) {
+  if (n == 16) return load(p);
+  V a, unused;
+  padded_tail(p, n, a, unused);
+  return a;
+}
+void store_first(float* p, V a, size_t n) {
+  if (n == 16) return store(p, a);
+  float lanes[16];
+  store(lanes, a);
+  std::memcpy(p, lanes, n * sizeof(float));
+}
+
 void mix(const float* streams, const float* pre, size_t dim, float* y) {
-  for (size_t d = 0; d < dim; ++d) {
-    float v = 0;
-    for (size_t j = 0; j < kStreams; ++j) v += pre[j] * streams[j * dim + d];
-    y[d] = v;
-  }
+  channels(dim, [&](size_t d, size_t n) {
+    V v = zero();
+    for (size_t j = 0; j < kStreams; ++j) {
+      v = fma(splat(pre[j]), load_first(streams + j * dim + d, n), v);
+    }
+    store_first(y + d, v, n);
+  });
 }
 
 void merge(const float* f, const float* post, const float* comb, size_t dim, float* streams) {
-  for (size_t d = 0; d < dim; ++d) {
-    float in[kStreams];
-    for (size_t j = 0; j < kStreams; ++j) in[j] = streams[j * dim + d];
+  channels(dim, [&](size_t d, size_t n) {
+    V in[kStreams];
+    for (size_t j = 0; j < kStreams; ++j) in[j] = load_first(streams + j * dim + d, n);
+    const V added = load_first(f + d, n);
     for (size_t k = 0; k < kStreams; ++k) {
-      float v = post[k] * f[d];
-      for (size_t j = 0; j < kStreams; ++j) v += comb[j * kStreams + k] * in[j];
-      streams[k * dim + d] = v;
+      V v = mul(splat(post[k]), added);
+      for (size_t j = 0; j < kStreams; ++j) v = fma(splat(comb[j * kStreams + k]), in[j], v);
+      store_first(streams + k * dim + d, v, n);
     }
-  }
+  });
 }
 
 void pool(const PoolJob& job, size_t n_channels) {
