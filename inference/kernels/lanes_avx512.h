@@ -108,6 +108,20 @@ inline V load_e4m3_over_256(const void* p) {
   return {_mm512_cvtph_ps(_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(0xbfff))))};
 }
 
+/// Sixteen small unsigned numbers.
+using Bytes16 = __m128i;
+inline Bytes16 load_bytes(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+/// (byte >> shift) & mask, of each; the mask has no bit that the shift would bring in.
+inline Bytes16 field(Bytes16 a, int shift, int mask) {
+  return _mm_and_si128(_mm_srl_epi16(a, _mm_cvtsi32_si128(shift)),
+                       _mm_set1_epi8(static_cast<char>(mask)));
+}
+/// low | high << at, of each, where that stays in eight bits.
+inline Bytes16 with_upper(Bytes16 low, Bytes16 high, int at) {
+  return _mm_or_si128(low, _mm_sll_epi16(high, _mm_cvtsi32_si128(at)));
+}
+inline V from_u8(Bytes16 a) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(a))}; }
+
 inline __m512 e2m1_table() {
   return _mm512_setr_ps(0.0F, 0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F, 6.0F, -0.0F, -0.5F, -1.0F, -1.5F,
                         -2.0F, -3.0F, -4.0F, -6.0F);
