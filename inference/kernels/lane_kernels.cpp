@@ -39,7 +39,9 @@ size_t attend_scratch(const AttendShape& shape) {
   return kAttendBlock * shape.head_dim + shape.n_heads * (kAttendBlock + 2);
 }
 
-size_t score_scratch(size_t n_heads, size_t head_dim) { return kKeyBlock * (head_dim + n_heads); }
+size_t score_scratch(size_t n_heads, size_t head_dim) {
+  return kKeyBlock * (head_dim + kQueriesTogether * n_heads);
+}
 
 const std::vector<const LaneKernels*>& runnable_lane_kernels() {
   static const std::vector<const LaneKernels*> runnable = [] {

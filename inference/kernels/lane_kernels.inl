@@ -546,32 +546,61 @@ void load_key(const SelectShape& shape, const std::byte* key, float* out) {
   }
 }
 
-void score_keys(const SelectShape& shape, const SelectRow& row, size_t begin, size_t end,
-                float* scores, float* scratch) {
+void score_keys(const SelectShape& shape, std::span<const SelectRow> rows, size_t begin, size_t end,
+                float* const* scores, float* scratch) {
   const size_t dim = shape.head_dim;
   float* const keys = scratch;
-  float* const products = keys + kKeyBlock * dim;  // [n_heads, kKeyBlock]
+  float* const products = keys + kKeyBlock * dim;  // [rows, n_heads, kKeyBlock]
+  const std::byte* const* const pages = rows.front().pages;
   for (size_t s = begin; s < end; s += kKeyBlock) {
     const size_t n = std::min(kKeyBlock, end - s);
     for (size_t i = 0; i < n; ++i) {
       const size_t at = s + i;
-      load_key(shape,
-               row.pages[at / shape.keys_per_page] + at % shape.keys_per_page * shape.key_bytes,
+      load_key(shape, pages[at / shape.keys_per_page] + at % shape.keys_per_page * shape.key_bytes,
                keys + i * dim);
     }
-    block(keys, dim, n, row.q, dim, shape.n_heads, dim, products, kKeyBlock);
-    V total = zero();
-    for (size_t h = 0; h < shape.n_heads; ++h) {
-      const V positive = max(load(products + h * kKeyBlock), zero());
-      total = fma(positive, splat(row.head_weights[h]), total);
+    block(keys, dim, n, rows.front().q, dim, rows.size() * shape.n_heads, dim, products, kKeyBlock);
+    for (size_t r = 0; r < rows.size(); ++r) {
+      if (rows[r].n_visible <= s) continue;
+      V total = zero();
+      for (size_t h = 0; h < shape.n_heads; ++h) {
+        const V positive = max(load(products + (r * shape.n_heads + h) * kKeyBlock), zero());
+        total = fma(positive, splat(rows[r].head_weights[h]), total);
+      }
+      store_first(scores[r] + s, total, std::min(n, rows[r].n_visible - s));
     }
-    float lanes[16];
-    store(lanes, total);
-    std::memcpy(scores + s, lanes, n * sizeof(float));
   }
+}
+
+size_t candidates(const float* scores, size_t n, size_t k, int32_t* ids) {
+  // The k-th largest of many disjoint parts' largest scores: at least k scores are not below it.
+  constexpr size_t kParts = 16;
+  const size_t n_columns = n / kParts;
+  if (n_columns < 2 * k || k == 0) {
+    for (size_t i = 0; i < n; ++i) ids[i] = static_cast<int32_t>(i);
+    return n;
+  }
+  const auto rank = [](float x) {  // ordered like the floats, NaN below everything
+    const auto bits = std::bit_cast<int32_t>(x + 0.0F);
+    const int32_t ordered = bits ^ ((bits >> 31) & 0x7fffffff);
+    return x != x ? std::numeric_limits<int32_t>::min() : ordered;
+  };
+  for (size_t i = 0; i < n_columns; ++i) ids[i] = rank(scores[i]);
+  for (size_t part = 1; part < kParts; ++part) {
+    const float* const from = scores + part * n_columns;
+    for (size_t i = 0; i < n_columns; ++i) ids[i] = std::max(ids[i], rank(from[i]));
+  }
+  std::nth_element(ids, ids + k - 1, ids + n_columns, std::greater<>());
+  const int32_t least = ids[k - 1];
+  size_t n_candidates = 0;
+  for (size_t i = 0; i < n; ++i) {
+    ids[n_candidates] = static_cast<int32_t>(i);
+    n_candidates += rank(scores[i]) >= least ? 1 : 0;
+  }
+  return n_candidates;
 }
 
 }  // namespace
 
-constexpr LaneKernels kKernels = {kName,      matmul, decode_row, dot, rms_norm, attend,
-                                  score_keys, pool,   swiglu,     mix, merge};
+constexpr LaneKernels kKernels = {kName,      matmul,     decode_row, dot,    rms_norm, attend,
+                                  score_keys, candidates, pool,       swiglu, mix,      merge};

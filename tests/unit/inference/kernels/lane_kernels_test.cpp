@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "inference/kernels/backend.h"
+#include "inference/kernels/routing.h"
 #include "inference/kernels/worker_pool.h"
 
 using namespace sable::inference;
@@ -221,6 +222,34 @@ TEST_CASE("attention has the same bits for every instruction set and split of he
       CHECK(same_bits(got, first));
       for (size_t i = 0; i < got.size(); ++i) {
         REQUIRE(got[i] == Approx(want[i]).margin(3e-6));
+      }
+    }
+  }
+}
+
+TEST_CASE("candidates hold the best scores whatever the scores are") {
+  std::mt19937 random(5);
+  const size_t n = GENERATE(size_t{0}, size_t{5}, size_t{512}, size_t{4099}, size_t{70000});
+  for (const size_t k : {size_t{1}, size_t{8}, size_t{100}}) {
+    if (k > n) continue;
+    for (int kind = 0; kind < 4; ++kind) {
+      std::vector<float> scores(n);
+      for (size_t i = 0; i < n; ++i) {
+        const auto x = static_cast<float>(random() % 100000);
+        scores[i] = kind == 0   ? x - 50000
+                    : kind == 1 ? static_cast<float>(random() % 3)  // ties everywhere
+                    : kind == 2 ? (random() % 9 == 0 ? x : std::nanf(""))
+                                : (random() % 2 == 0 ? -0.0F : 0.0F);
+      }
+      std::vector<int32_t> work(n), want(k), got(k);
+      top_indices(scores, work, want);
+      for (const LaneKernels* kernels : runnable_lane_kernels()) {
+        INFO(kernels->name << " " << n << " " << k << " " << kind);
+        std::vector<int32_t> ids(n);
+        const size_t n_ids = kernels->candidates(scores.data(), n, k, ids.data());
+        if (kind == 0 && n > 64 * k) CHECK(n_ids < n / 4);
+        top_candidates(scores, std::span(ids).first(n_ids), got);
+        CHECK(got == want);
       }
     }
   }
