@@ -40,7 +40,7 @@ size_t attend_scratch(const AttendShape& shape) {
 }
 
 size_t score_scratch(size_t n_heads, size_t head_dim) {
-  return kKeyBlock * (head_dim + kQueriesTogether * n_heads);
+  return kQueriesTogether * n_heads * kKeyBlock + matmul_scratch(head_dim);
 }
 
 const std::vector<const LaneKernels*>& runnable_lane_kernels() {

@@ -532,34 +532,34 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
 
 // ---------------------------------------------------------------- the indexer
 
-void load_key(const SelectShape& shape, const std::byte* key, float* out) {
-  if (shape.format != CacheFormat::packed) {
-    std::memcpy(out, key, shape.head_dim * sizeof(float));
-    return;
-  }
-  const std::byte* const scales = key + shape.head_dim / 2;
-  for (size_t i = 0; i < shape.head_dim; i += 32) {
-    V a, b;
-    load_e2m1_pairs(key + i / 2, kE8m0[static_cast<uint8_t>(scales[i / 32])], a, b);
-    store(out + i, a);
-    store(out + i + 16, b);
-  }
+/// The keys of one page from `first` on, seen as a matrix with a row for each.
+Weight keys_as_rows(const SelectShape& shape, const std::byte* first, size_t n) {
+  const bool packed = shape.format == CacheFormat::packed;
+  return {.type = packed ? DType::f4_e2m1 : DType::f32,
+          .rows = n,
+          .cols = shape.head_dim,
+          .bytes = first,
+          .scales = packed ? first + shape.head_dim / 2 : nullptr,
+          .row_bytes = shape.key_bytes,
+          .scale_row_bytes = shape.key_bytes};
 }
 
 void score_keys(const SelectShape& shape, std::span<const SelectRow> rows, size_t begin, size_t end,
                 float* const* scores, float* scratch) {
-  const size_t dim = shape.head_dim;
-  float* const keys = scratch;
-  float* const products = keys + kKeyBlock * dim;  // [rows, n_heads, kKeyBlock]
-  const std::byte* const* const pages = rows.front().pages;
+  float* const products = scratch;  // [rows, n_heads, kKeyBlock]
+  float* const matmul_scratch = products + kQueriesTogether * shape.n_heads * kKeyBlock;
   for (size_t s = begin; s < end; s += kKeyBlock) {
     const size_t n = std::min(kKeyBlock, end - s);
-    for (size_t i = 0; i < n; ++i) {
-      const size_t at = s + i;
-      load_key(shape, pages[at / shape.keys_per_page] + at % shape.keys_per_page * shape.key_bytes,
-               keys + i * dim);
-    }
-    block(keys, dim, n, rows.front().q, dim, rows.size() * shape.n_heads, dim, products, kKeyBlock);
+    const std::byte* const page = rows.front().pages[s / shape.keys_per_page];
+    const Weight keys = keys_as_rows(shape, page + s % shape.keys_per_page * shape.key_bytes, n);
+    const MatmulJob job{.weight = &keys,
+                        .n_rows = n,
+                        .x = rows.front().q,
+                        .x_stride = shape.head_dim,
+                        .y = products,
+                        .y_stride = kKeyBlock,
+                        .n_tokens = rows.size() * shape.n_heads};
+    matmul(job, 0, n, matmul_scratch);
     for (size_t r = 0; r < rows.size(); ++r) {
       if (rows[r].n_visible <= s) continue;
       V total = zero();
