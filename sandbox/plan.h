@@ -68,6 +68,7 @@ struct Plan {
   uint32_t user = 0, group = 0;  ///< mapped to themselves; nobody else exists
   bool own_network = true;       ///< a network namespace of its own
   bool loopback_up = false;
+  uint16_t proxy_port = 0;      ///< a listener on it, on loopback, goes to the runtime; 0: none
   bool terminal = false;        ///< the program gets a terminal instead of three streams
   std::vector<ViewEntry> view;  ///< of a worker: what it adds to its keeper's
   uint64_t private_bytes = 0;   ///< size of the private file system

@@ -32,6 +32,7 @@ void walk_plan(Archive& archive, PlanType& plan) {
   archive.number(plan.group);
   archive.flag(plan.own_network);
   archive.flag(plan.loopback_up);
+  archive.number(plan.proxy_port);
   archive.flag(plan.terminal);
   archive.list(plan.view, kViewEntriesMax, [&](auto& entry) {
     archive.choice(entry.kind, ViewKind::cover_folder);

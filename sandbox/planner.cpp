@@ -179,7 +179,9 @@ class ViewPlanner {
       const PathFacts facts = host_.look_up_system(device);
       if (facts.kind == PathFacts::Kind::device) add_bind(device, device, Access::device, facts);
     }
-    const std::pair<const char*, const char*> links[] = {{"/dev/fd", "/proc/self/fd"},
+    add_directory("/dev/pts");  // empty without a terminal
+    const std::pair<const char*, const char*> links[] = {{"/dev/ptmx", "pts/ptmx"},
+                                                         {"/dev/fd", "/proc/self/fd"},
                                                          {"/dev/stdin", "/proc/self/fd/0"},
                                                          {"/dev/stdout", "/proc/self/fd/1"},
                                                          {"/dev/stderr", "/proc/self/fd/2"}};
@@ -329,6 +331,13 @@ class ViewPlanner {
 
 Result<std::vector<std::string>> environment_of(const Policy& policy) {
   auto variables = fixed_environment();
+  if (policy.network == Network::allow) {
+    const std::string proxy = "http://127.0.0.1:" + std::to_string(kProxyPort);
+    for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}) {
+      variables[name] = proxy;
+    }
+    variables["no_proxy"] = variables["NO_PROXY"] = "127.0.0.1,localhost,::1";
+  }
   for (const auto& [name, value] : policy.environment) {
     if (name.empty() || name.find('=') != std::string::npos ||
         name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
@@ -367,6 +376,12 @@ std::map<std::string, std::string> fixed_environment() {
           {"TERM", "dumb"},
           {"TMPDIR", "/tmp"},
           {"USER", "sable"}};
+}
+
+void give_terminal(Plan& plan) {
+  plan.terminal = true;
+  plan.view.push_back(
+      {.kind = ViewKind::terminal_folder, .access = Access::device, .target = "/dev/pts"});
 }
 
 Result<Execution> make_execution(const Policy& policy, const Command& command, const Host& host) {
@@ -423,7 +438,8 @@ Result<Plan> make_plan(const Policy& policy, const Host& host, const ProtectedPa
   plan.user = host.user;
   plan.group = host.group;
   plan.own_network = policy.network != Network::open;
-  plan.loopback_up = policy.network == Network::loopback;
+  plan.loopback_up = policy.network == Network::loopback || policy.network == Network::allow;
+  if (policy.network == Network::allow) plan.proxy_port = kProxyPort;
   plan.private_bytes = limits.temporary_bytes;
   plan.private_files = std::clamp<uint64_t>(limits.temporary_bytes / 4096, 4096, 262144);
   plan.cpu_seconds = static_cast<uint64_t>(std::max<int64_t>(limits.cpu.count(), 1));

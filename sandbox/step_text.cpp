@@ -60,6 +60,7 @@ constexpr StepText kSteps[] = {
      "pivot_root was refused; it does not work from a chroot or an initial ramdisk"},
     {Step::leave_old_root, "leave_old_root", kMountCause},
     {Step::bring_up_loopback, "bring_up_loopback", ""},
+    {Step::listen_for_proxy, "listen_for_proxy", ""},
     {Step::set_host_name, "set_host_name", ""},
     {Step::set_resource_limits, "set_resource_limits", ""},
     {Step::close_descriptors, "close_descriptors", ""},
