@@ -67,28 +67,33 @@ ModelConfig embedded_config(size_t vocab) {
   return c;
 }
 
+/// The task at a place between 0 and 1, each as wide as its share.
+const Task& task_at(double place) {
+  double total = 0;
+  for (const Task& task : all_tasks()) total += task.share;
+  place *= total;
+  for (const Task& task : all_tasks()) {
+    if ((place -= task.share) < 0) return task;
+  }
+  return all_tasks().back();
+}
+
 /// One episode for each number below `count`, a function of seed, split and number alone.
 Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split, size_t count,
                            const fs::path& file) {
   SABLE_TRY(auto bench, Workbench::open(o.work / "workspace" / "repository", o.launcher));
   std::ofstream out(file.string() + ".partial", std::ios::trunc);
-  double total = 0;
-  for (const Task& task : all_tasks()) total += task.share;
   const auto begin = Clock::now();
   size_t n_tried = 0;
   for (size_t n = 0; n < count; ++n) {
-    for (uint64_t attempt = 0;; ++attempt) {
+    const uint64_t side = split == Split::test ? 1 : 0;
+    const Task& task = task_at(Random(mix(mix(o.seed, n), side)).unit());
+    for (uint64_t attempt = 1;; ++attempt) {
       ++n_tried;
-      Random random(mix(mix(o.seed, n), attempt * 2 + (split == Split::test ? 1 : 0)));
-      double at = random.unit() * total;
-      const Task* task = &all_tasks().front();
-      for (const Task& candidate : all_tasks()) {
-        task = &candidate;
-        if ((at -= candidate.share) < 0) break;
-      }
+      Random random(mix(mix(o.seed, n), attempt * 2 + side));
       Stage stage(*bench, pack, split, random);
-      if (!task->script(stage) || !stage.good()) continue;
-      out << dump_json(to_json(stage.take(std::string(task->family)))) << '\n';
+      if (!task.script(stage) || !stage.good()) continue;
+      out << dump_json(to_json(stage.take(std::string(task.family)))) << '\n';
       break;
     }
     if ((n + 1) % 500 == 0) {

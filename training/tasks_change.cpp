@@ -197,7 +197,7 @@ bool add_entry(Stage& stage) {
   stage.call("search", {{"pattern", word_pattern(list.name)}});
   stage.call("read_file", {{"path", path},
                            {"start_line", list.at.line},
-                           {"end_line", list.at.line + 8}});
+                           {"end_line", list.at.line + 10}});
   const Place last{list.at.file, list.at.line + list.entries.size()};
   const std::string line = repository.line(last);
   const std::string fresh = line.substr(0, line.find('"')) + "\"" + entry + "\",";

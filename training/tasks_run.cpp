@@ -73,7 +73,7 @@ bool fix_failing_test(Stage& stage) {
   if (hits.empty()) return false;
   stage.call("read_file", {{"path", path},
                            {"start_line", f.at.line},
-                           {"end_line", f.at.line + 8}});
+                           {"end_line", f.at.line + 10}});
   stage.call("edit_file", {{"path", path}, {"old_text", wrong}, {"new_text", right}});
   if (!stage.ok()) {
     // The same line stands elsewhere too: take the one before it along.

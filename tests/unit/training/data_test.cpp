@@ -40,14 +40,15 @@ TEST_CASE("a trained tokenizer keeps names apart from blanks and phrases whole")
     texts.push_back("int read_buffer(int maxSize) { return maxSize - 12; }\nthe table of the reader");
   }
   const auto json = train_tokenizer(
-      texts, {.vocab_size = 384, .phrases = {"invoke name=\"", "\">\n<"}});
+      texts, {.vocab_size = 300, .phrases = {"invoke name=\"", "\">\n<"}});
   if (!json) FAIL(json.error().message);
   const auto tokenizer = inference::Tokenizer::from_json(*json);
   if (!tokenizer) FAIL(tokenizer.error().message);
-  CHECK(tokenizer->vocab_size() == 384);
+  CHECK(tokenizer->vocab_size() == 300);
   const auto pieces = [&](const std::string& text) {
     std::vector<std::string> list;
-    for (const auto id : *tokenizer->encode(text, inference::AddedTokens::as_text)) {
+    const auto ids = tokenizer->encode(text, inference::AddedTokens::as_text);
+    for (const auto id : *ids) {
       list.emplace_back(*tokenizer->token_bytes(id));
     }
     return list;
@@ -77,7 +78,9 @@ TEST_CASE("every task is played with the real tools, and mistakes are not learne
       const auto again = episode_from_json(*parse_json(dump_json(to_json(episode))));
       REQUIRE(again);
       CHECK(dump_json(to_json(*again)) == dump_json(to_json(episode)));
-      for (auto& text : *texts_between_tokens(episode, pack->texts)) texts.push_back(text);
+      const auto between = texts_between_tokens(episode, pack->texts);
+      REQUIRE(between);
+      texts.insert(texts.end(), between->begin(), between->end());
       episodes.push_back(std::move(episode));
       played = true;
     }
