@@ -13,9 +13,13 @@ namespace sable::training {
 
 namespace {
 
-constexpr std::string_view kStructure[] = {
-    "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>",
-    "<think>",                       "</think>",                   "｜DSML｜"};
+constexpr std::string_view kStructure[] = {"<｜begin▁of▁sentence｜>",
+                                           "<｜end▁of▁sentence｜>",
+                                           "<｜User｜>",
+                                           "<｜Assistant｜>",
+                                           "<think>",
+                                           "</think>",
+                                           "｜DSML｜"};
 
 Result<agent::Prompt> render(const Episode& episode, const agent::PromptTexts& texts) {
   return agent::render_prompt(episode.messages, texts, {.thinking = episode.thinking});
@@ -26,8 +30,9 @@ std::vector<std::string> parts_of(const std::string& text) {
   std::vector<std::string> parts;
   size_t begin = 0;
   for (size_t at = 0; at < text.size();) {
-    const auto token = std::find_if(std::begin(kStructure), std::end(kStructure),
-                                    [&](std::string_view s) { return text.compare(at, s.size(), s) == 0; });
+    const auto token =
+        std::find_if(std::begin(kStructure), std::end(kStructure),
+                     [&](std::string_view s) { return text.compare(at, s.size(), s) == 0; });
     if (token == std::end(kStructure)) {
       ++at;
       continue;
@@ -107,25 +112,51 @@ Result<std::vector<std::string>> texts_between_tokens(const Episode& episode,
 std::vector<std::string> fixed_phrases(const AgentPack& pack) {
   // What tool calls and tool results are framed in, and what the tools say.
   std::vector<std::string> phrases = {
-      "tool_calls>\n<", "invoke name=\"", "\">\n<", "parameter name=\"", "\" string=\"true\">",
-      "\" string=\"false\">", "parameter>\n<", "parameter>\n</", "invoke>\n<", "invoke>\n</",
-      "tool_calls>", "<tool_result>", "</tool_result>", "\n{\"name\": \"", "{\"name\": \"",
+      "tool_calls>\n<",
+      "invoke name=\"",
+      "\">\n<",
+      "parameter name=\"",
+      "\" string=\"true\">",
+      "\" string=\"false\">",
+      "parameter>\n<",
+      "parameter>\n</",
+      "invoke>\n<",
+      "invoke>\n</",
+      "tool_calls>",
+      "<tool_result>",
+      "</tool_result>",
+      "\n{\"name\": \"",
+      "{\"name\": \"",
       "\", \"description\": \"",
-      ". The changed lines now:\n", "Edited ", " in 2 places", "\n[exit code ", "[exit code ", " s]\n",
+      ". The changed lines now:\n",
+      "Edited ",
+      " in 2 places",
+      "\n[exit code ",
+      "[exit code ",
+      " s]\n",
       "; try ignore_case, a shorter pattern, another path, or include_ignored]\n",
-      "[no match in ", "[no output]\n", "old_text was not found in ", "; nothing was changed",
-      ". The nearest lines are ", "; copy them without their numbers:\n", "; did you mean ",
-      "; go on with start_line=", " lines; go on with start_line=", "[lines ",
+      "[no match in ",
+      "[no output]\n",
+      "old_text was not found in ",
+      "; nothing was changed",
+      ". The nearest lines are ",
+      "; copy them without their numbers:\n",
+      "; did you mean ",
+      "; go on with start_line=",
+      " lines; go on with start_line=",
+      "[lines ",
       "----------------------------------------------------------------------",
       "======================================================================",
-      "Traceback (most recent call last):\n", "AssertionError: ", "self.assertEqual(",
-      "\"\"\"", "    return ", "  return "};
+      "Traceback (most recent call last):\n",
+      "AssertionError: ",
+      "self.assertEqual(",
+      "\"\"\"",
+      "    return ",
+      "  return "};
   for (const agent::OfferedTool& tool : pack.tools) {
-    const Json json{{"name", tool.name},
-                    {"description", tool.description},
-                    {"parameters", tool.parameters}};
-    const std::string line =
-        agent::text_of(agent::render_tools(std::vector<Json>{json}, {}));
+    const Json json{
+        {"name", tool.name}, {"description", tool.description}, {"parameters", tool.parameters}};
+    const std::string line = agent::text_of(agent::render_tools(std::vector<Json>{json}, {}));
     const size_t name_end = line.find(tool.name) + tool.name.size();
     phrases.push_back(line.substr(name_end));
   }

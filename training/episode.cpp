@@ -72,7 +72,8 @@ Result<Episode> episode_from_json(const Json& json) {
 
 Result<AgentPack> AgentPack::read(const std::filesystem::path& configs) {
   AgentPack pack;
-  const auto file = configs / "agents" / "embedded.yaml", words = configs / "models" / "prompt.yaml";
+  const auto file = configs / "agents" / "embedded.yaml",
+             words = configs / "models" / "prompt.yaml";
   SABLE_TRY(const std::string yaml, read_file(file));
   const runtime::config::Origin origin{};
   SABLE_TRY(auto definition, runtime::config::parse_agent(yaml, origin, "embedded", {}));

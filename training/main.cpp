@@ -44,8 +44,8 @@ ModelConfig embedded_config(size_t vocab) {
   ModelConfig c;
   c.vocab_size = static_cast<int64_t>(vocab);
   c.hidden_size = 128;
-  c.num_hidden_layers = 5;
-  c.compress_ratios = {0, 4, 128, 4, 0};
+  c.num_hidden_layers = 4;
+  c.compress_ratios = {0, 4, 128, 0};
   c.num_attention_heads = 4;
   c.head_dim = 128;
   c.qk_rope_head_dim = 64;
@@ -127,17 +127,19 @@ Result<void> make_tokenizer(const Options& o, const AgentPack& pack, const fs::p
 
 void print_scores(const std::vector<FamilyScore>& scores) {
   for (const FamilyScore& s : scores) {
-    fmt::print("  {:8} {:3}/{:3} exact, tokens {:.4f}\n", s.family, s.right, s.n,
-               static_cast<double>(s.right_tokens) / static_cast<double>(std::max<size_t>(s.n_tokens, 1)));
+    fmt::print(
+        "  {:8} {:3}/{:3} exact, tokens {:.4f}\n", s.family, s.right, s.n,
+        static_cast<double>(s.right_tokens) / static_cast<double>(std::max<size_t>(s.n_tokens, 1)));
   }
   std::fflush(stdout);
 }
 
 void print_progress(const Progress& p) {
-  fmt::print("step {:5}  {:6.2f} M tokens  {:5.1f} %  loss {:.4f}  index {:.3f}  copied {:.3f}  "
-             "written {:.4f}  {:.0f} tokens/s\n",
-             p.step, static_cast<double>(p.tokens) / 1e6, 100 * p.fraction, p.loss, p.index_loss,
-             p.copied, p.written, p.tokens_per_second);
+  fmt::print(
+      "step {:5}  {:6.2f} M tokens  {:5.1f} %  loss {:.4f}  index {:.3f}  copied {:.3f}  "
+      "written {:.4f}  {:.0f} tokens/s\n",
+      p.step, static_cast<double>(p.tokens) / 1e6, 100 * p.fraction, p.loss, p.index_loss, p.copied,
+      p.written, p.tokens_per_second);
   std::fflush(stdout);
 }
 
@@ -224,8 +226,7 @@ Result<void> all(const Options& o) {
   std::error_code ignored;
   fs::create_directories(o.work, ignored);
   if (!fs::exists(o.work / "training.jsonl")) {
-    SABLE_TRY_VOID(
-        make_episodes(o, pack, Split::training, o.episodes, o.work / "training.jsonl"));
+    SABLE_TRY_VOID(make_episodes(o, pack, Split::training, o.episodes, o.work / "training.jsonl"));
   }
   if (!fs::exists(o.work / "test.jsonl")) {
     SABLE_TRY_VOID(make_episodes(o, pack, Split::test, o.test_episodes, o.work / "test.jsonl"));
@@ -259,7 +260,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   const auto common = [&](CLI::App* command) {
     command->add_option("--configs", o.configs, "folder of configs/")->capture_default_str();
-    command->add_option("--work", o.work, "folder for data, state and result")->capture_default_str();
+    command->add_option("--work", o.work, "folder for data, state and result")
+        ->capture_default_str();
     command->add_option("--seed", o.seed, "of data and weights")->capture_default_str();
     command->add_option("--vocab", o.vocab, "size of the vocabulary")->capture_default_str();
     return command;
@@ -268,7 +270,8 @@ int main(int argc, char** argv) {
   make->add_option("--episodes", o.episodes, "for training")->capture_default_str();
   make->add_option("--test-episodes", o.test_episodes, "held out")->capture_default_str();
   auto* minutes = make->add_option("--minutes", o.minutes, "length of the run by the clock");
-  auto* tokens = make->add_option("--tokens", o.tokens, "length in tokens: the same bits every time");
+  auto* tokens =
+      make->add_option("--tokens", o.tokens, "length in tokens: the same bits every time");
   minutes->excludes(tokens);
   make->add_option("--threads", o.threads)->capture_default_str();
   make->add_option("--from", o.from, "checkpoint to start from, by its weights alone");
@@ -276,7 +279,8 @@ int main(int argc, char** argv) {
   make->add_option("--per-family", o.per_family, "held-out episodes scored at the end");
   make->add_flag("--fresh", o.fresh, "leave a saved run aside and begin anew");
   CLI::App* data = common(app.add_subcommand("episodes", "only play episodes"));
-  data->add_option("--split", o.split, "training or test")->check(CLI::IsMember({"training", "test"}));
+  data->add_option("--split", o.split, "training or test")
+      ->check(CLI::IsMember({"training", "test"}));
   data->add_option("--count", o.count)->capture_default_str();
   data->add_option("--out", o.out, "file of JSON lines");
   CLI::App* tokenizer = common(app.add_subcommand("tokenizer", "only train the tokenizer"));

@@ -79,11 +79,11 @@ Stage::Stage(Workbench& bench, const AgentPack& pack, Split split, Random& rando
     : bench_(bench), pack_(pack), split_(split), random_(random) {}
 
 void Stage::begin(const MadeRepository& repository) {
-  static constexpr const char* kHomes[] = {"/home/$u/$r", "/home/$u/src/$r", "/home/$u/projects/$r",
-                                           "/work/$r",    "/srv/$u/$r",      "/root/$r",
-                                           "/tmp/$r",     "/home/$u/code/$u/$r"};
-  static constexpr const char* kUsers[] = {"ana", "ben", "chen", "dora", "emil", "fay", "gil",
-                                           "hana", "ivo", "jo",  "kim",  "lea",  "user", "dev"};
+  static constexpr const char* kHomes[] = {
+      "/home/$u/$r", "/home/$u/src/$r", "/home/$u/projects/$r", "/work/$r", "/srv/$u/$r",
+      "/root/$r",    "/tmp/$r",         "/home/$u/code/$u/$r"};
+  static constexpr const char* kUsers[] = {"ana",  "ben", "chen", "dora", "emil", "fay",  "gil",
+                                           "hana", "ivo", "jo",   "kim",  "lea",  "user", "dev"};
   root_ = fill(random_.pick(kHomes), {{"u", random_.pick(kUsers)}, {"r", repository.name}});
   if (!bench_.lay_out(repository)) good_ = false;
 }
@@ -128,11 +128,11 @@ std::vector<Json> Stage::offered_tools() {
   std::vector<Json> list;
   const bool varied = random_.chance(0.45);
   for (const agent::OfferedTool& tool : pack_.tools) {
-    const bool needed = std::find(used_tools_.begin(), used_tools_.end(), tool.name) != used_tools_.end();
+    const bool needed =
+        std::find(used_tools_.begin(), used_tools_.end(), tool.name) != used_tools_.end();
     if (varied && !needed && random_.chance(0.3)) continue;
-    list.push_back({{"name", tool.name},
-                    {"description", tool.description},
-                    {"parameters", tool.parameters}});
+    list.push_back(
+        {{"name", tool.name}, {"description", tool.description}, {"parameters", tool.parameters}});
   }
   if (!varied) return list;
   Names names(split_, random_);
@@ -143,9 +143,10 @@ std::vector<Json> Stage::offered_tools() {
                     {"properties", {{argument, {{"type", "string"}}}}},
                     {"required", Json::array({argument})},
                     {"additionalProperties", false}};
-    list.push_back({{"name", names.name(Style::snake, 2)},
-                    {"description", fmt::format("Gets the {} of a {}.", names.word(), names.word())},
-                    {"parameters", std::move(parameters)}});
+    list.push_back(
+        {{"name", names.name(Style::snake, 2)},
+         {"description", fmt::format("Gets the {} of a {}.", names.word(), names.word())},
+         {"parameters", std::move(parameters)}});
   }
   if (random_.chance(0.5)) random_.shuffle(std::span(list));
   return list;
@@ -171,7 +172,8 @@ std::vector<Hit> hits_of(const std::string& result) {
     const std::string line = result.substr(at, end - at);
     at = end + 1;
     const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (line.starts_with("[") || first == std::string::npos || second == std::string::npos) continue;
+    if (line.starts_with("[") || first == std::string::npos || second == std::string::npos)
+      continue;
     hits.push_back({line.substr(0, first), line.substr(second + 1),
                     static_cast<size_t>(std::atoll(line.c_str() + first + 1))});
   }

@@ -72,10 +72,12 @@ bool rename_symbol(Stage& stage) {
   stage.begin(repository);
   stage.user(request(
       stage,
-      "{Rename {the $k |}$o to $n.|Rename $o to $n {everywhere|in all files|in the whole repository}.|"
+      "{Rename {the $k |}$o to $n.|Rename $o to $n {everywhere|in all files|in the whole "
+      "repository}.|"
       "{Change|Switch} the name {of the $k |}$o to $n.|{The $k |}$o should be {called|named} $n.|"
       "Call {the $k |}$o $n instead.|Give {the $k |}$o the new name $n.|"
-      "{Can|Could} you rename $o to $n?|I want $o to be {called|named} $n.|Replace the name $o by $n.}",
+      "{Can|Could} you rename $o to $n?|I want $o to be {called|named} $n.|Replace the name $o by "
+      "$n.}",
       {{"k", kind}, {"o", old_name}, {"n", new_name}}));
   std::vector<std::string> changed;
   for (int round = 0; round < 8; ++round) {
@@ -88,21 +90,21 @@ bool rename_symbol(Stage& stage) {
     changed.push_back(path);
     bool others = false;
     for (const Hit& hit : hits) {
-      others = others || (hit.path == path &&
-                          with_word_replaced(hit.text, old_name, "").find(old_name) !=
-                              std::string::npos);
+      others = others ||
+               (hit.path == path &&
+                with_word_replaced(hit.text, old_name, "").find(old_name) != std::string::npos);
     }
     if (!others) {
-      stage.call("edit_file", {{"path", path},
-                               {"old_text", old_name},
-                               {"new_text", new_name},
-                               {"replace_all", true}});
+      stage.call(
+          "edit_file",
+          {{"path", path}, {"old_text", old_name}, {"new_text", new_name}, {"replace_all", true}});
       if (!stage.ok()) return false;
       continue;
     }
     for (const Hit& hit : hits) {
       if (hit.path != path || !has_word(hit.text, old_name)) continue;
-      if (!edit_line(stage, path, hit.text, with_word_replaced(hit.text, old_name, new_name), 0.05)) {
+      if (!edit_line(stage, path, hit.text, with_word_replaced(hit.text, old_name, new_name),
+                     0.05)) {
         return false;
       }
     }
@@ -134,19 +136,21 @@ bool set_constant(Stage& stage) {
   if (missing) {
     if (!hits.empty()) return false;
     stage.call("search", {{"pattern", "(?i)" + constant.name}});
-    stage.answer(fmt::format("There is no `{}` in this repository. I changed nothing.", constant.name));
+    stage.answer(
+        fmt::format("There is no `{}` in this repository. I changed nothing.", constant.name));
     return true;
   }
   const std::string path = repository.path(constant.at), line = repository.line(constant.at);
   if (same) {
-    stage.answer(fmt::format("`{}` is {} already, in {}:{}.", constant.name, value, path,
-                             constant.at.line));
+    stage.answer(
+        fmt::format("`{}` is {} already, in {}:{}.", constant.name, value, path, constant.at.line));
     return true;
   }
   std::string changed = line;
   changed.replace(changed.rfind(constant.value), constant.value.size(), value);
   if (!edit_line(stage, path, line, changed)) return false;
-  stage.answer(fmt::format("`{}` is {} now, in {}:{}.", constant.name, value, path, constant.at.line));
+  stage.answer(
+      fmt::format("`{}` is {} now, in {}:{}.", constant.name, value, path, constant.at.line));
   return true;
 }
 
@@ -163,11 +167,12 @@ bool replace_text(Stage& stage) {
   const MadeConstant& constant = *random.pick(texts);
   const std::string value = new_value(constant, names, random);
   stage.begin(repository);
-  stage.user(request(stage,
-                     "{Replace {the text |the string |}$o {with|by} $n.|Change {the text |}$o to $n.|"
-                     "Where it says $o it should say $n.|Write $n instead of $o.|"
-                     "Turn {the string |}$o into $n.|Swap $o for $n.|The message $o should be $n.}",
-                     {{"o", constant.value}, {"n", value}}));
+  stage.user(
+      request(stage,
+              "{Replace {the text |the string |}$o {with|by} $n.|Change {the text |}$o to $n.|"
+              "Where it says $o it should say $n.|Write $n instead of $o.|"
+              "Turn {the string |}$o into $n.|Swap $o for $n.|The message $o should be $n.}",
+              {{"o", constant.value}, {"n", value}}));
   const std::string bare = constant.value.substr(1, constant.value.size() - 2);
   const auto hits = hits_of(stage.call("search", {{"pattern", bare}, {"literal", true}}));
   if (hits.size() != 1) return false;
@@ -188,21 +193,23 @@ bool add_entry(Stage& stage) {
   const MadeList& list = random.pick(repository.lists);
   const std::string entry = names.word();
   stage.begin(repository);
-  stage.user(request(stage,
-                     "{Add {the entry |}\"$e\" to {the list |}$n.|Append \"$e\" to $n.|"
-                     "Put \"$e\" {at the end of|into} {the list |}$n.|{The list |}$n should also {have|contain} \"$e\".|"
-                     "Extend $n {with|by} \"$e\".|{Can|Could} you add \"$e\" to $n?|$n needs the entry \"$e\".}",
-                     {{"e", entry}, {"n", list.name}}));
+  stage.user(request(
+      stage,
+      "{Add {the entry |}\"$e\" to {the list |}$n.|Append \"$e\" to $n.|"
+      "Put \"$e\" {at the end of|into} {the list |}$n.|{The list |}$n should also {have|contain} "
+      "\"$e\".|"
+      "Extend $n {with|by} \"$e\".|{Can|Could} you add \"$e\" to $n?|$n needs the entry \"$e\".}",
+      {{"e", entry}, {"n", list.name}}));
   const std::string path = repository.path(list.at);
   stage.call("search", {{"pattern", word_pattern(list.name)}});
-  stage.call("read_file", {{"path", path},
-                           {"start_line", list.at.line},
-                           {"end_line", list.at.line + 10}});
+  stage.call("read_file",
+             {{"path", path}, {"start_line", list.at.line}, {"end_line", list.at.line + 10}});
   const Place last{list.at.file, list.at.line + list.entries.size()};
   const std::string line = repository.line(last);
   const std::string fresh = line.substr(0, line.find('"')) + "\"" + entry + "\",";
   if (!edit_line(stage, path, line, line + "\n" + fresh)) return false;
-  stage.answer(fmt::format("Added \"{}\" to `{}` in {}:{}.", entry, list.name, path, last.line + 1));
+  stage.answer(
+      fmt::format("Added \"{}\" to `{}` in {}:{}.", entry, list.name, path, last.line + 1));
   return true;
 }
 
@@ -219,21 +226,22 @@ bool add_import(Stage& stage) {
   static constexpr const char* kHeaders[] = {"<stdio.h>", "<string.h>", "<stdlib.h>", "<math.h>"};
   const std::string line =
       python ? fmt::format("import {}", random.chance(0.6) ? random.pick(kModules) : name)
-             : fmt::format("#include {}", random.chance(0.6) ? random.pick(kHeaders)
-                                                             : "\"" + name + ".h\"");
+             : fmt::format("#include {}",
+                           random.chance(0.6) ? random.pick(kHeaders) : "\"" + name + ".h\"");
   const auto anchor = std::find_if(target.lines.begin(), target.lines.end(), [](const auto& l) {
     return l.starts_with("import ") || l.starts_with("from ") || l.starts_with("#include ");
   });
   if (anchor == target.lines.end() || *anchor == line) return false;
   stage.begin(repository);
-  stage.user(request(stage,
-                     "{Add `$l` to $p.|Put `$l` into $p.|$p needs `$l`.|Insert the line `$l` in $p.|"
-                     "Add the line `$l` {below|to} the $ks {of|in} $p.|{Can|Could} you add `$l` to $p?}",
-                     {{"ks", python ? "imports" : "includes"}, {"l", line}, {"p", target.path}}));
+  stage.user(
+      request(stage,
+              "{Add `$l` to $p.|Put `$l` into $p.|$p needs `$l`.|Insert the line `$l` in $p.|"
+              "Add the line `$l` {below|to} the $ks {of|in} $p.|{Can|Could} you add `$l` to $p?}",
+              {{"ks", python ? "imports" : "includes"}, {"l", line}, {"p", target.path}}));
   stage.call("read_file", {{"path", target.path}, {"start_line", 1}, {"end_line", 12}});
   if (!edit_line(stage, target.path, *anchor, *anchor + "\n" + line)) return false;
-  stage.answer(fmt::format("Added `{}` to {}:{}.", line, target.path,
-                           anchor - target.lines.begin() + 2));
+  stage.answer(
+      fmt::format("Added `{}` to {}:{}.", line, target.path, anchor - target.lines.begin() + 2));
   return true;
 }
 
@@ -248,16 +256,17 @@ bool add_constant(Stage& stage) {
   const std::string value = std::to_string(random.between(1, 900));
   const std::string path = repository.path(constant.at), line = repository.line(constant.at);
   const std::string fresh = repository.language == Language::python ? name + " = " + value
-                            : repository.language == Language::c    ? "#define " + name + " " + value
-                                                                    : "constexpr int " + name +
-                                                                       " = " + value + ";";
+                            : repository.language == Language::c
+                                ? "#define " + name + " " + value
+                                : "constexpr int " + name + " = " + value + ";";
   stage.begin(repository);
-  stage.user(request(stage,
-                     "{Add a constant $m with {the value |}$v {after|below} $n.|"
-                     "{After|Below} $n, add {the constant |}$m with the value $v.|"
-                     "Define $m as $v {right |}{after|below} $n.|Put a constant $m = $v {behind|below} $n.|"
-                     "We need {the constant |}$m ($v) next to $n.}",
-                     {{"m", name}, {"n", constant.name}, {"v", value}}));
+  stage.user(request(
+      stage,
+      "{Add a constant $m with {the value |}$v {after|below} $n.|"
+      "{After|Below} $n, add {the constant |}$m with the value $v.|"
+      "Define $m as $v {right |}{after|below} $n.|Put a constant $m = $v {behind|below} $n.|"
+      "We need {the constant |}$m ($v) next to $n.}",
+      {{"m", name}, {"n", constant.name}, {"v", value}}));
   stage.call("search", {{"pattern", word_pattern(constant.name)}});
   if (!edit_line(stage, path, line, line + "\n" + fresh)) return false;
   stage.answer(fmt::format("Added `{}` in {}:{}.", name, path, constant.at.line + 1));

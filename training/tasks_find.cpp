@@ -44,14 +44,18 @@ bool find_definition(Stage& stage) {
   const bool missing = random.chance(0.12);
   if (missing) target.name = names.like(target.name, Style::snake);
   stage.begin(repository);
-  stage.user(request(
-      stage,
-      "{Where is {the $k |}$n defined?|Where is {the $k |}$n?|In which file is $n {defined|declared}?|"
-      "Find {the definition of |where |}$n{| is defined}.|Which file {defines|has|contains} {the $k |}$n?|"
-      "{Can|Could} you {find|locate} {the $k |}$n{ for me|}?|Show me where $n is {defined|implemented}.|"
-      "Locate {the $k |}$n.|I need to know where {the $k |}$n {lives|is}.|What is the location of $n?|"
-      "On which line is $n defined?|Tell me {the file and line of|where to find} $n.}",
-      {{"k", target.kind}, {"n", target.name}}));
+  stage.user(
+      request(stage,
+              "{Where is {the $k |}$n defined?|Where is {the $k |}$n?|In which file is $n "
+              "{defined|declared}?|"
+              "Find {the definition of |where |}$n{| is defined}.|Which file "
+              "{defines|has|contains} {the $k |}$n?|"
+              "{Can|Could} you {find|locate} {the $k |}$n{ for me|}?|Show me where $n is "
+              "{defined|implemented}.|"
+              "Locate {the $k |}$n.|I need to know where {the $k |}$n {lives|is}.|What is the "
+              "location of $n?|"
+              "On which line is $n defined?|Tell me {the file and line of|where to find} $n.}",
+              {{"k", target.kind}, {"n", target.name}}));
   const auto hits = hits_of(search_for(stage, word_pattern(target.name)));
   if (missing) {
     if (!hits.empty()) return false;
@@ -81,7 +85,8 @@ bool find_callers(Stage& stage) {
   stage.begin(repository);
   stage.user(request(
       stage,
-      "{Who calls $n?|Where is $n called?|Which code {uses|calls} $n?|List {all |}the callers of $n.|"
+      "{Who calls $n?|Where is $n called?|Which code {uses|calls} $n?|List {all |}the callers of "
+      "$n.|"
       "Find {every|each} call of $n.|Show me {all|the} calls of $n.|Where do we {use|call} $n?|"
       "What calls $n?|Which lines call {the function |}$n?}",
       {{"n", f.name}}));
@@ -107,11 +112,12 @@ bool list_todos(Stage& stage) {
   const MadeRepository repository =
       make_repository({.n_modules_min = 2, .n_modules_max = 5}, names, random);
   stage.begin(repository);
-  stage.user(request(stage,
-                     "{List {all |}the TODOs.|What TODOs are there?|Show {me |}the TODO {marks|comments}.|"
-                     "Which TODOs are {open|left}?|Find {all |every |}TODO comments.|"
-                     "Are there {any |}TODO {marks|notes}?|Give me a list of the TODO marks.}",
-                     {}));
+  stage.user(
+      request(stage,
+              "{List {all |}the TODOs.|What TODOs are there?|Show {me |}the TODO {marks|comments}.|"
+              "Which TODOs are {open|left}?|Find {all |every |}TODO comments.|"
+              "Are there {any |}TODO {marks|notes}?|Give me a list of the TODO marks.}",
+              {}));
   const auto hits = hits_of(search_for(stage, "TODO"));
   if (hits.size() != repository.todos.size() || hits.size() > 6) return false;
   std::string list;
@@ -133,15 +139,17 @@ bool count_matches(Stage& stage) {
   std::string name = pick_target(repository, random).name;
   if (random.chance(0.1)) name = names.word();
   stage.begin(repository);
-  stage.user(request(stage,
-                     "{How often does $n occur?|How many times is $n used?|Count the {lines with|uses of} $n.|"
-                     "How many lines {contain|mention} $n?|Count {how often|where} $n stands in the code.|"
-                     "What is the number of lines with $n?}",
-                     {{"n", name}}));
+  stage.user(request(
+      stage,
+      "{How often does $n occur?|How many times is $n used?|Count the {lines with|uses of} $n.|"
+      "How many lines {contain|mention} $n?|Count {how often|where} $n stands in the code.|"
+      "What is the number of lines with $n?}",
+      {{"n", name}}));
   const std::string& result =
       stage.call("shell", {{"command", fmt::format("grep -rnw {} . | wc -l", name)}});
   const std::string number = result.substr(0, result.find('\n'));
-  stage.answer(fmt::format("`{}` stands in {} {}.", name, number, number == "1" ? "line" : "lines"));
+  stage.answer(
+      fmt::format("`{}` stands in {} {}.", name, number, number == "1" ? "line" : "lines"));
   return stage.ok();
 }
 
@@ -162,11 +170,12 @@ bool summarise_file(Stage& stage) {
   for (const auto& l : repository.lists) add(l.name, l.at);
   std::sort(defined.begin(), defined.end());
   stage.begin(repository);
-  stage.user(request(stage,
-                     "{What does $p define?|What is defined in $p?|Summarise $p.|What is in $p?|"
-                     "Give me {an overview|a summary} of $p.|List {the names|everything} defined in $p.|"
-                     "Which {names|symbols} does $p define?}",
-                     {{"p", path}}));
+  stage.user(
+      request(stage,
+              "{What does $p define?|What is defined in $p?|Summarise $p.|What is in $p?|"
+              "Give me {an overview|a summary} of $p.|List {the names|everything} defined in $p.|"
+              "Which {names|symbols} does $p define?}",
+              {{"p", path}}));
   if (random.chance(0.15)) {
     std::string wrong = path;
     wrong.erase(wrong.find('.') - 1, 1);

@@ -23,7 +23,8 @@ TEST_CASE("a wording is expanded whole, and long choices are divided between the
   Random random(1);
   std::set<std::string> training, test;
   for (int i = 0; i < 300; ++i) {
-    training.insert(expand("{one {two|2}|three|four|five|six|seven|eight}.", Split::training, random));
+    training.insert(
+        expand("{one {two|2}|three|four|five|six|seven|eight}.", Split::training, random));
     test.insert(expand("{one {two|2}|three|four|five|six|seven|eight}.", Split::test, random));
   }
   for (const auto& text : training) {
@@ -37,10 +38,11 @@ TEST_CASE("a trained tokenizer keeps names apart from blanks and phrases whole")
   std::vector<std::string> texts;
   for (int i = 0; i < 20; ++i) {
     texts.push_back("invoke name=\"search\">\n<");
-    texts.push_back("int read_buffer(int maxSize) { return maxSize - 12; }\nthe table of the reader");
+    texts.push_back(
+        "int read_buffer(int maxSize) { return maxSize - 12; }\nthe table of the reader");
   }
-  const auto json = train_tokenizer(
-      texts, {.vocab_size = 300, .phrases = {"invoke name=\"", "\">\n<"}});
+  const auto json =
+      train_tokenizer(texts, {.vocab_size = 300, .phrases = {"invoke name=\"", "\">\n<"}});
   if (!json) FAIL(json.error().message);
   const auto tokenizer = inference::Tokenizer::from_json(*json);
   if (!tokenizer) FAIL(tokenizer.error().message);

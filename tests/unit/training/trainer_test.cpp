@@ -1,4 +1,6 @@
 // The loop: it learns, it resumes, threads do not matter; what it writes, the engine reads.
+#include "training/trainer.h"
+
 #include <cmath>
 
 #include <catch2/catch.hpp>
@@ -8,7 +10,6 @@
 #include "training/checkpoint_folder.h"
 #include "training/model.h"
 #include "training/shipped_rounding.h"
-#include "training/trainer.h"
 
 using namespace sable;
 using namespace sable::training;
@@ -109,8 +110,7 @@ TEST_CASE("a written checkpoint gives the trainer's logits in the inference core
   const std::filesystem::path path = folder / "model";
   if (shipped) {
     REQUIRE(write_shipped_checkpoint(run.parameters, values, "{}", path));
-    round_to_shipped(run.parameters, 0, run.parameters.list().size(), values.data(),
-                     values.data());
+    round_to_shipped(run.parameters, 0, run.parameters.list().size(), values.data(), values.data());
   } else {
     REQUIRE(write_f32_checkpoint(run.parameters, values, "{}", path));
   }
