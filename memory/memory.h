@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "memory/snapshots.h"
 
 namespace sable::memory {
 

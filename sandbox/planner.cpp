@@ -71,9 +71,6 @@ class ViewPlanner {
     return std::move(entries_);
   }
 
-  /// The first writable root as it is seen in the view; empty if there is none.
-  const fs::path& first_writable() const { return first_writable_; }
-
  private:
   struct Root {
     fs::path path;
@@ -268,7 +265,6 @@ class ViewPlanner {
                                                   " is not a folder or regular file we can open");
       }
       SABLE_TRY_VOID(check_place(path, facts, "writable"));
-      if (first_writable_.empty()) first_writable_ = facts.canonical;
       add_root(facts, Access::write);
     }
     return {};
@@ -328,7 +324,6 @@ class ViewPlanner {
   std::vector<ViewEntry> entries_;
   std::set<std::string> made_;
   std::vector<Root> roots_;
-  fs::path first_writable_;
   int n_moved_ = 0;
 };
 
@@ -374,9 +369,7 @@ std::map<std::string, std::string> fixed_environment() {
           {"USER", "sable"}};
 }
 
-Result<Plan> make_plan(const Policy& policy, const Command& command, const Host& host,
-                       const ProtectedPaths& held) {
-  const Limits& limits = policy.limits;
+Result<Execution> make_execution(const Policy& policy, const Command& command, const Host& host) {
   if (command.argv.empty() || command.argv.front().empty()) {
     return fail(ErrorCode::invalid_input, "the command is empty");
   }
@@ -385,6 +378,33 @@ Result<Plan> make_plan(const Policy& policy, const Command& command, const Host&
       return fail(ErrorCode::invalid_input, "an argument of the command contains a NUL byte");
     }
   }
+  Execution execution;
+  SABLE_TRY(execution.environment, environment_of(policy));
+  execution.arguments = command.argv;
+
+  fs::path directory = command.working_directory;
+  if (directory.empty()) {
+    directory = policy.writable.empty() ? fs::path(kHome) : policy.writable.front();
+    const PathFacts first = host.look_up(directory.lexically_normal());
+    if (first.kind == PathFacts::Kind::file) directory = first.canonical.parent_path();
+  }
+  if (!directory.is_absolute()) {
+    return fail(ErrorCode::invalid_input,
+                "the working directory " + in_quotes(directory) + " is not absolute");
+  }
+  const PathFacts place = host.look_up(directory.lexically_normal());
+  execution.working_directory =
+      (place.canonical.empty() ? directory.lexically_normal() : place.canonical).string();
+
+  std::string path = fixed_environment()["PATH"];
+  if (const auto own = policy.environment.find("PATH"); own != policy.environment.end())
+    path = own->second;
+  execution.programs = programs_of(command.argv.front(), path, execution.working_directory);
+  return execution;
+}
+
+Result<Plan> make_plan(const Policy& policy, const Host& host, const ProtectedPaths& held) {
+  const Limits& limits = policy.limits;
   if (limits.processes == 0 || limits.memory_bytes == 0 || limits.temporary_bytes == 0 ||
       limits.open_files < 16) {
     return fail(ErrorCode::invalid_input,
@@ -400,27 +420,6 @@ Result<Plan> make_plan(const Policy& policy, const Command& command, const Host&
                                               std::to_string(held.size()) +
                                               "): grant a smaller folder");
   }
-  SABLE_TRY(plan.environment, environment_of(policy));
-  plan.arguments = command.argv;
-
-  fs::path directory = command.working_directory;
-  if (directory.empty()) {
-    directory = view.first_writable().empty() ? fs::path(kHome) : view.first_writable();
-    if (host.look_up(directory).kind == PathFacts::Kind::file) directory = directory.parent_path();
-  }
-  if (!directory.is_absolute()) {
-    return fail(ErrorCode::invalid_input,
-                "the working directory " + in_quotes(directory) + " is not absolute");
-  }
-  const PathFacts place = host.look_up(directory.lexically_normal());
-  plan.working_directory =
-      (place.canonical.empty() ? directory.lexically_normal() : place.canonical).string();
-
-  std::string path = fixed_environment()["PATH"];
-  if (const auto own = policy.environment.find("PATH"); own != policy.environment.end())
-    path = own->second;
-  plan.programs = programs_of(command.argv.front(), path, plan.working_directory);
-
   plan.user = host.user;
   plan.group = host.group;
   plan.own_network = policy.network != Network::open;

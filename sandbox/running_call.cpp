@@ -4,13 +4,13 @@
 #include <cstring>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "sandbox/memory_file.h"
 #include "sandbox/plan_codec.h"
 #include "sandbox/step_text.h"
 
@@ -26,12 +26,6 @@ constexpr milliseconds kBusyPause{1};
 constexpr size_t kPieceBytes = size_t{1}
                                << 20;  // of standard input, written between two turns of the loop
 
-Result<UniqueFd> memory_file(const char* name) {
-  UniqueFd file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file) return fail_errno("memfd_create", errno);
-  return file;
-}
-
 Result<std::pair<UniqueFd, UniqueFd>> pipe_pair() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
@@ -44,31 +38,47 @@ std::string seconds_of(milliseconds duration) {
   return std::to_string(duration.count()) + " ms";
 }
 
+// Waits while the launcher is behind.
+asio::awaitable<Result<UniqueFd>> take(PreparedCalls& prepared, const Plan& plan) {
+  while (true) {
+    auto status = prepared.take(plan);
+    if (status || status.error().code != ErrorCode::exhausted) co_return status;
+    co_await sleep_for(kBusyPause);
+  }
+}
+
 }  // namespace
 
-RunningCall::RunningCall(asio::any_io_executor executor, const LauncherProcess& launcher,
-                         const Plan& plan, Limits limits, OutputSink output)
+asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
+                                            Limits limits, std::string stdin_data,
+                                            OutputSink output) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  SABLE_CO_TRY(UniqueFd status, co_await take(prepared, plan));
+  RunningCall call(executor, prepared.control(), std::move(status), plan, execution, limits,
+                   std::move(output));
+  SABLE_CO_TRY_VOID(co_await call.start(std::move(stdin_data)));
+  prepared.replenish(plan);
+  co_return co_await call.finish();
+}
+
+RunningCall::RunningCall(asio::any_io_executor executor, const ControlSocket& control,
+                         UniqueFd status, const Plan& plan, const Execution& execution,
+                         Limits limits, OutputSink output)
     : executor_(executor),
-      launcher_(launcher),
+      control_(control),
       plan_(plan),
+      execution_(execution),
       limits_(limits),
       output_(std::move(output)),
       tasks_(executor),
       changed_(executor, asio::steady_timer::time_point::max()),
-      status_(executor),
+      status_(executor, status.release()),
       pidfd_(executor),
       outputs_{Output(executor), Output(executor)} {}
 
-asio::awaitable<Result<RunResult>> RunningCall::run(std::string stdin_data) {
+asio::awaitable<Result<RunResult>> RunningCall::finish() {
   co_await asio::this_coro::throw_if_cancelled(false);
-  started_ = std::chrono::steady_clock::now();
-  const auto sent = co_await send(std::move(stdin_data));
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (!sent && state.cancelled() == asio::cancellation_type::none) co_return fail(sent.error());
-  if (!sent) {
-    end(End::cancelled);
-    co_return result();
-  }
   tasks_.spawn(follow_status());
   tasks_.spawn(pump(Stream::standard_output));
   tasks_.spawn(pump(Stream::standard_error));
@@ -82,70 +92,63 @@ asio::awaitable<Result<RunResult>> RunningCall::run(std::string stdin_data) {
   co_return result();
 }
 
-// Makes the call's descriptors and hands their far ends to the launcher.
-asio::awaitable<Result<void>> RunningCall::send(std::string stdin_data) {
-  int sockets[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
-    co_return fail_errno("socketpair", errno);
-  }
-  status_.assign(sockets[0]);
-  const UniqueFd far_status(sockets[1]);
+// Makes the streams and hands their far ends, with what to run, to pid 1.
+asio::awaitable<Result<void>> RunningCall::start(std::string stdin_data) {
+  started_ = std::chrono::steady_clock::now();
   SABLE_CO_TRY(auto out, pipe_pair());
   outputs_[0].pipe.assign(out.first.release());
   SABLE_CO_TRY(auto errors, pipe_pair());
   outputs_[1].pipe.assign(errors.first.release());
+  SABLE_CO_TRY(const UniqueFd input, co_await input_of(std::move(stdin_data)));
 
-  SABLE_CO_TRY(const UniqueFd plan_file, memory_file("plan"));
-  const auto bytes = encode_plan(plan_);
+  const auto bytes = encode_execution(execution_);
   if (bytes.size() > kPlanBytesMax) {
     co_return fail(ErrorCode::invalid_input,
                    "the command's arguments and environment are too long");
   }
-  SABLE_CO_TRY_VOID(
-      write_all(plan_file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
-
-  UniqueFd input;
-  if (stdin_data.empty()) {
-    input = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!input) co_return fail_errno("/dev/null", errno);
+  const bool in_file = bytes.size() > kInlineExecutionMax;
+  const StartRequest request{.execution_bytes = in_file ? 0 : static_cast<uint32_t>(bytes.size())};
+  std::vector<std::string_view> parts{{reinterpret_cast<const char*>(&request), sizeof request}};
+  std::vector<int> fds{input.get(), out.second.get(), errors.second.get()};
+  UniqueFd file;
+  if (in_file) {
+    SABLE_CO_TRY(file, memory_file_of(bytes));
+    fds.insert(fds.begin(), file.get());
   } else {
-    // A sealed file in memory: nobody has to feed it, and a program that does not read it blocks
-    // nobody.
-    SABLE_CO_TRY(input, memory_file("stdin"));
-    for (size_t at = 0; at < stdin_data.size(); at += kPieceBytes) {
-      SABLE_CO_TRY_VOID(
-          write_all(input.get(), std::string_view(stdin_data).substr(at, kPieceBytes)));
-      if (stdin_data.size() > kPieceBytes) co_await asio::post(executor_, asio::use_awaitable);
-    }
-    ::lseek(input.get(), 0, SEEK_SET);
-    ::fcntl(input.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    parts.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
+  // Whether it arrived shows in what pid 1 answers, or in its silence.
+  send_with_descriptors(status_.native_handle(), parts, fds);
+  co_return Result<void>();
+}
 
-  const CallFds fds{.status = far_status.get(),
-                    .plan = plan_file.get(),
-                    .input = input.get(),
-                    .output = out.second.get(),
-                    .errors = errors.second.get()};
-  while (true) {
-    const auto sent = launcher_.send_call(fds, bytes.size());
-    if (sent || sent.error().code != ErrorCode::exhausted) co_return sent;
-    co_await sleep_for(kBusyPause);
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) {
-      co_return fail(ErrorCode::cancelled, "cancelled before the command started");
-    }
+asio::awaitable<Result<UniqueFd>> RunningCall::input_of(std::string stdin_data) {
+  if (stdin_data.empty()) {
+    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!null) co_return fail_errno("/dev/null", errno);
+    co_return null;
   }
+  // A sealed file in memory: nobody has to feed it, and a program that does not read it blocks
+  // nobody.
+  SABLE_CO_TRY(UniqueFd input, memory_file());
+  for (size_t at = 0; at < stdin_data.size(); at += kPieceBytes) {
+    SABLE_CO_TRY_VOID(write_all(input.get(), std::string_view(stdin_data).substr(at, kPieceBytes)));
+    if (stdin_data.size() > kPieceBytes) co_await asio::post(executor_, asio::use_awaitable);
+  }
+  seal(input);
+  co_return input;
 }
 
 asio::awaitable<void> RunningCall::wait_until_over() {
-  while (!is_over()) {
-    boost::system::error_code ignored;
-    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  while (true) {
     const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) {
+    if (state.cancelled() != asio::cancellation_type::none && !is_over()) {
       end(End::cancelled);
       co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     }
+    if (is_over()) co_return;
+    boost::system::error_code ignored;
+    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
 }
 
@@ -204,7 +207,7 @@ bool RunningCall::receive_status() {
   if (size != sizeof message) return true;
   switch (message.kind) {
     case StatusMessage::Kind::created:
-    case StatusMessage::Kind::probed:
+    case StatusMessage::Kind::prepared:
       break;
     case StatusMessage::Kind::running:
       running_ = true;
@@ -212,9 +215,13 @@ bool RunningCall::receive_status() {
     case StatusMessage::Kind::memory_limit:
       if (!cause_) cause_ = End::memory_limit;
       break;
-    case StatusMessage::Kind::failed:
     case StatusMessage::Kind::exited:
     case StatusMessage::Kind::signalled:
+      ended_ = true;
+      ending_ = message;
+      notify();
+      break;
+    case StatusMessage::Kind::failed:
       ending_ = message;
       break;
   }
@@ -274,7 +281,7 @@ void RunningCall::kill() {
 Result<RunResult> RunningCall::result() const {
   using Kind = StatusMessage::Kind;
   if (!cause_ && ending_ && ending_->kind == Kind::failed) {
-    return fail(explain_failure(*ending_, plan_));
+    return fail(explain_failure(*ending_, plan_, execution_));
   }
   RunResult result;
   result.wall =
@@ -286,7 +293,7 @@ Result<RunResult> RunningCall::result() const {
   } else if (ending_ && ending_->kind == Kind::signalled) {
     result.end = End::signalled;
     result.signal = ending_->value;
-  } else if (!cause_ && !launcher_.alive()) {
+  } else if (!cause_ && !control_.alive()) {
     return fail(
         ErrorCode::io,
         "the sandbox launcher ended during the command, and the command with it; restart sable");

@@ -5,23 +5,35 @@
 
 #include "base/task_group.h"
 #include "base/unique_fd.h"
-#include "sandbox/launcher_process.h"
+#include "sandbox/control_socket.h"
 #include "sandbox/plan.h"
+#include "sandbox/prepared_calls.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/wire.h"
 
 namespace sable::sandbox {
 
-/// Runs on one thread. Lives in the frame of the coroutine that runs it; run() must complete before
-/// it is destroyed.
+/// One program from its start to its end in a sandbox made by `plan`, ahead or now; has the next
+/// one made meanwhile. `prepared` outlives it.
+asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
+                                            Limits limits, std::string stdin_data,
+                                            OutputSink output);
+
+/// Runs on one thread. Lives in the frame of the coroutine that runs it; finish() must complete
+/// before it is destroyed.
 class RunningCall {
  public:
-  /// `launcher` and `plan` outlive the call.
-  RunningCall(asio::any_io_executor executor, const LauncherProcess& launcher, const Plan& plan,
-              Limits limits, OutputSink output);
+  /// `control`, which the call was asked for at, `plan` and `execution` outlive the call; `status`
+  /// is the near end of its status socket.
+  RunningCall(asio::any_io_executor executor, const ControlSocket& control, UniqueFd status,
+              const Plan& plan, const Execution& execution, Limits limits, OutputSink output);
 
-  /// Cancellation of the caller ends the call, and is part of the result.
-  asio::awaitable<Result<RunResult>> run(std::string stdin_data);
+  /// Has the program started.
+  asio::awaitable<Result<void>> start(std::string stdin_data);
+
+  /// Follows it to its end; after start(). Cancellation of the caller ends the call, and is part of
+  /// the result.
+  asio::awaitable<Result<RunResult>> finish();
 
  private:
   struct Output {
@@ -31,7 +43,7 @@ class RunningCall {
     bool open = true;
   };
 
-  asio::awaitable<Result<void>> send(std::string stdin_data);
+  asio::awaitable<Result<UniqueFd>> input_of(std::string stdin_data);
   asio::awaitable<void> follow_status();
   asio::awaitable<void> pump(Stream stream);
   asio::awaitable<void> keep_deadline();
@@ -43,13 +55,14 @@ class RunningCall {
   void end(End cause);
   void kill();
   void notify() { changed_.cancel(); }
-  bool is_over() const { return status_over_ && (!pidfd_.is_open() || dead_); }
+  bool is_over() const { return ended_ || (status_over_ && (!pidfd_.is_open() || dead_)); }
   Result<RunResult> result() const;
   std::string explanation(const RunResult& result) const;
 
   const asio::any_io_executor executor_;
-  const LauncherProcess& launcher_;
+  const ControlSocket& control_;
   const Plan& plan_;
+  const Execution& execution_;
   const Limits limits_;
   const OutputSink output_;
   TaskGroup tasks_;
@@ -61,6 +74,7 @@ class RunningCall {
   std::optional<End> cause_;             ///< why we ended it, if we did
   std::optional<StatusMessage> ending_;  ///< failed, exited or signalled
   bool kill_wanted_ = false, running_ = false, status_over_ = false, dead_ = false;
+  bool ended_ = false;  ///< pid 1 said so: nothing that the program started is alive
 };
 
 }  // namespace sable::sandbox

@@ -107,6 +107,18 @@ std::vector<Layer> probe_layers();
 /// line.
 std::string explain(const Policy& policy, const std::vector<Layer>& layers);
 
+/// A place for several commands under one policy: they share temporary folders and (with
+/// Network::loopback) a network, each has its own processes. What one leaves in /tmp the next one
+/// finds; a process that it leaves behind is ended with it.
+class Session {
+ public:
+  /// Ends everything in it. run() must have completed.
+  virtual ~Session() = default;
+
+  /// As Sandbox::run(), with the session's policy.
+  virtual asio::awaitable<Result<RunResult>> run(Command command, OutputSink output) = 0;
+};
+
 /// The connection to the launcher: a small process without secrets that makes the sandboxes. Start
 /// it first in main(), before threads exist, secrets are read or a model is loaded. The launcher
 /// and all that it started die with this process.
@@ -124,6 +136,9 @@ class Sandbox {
   /// (the launcher died).
   virtual asio::awaitable<Result<RunResult>> run(Policy policy, Command command,
                                                  OutputSink output) = 0;
+
+  /// A session of its own; the sandbox outlives it. Errors: as run().
+  virtual asio::awaitable<Result<std::unique_ptr<Session>>> open_session(Policy policy);
 };
 
 }  // namespace sable::sandbox

@@ -18,7 +18,8 @@ namespace sable::inference {
 
 namespace {
 
-constexpr size_t kPieceBytes = 64 * 1024;  // of weights, when one vector passes through them
+constexpr size_t kPieceBytes = 64 * 1024;  // of weights, when few vectors pass through them
+constexpr size_t kRowsTogether = 8;        // of which a piece has a whole number; see kMatvecRows
 constexpr size_t kKeysInPiece = 1024;
 constexpr size_t kCacheLine = 64;
 
@@ -305,9 +306,9 @@ class CpuBackend final : public Backend {
   }
 
   uint64_t rows_in_piece(const MatmulJob& job) const {
-    if (job.n_tokens > 1) return kDecodedRows;
+    if (job.n_tokens > 8) return decoded_rows(job.weight->cols);
     const uint64_t rows = kPieceBytes / std::max<size_t>(1, job.weight->row_bytes);
-    return std::max<uint64_t>(4, rows / 4 * 4);
+    return std::max<uint64_t>(kRowsTogether, rows / kRowsTogether * kRowsTogether);
   }
 
   static size_t n_scored(const SelectRow& query) {

@@ -15,8 +15,13 @@
 
 namespace sable::inference {
 
-/// Rows of a weight that one call decodes at a time; scratch holds as many.
-inline constexpr size_t kDecodedRows = 8;
+/// Rows of a weight that are decoded before they meet many vectors; scratch holds as many. They
+/// stay in a second-level cache while the vectors pass.
+constexpr size_t decoded_rows(size_t cols) {
+  constexpr size_t kBytes = size_t{128} << 10;
+  const size_t rows = kBytes / (sizeof(float) * (cols == 0 ? 1 : cols)) / 4 * 4;
+  return rows < 4 ? 4 : rows > 32 ? 32 : rows;
+}
 /// Entries that the attention decodes and weighs at a time.
 inline constexpr size_t kAttendBlock = 64;
 /// Index keys that are scored at a time.

@@ -6,110 +6,115 @@ namespace {
 
 // ---------------------------------------------------------------- decoding: 32 elements at a time
 
-struct F32Row {
-  static constexpr size_t kBytes = 4;
+// Each format is a view of a weight from one row on: at(r, i, a, b) gives elements i .. i + 31 of
+// the r-th row of the view, i a multiple of 32.
+
+/// Rows of plain numbers, which may end anywhere: from() decodes 32 of them.
+template <class Number>
+struct PlainRows {
   const std::byte* p;
-  F32Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
-  const std::byte* where(size_t i) const { return p + 4 * i; }
-  void at(size_t i, V& a, V& b) const { from(p + 4 * i, i, a, b); }
-  void from(const std::byte* q, size_t, V& a, V& b) const {
+  size_t stride;
+  PlainRows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
+  const std::byte* where(size_t i) const { return p + Number::kBytes * i; }
+  void at(size_t r, size_t i, V& a, V& b) const {
+    Number::from(p + Number::kBytes * i + r * stride, a, b);
+  }
+  /// The last n < 32 elements, as if zeros followed.
+  void tail(size_t r, size_t i, size_t n, V& a, V& b) const {
+    std::byte padded[128] = {};
+    std::memcpy(padded, p + Number::kBytes * i + r * stride, n * Number::kBytes);
+    Number::from(padded, a, b);
+  }
+};
+
+struct F32 {
+  static constexpr size_t kBytes = 4;
+  static void from(const std::byte* q, V& a, V& b) {
     a = load(reinterpret_cast<const float*>(q));
     b = load(reinterpret_cast<const float*>(q) + 16);
   }
 };
 
-struct Bf16Row {
+struct Bf16 {
   static constexpr size_t kBytes = 2;
-  const std::byte* p;
-  Bf16Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
-  const std::byte* where(size_t i) const { return p + 2 * i; }
-  void at(size_t i, V& a, V& b) const { from(p + 2 * i, i, a, b); }
-  void from(const std::byte* q, size_t, V& a, V& b) const {
+  static void from(const std::byte* q, V& a, V& b) {
     a = load_bf16(q);
     b = load_bf16(q + 32);
   }
 };
 
-struct F16Row {
+struct F16 {
   static constexpr size_t kBytes = 2;
-  const std::byte* p;
-  F16Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
-  const std::byte* where(size_t i) const { return p + 2 * i; }
-  void at(size_t i, V& a, V& b) const { from(p + 2 * i, i, a, b); }
-  void from(const std::byte* q, size_t, V& a, V& b) const {
+  static void from(const std::byte* q, V& a, V& b) {
     a = load_f16(q);
     b = load_f16(q + 32);
   }
 };
 
-struct E4m3Row {
-  static constexpr size_t kBytes = 1;
+struct E4m3Rows {
+  const Weight& w;
   const std::byte* p;
-  const std::byte* s;
-  E4m3Row(const Weight& w, uint64_t r) : p(w.row(r)), s(w.scale_row(r)) {}
+  uint64_t first;
+  E4m3Rows(const Weight& weight, uint64_t r) : w(weight), p(weight.row(r)), first(r) {}
   const std::byte* where(size_t i) const { return p + i; }
-  void at(size_t i, V& a, V& b) const { from(p + i, i, a, b); }
-  void from(const std::byte* q, size_t i, V& a, V& b) const {
-    const V scale = splat(kE8m0[static_cast<uint8_t>(s[i / 128])] * 256.0F);
-    a = mul(load_e4m3_over_256(q), scale);
-    b = mul(load_e4m3_over_256(q + 16), scale);
+  V scale(size_t r, size_t i) const {
+    return splat(kE8m0[static_cast<uint8_t>(w.scale_row(first + r)[i / 128])] * 256.0F);
+  }
+  void at(size_t r, size_t i, V& a, V& b) const {
+    const std::byte* const q = p + i + r * w.row_bytes;
+    const V factor = scale(r, i);
+    a = mul(load_e4m3_over_256(q), factor);
+    b = mul(load_e4m3_over_256(q + 16), factor);
+  }
+  void tail(size_t r, size_t i, size_t n, V& a, V& b) const {
+    std::byte padded[32] = {};
+    std::memcpy(padded, p + i + r * w.row_bytes, n);
+    const V factor = scale(r, i);
+    a = mul(load_e4m3_over_256(padded), factor);
+    b = mul(load_e4m3_over_256(padded + 16), factor);
   }
 };
 
-struct E2m1Row {
-  static constexpr size_t kBytes = 0;  // whole blocks only
-  const std::byte* p;
-  const std::byte* s;
-  E2m1Row(const Weight& w, uint64_t r) : p(w.row(r)), s(w.scale_row(r)) {}
+/// Formats of whole blocks have no tail.
+struct NoTail {
+  void tail(size_t, size_t, size_t, V& a, V& b) const { a = b = zero(); }
+};
+
+struct E2m1Rows : NoTail {
+  const std::byte *p, *s;
+  size_t stride, scale_stride;
+  E2m1Rows(const Weight& w, uint64_t r)
+      : p(w.row(r)), s(w.scale_row(r)), stride(w.row_bytes), scale_stride(w.scale_row_bytes) {}
   const std::byte* where(size_t i) const { return p + i / 2; }
-  void at(size_t i, V& a, V& b) const {
-    load_e2m1_pairs(p + i / 2, a, b);
-    const V scale = splat(kE8m0[static_cast<uint8_t>(s[i / 32])]);
-    a = mul(a, scale);
-    b = mul(b, scale);
+  void at(size_t r, size_t i, V& a, V& b) const {
+    const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
+    load_e2m1_pairs(p + i / 2 + r * stride, kE8m0[exponent], a, b);
   }
 };
 
-struct Mxfp4Row {
-  static constexpr size_t kBytes = 0;
+struct Mxfp4Rows : NoTail {
   const std::byte* p;
-  Mxfp4Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  size_t stride;
+  Mxfp4Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
   const std::byte* where(size_t i) const { return p + i / 32 * 17; }
-  void at(size_t i, V& a, V& b) const {
-    const std::byte* const block = p + i / 32 * 17;
-    load_e2m1_halves(block + 1, a, b);
-    const V scale = splat(kE8m0[static_cast<uint8_t>(block[0])]);
-    a = mul(a, scale);
-    b = mul(b, scale);
+  void at(size_t r, size_t i, V& a, V& b) const {
+    const std::byte* const block = p + i / 32 * 17 + r * stride;
+    load_e2m1_halves(block + 1, kE8m0[static_cast<uint8_t>(block[0])], a, b);
   }
 };
 
-struct Q8Row {
-  static constexpr size_t kBytes = 0;
+struct Q8Rows : NoTail {
   const std::byte* p;
-  Q8Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
+  size_t stride;
+  Q8Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
   const std::byte* where(size_t i) const { return p + i / 32 * 34; }
-  void at(size_t i, V& a, V& b) const {
-    const std::byte* const block = p + i / 32 * 34;
-    uint16_t bits;
-    std::memcpy(&bits, block, sizeof bits);
-    const V scale = splat(half_to_float(bits));
+  void at(size_t r, size_t i, V& a, V& b) const {
+    const std::byte* const block = p + i / 32 * 34 + r * stride;
+    const V scale = splat_f16(block);
     a = mul(load_i8(block + 2), scale);
     b = mul(load_i8(block + 18), scale);
   }
 };
-
-/// The last cols % 32 elements of a plain row, as if zeros followed.
-template <class Row>
-void tail_of(const Row& row, size_t i, size_t n, V& a, V& b) {
-  if constexpr (Row::kBytes != 0) {
-    std::byte padded[128] = {};
-    std::memcpy(padded, row.p + i * Row::kBytes, n * Row::kBytes);
-    row.from(padded, i, a, b);
-  } else {
-    a = b = zero();
-  }
-}
 
 void padded_tail(const float* x, size_t n, V& a, V& b) {
   float padded[32] = {};
@@ -120,64 +125,109 @@ void padded_tail(const float* x, size_t n, V& a, V& b) {
 
 // ---------------------------------------------------------------- one vector against R rows
 
-template <class Row, size_t R>
-void dot_rows(const Weight& w, uint64_t r0, const float* x, float* y) {
-  const auto rows = [&]<size_t... I>(std::index_sequence<I...>) {
-    return std::array<Row, R>{Row(w, r0 + I)...};
+/// How far ahead of its use a weight is fetched: about what is in flight to memory at any time.
+constexpr size_t kPrefetchBytes = 8192;
+
+/// Fetches the R rows from `base` as the one stream that they are in memory, a step of 32 columns
+/// at a time; R short streams side by side are more than the machine's own prefetching follows.
+class RowsAhead {
+ public:
+  RowsAhead(const std::byte* base, size_t bytes_in_rows, size_t n_steps)
+      : at_(base + kPrefetchBytes), step_(n_steps == 0 ? 0 : bytes_in_rows / n_steps) {}
+  void step() {
+    for (size_t i = 0; i < step_; i += kLine) __builtin_prefetch(at_ + i);
+    at_ += step_;
   }
-  (std::make_index_sequence<R>());
-  V acc[R];
-  for (size_t r = 0; r < R; ++r) acc[r] = zero();
+
+ private:
+  static constexpr size_t kLine = 64;
+  const std::byte* at_;
+  size_t step_;
+};
+
+/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once.
+template <class Rows, size_t R, size_t T>
+void dot_rows(const MatmulJob& job, uint64_t r0) {
+  const Weight& w = *job.weight;
+  const Rows rows(w, job.row_begin + r0);
+  V acc[T * R];
+  for (V& sum : acc) sum = zero();
   const size_t whole = w.cols / 32 * 32;
-  // R short streams side by side are more than the machine's own prefetching follows; the next R rows
-  // lie directly behind these.
-  const size_t ahead = R * w.row_bytes;
+  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes, w.cols / 32);
   for (size_t i = 0; i < whole; i += 32) {
-    const V x0 = load(x + i), x1 = load(x + i + 16);
+    ahead.step();
     for (size_t r = 0; r < R; ++r) {
-      __builtin_prefetch(rows[r].where(i) + ahead);
       V a, b;
-      rows[r].at(i, a, b);
-      acc[r] = fma(b, x1, fma(a, x0, acc[r]));
+      rows.at(r, i, a, b);
+      for (size_t t = 0; t < T; ++t) {
+        const float* const x = job.x + t * job.x_stride + i;
+        acc[t * R + r] = fma(b, load(x + 16), fma(a, load(x), acc[t * R + r]));
+      }
     }
   }
   if (whole < w.cols) {
-    V x0, x1;
-    padded_tail(x + whole, w.cols - whole, x0, x1);
     for (size_t r = 0; r < R; ++r) {
-      V a, b;
-      tail_of(rows[r], whole, w.cols - whole, a, b);
-      acc[r] = fma(b, x1, fma(a, x0, acc[r]));
+      V a, b, x0, x1;
+      rows.tail(r, whole, w.cols - whole, a, b);
+      for (size_t t = 0; t < T; ++t) {
+        padded_tail(job.x + t * job.x_stride + whole, w.cols - whole, x0, x1);
+        acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
+      }
     }
   }
-  for (size_t r = 0; r < R; ++r) y[r] = sum(acc[r]);
+  float products[T * R];
+  sums<T * R>(acc, products);
+  for (size_t t = 0; t < T; ++t) {
+    std::memcpy(job.y + t * job.y_stride + r0, products + t * R, R * sizeof(float));
+  }
 }
 
-template <class Row>
-void matvec(const MatmulJob& job, uint64_t begin, uint64_t end) {
+template <class Rows, size_t T>
+void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end) {
+  constexpr size_t R = std::min(kMatvecRows, std::bit_floor(kMatvecSums / T));
   uint64_t r = begin;
-  for (; r + 4 <= end; r += 4) dot_rows<Row, 4>(*job.weight, job.row_begin + r, job.x, job.y + r);
-  for (; r < end; ++r) dot_rows<Row, 1>(*job.weight, job.row_begin + r, job.x, job.y + r);
+  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r);
+  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r);
 }
 
-/// How far ahead one stream is fetched while it is decoded.
-constexpr size_t kPrefetchBytes = 2048;
+/// Products with few vectors, without decoded rows in memory between. False when there is no such
+/// kernel for so many.
+template <class Rows>
+bool fused(const MatmulJob& job, uint64_t begin, uint64_t end) {
+  switch (job.n_tokens) {
+    case 1:
+      return few_vectors<Rows, 1>(job, begin, end), true;
+    case 2:
+      return few_vectors<Rows, 2>(job, begin, end), true;
+    case 3:
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 3>(job, begin, end), true;
+      return false;
+    case 4:
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 4>(job, begin, end), true;
+      return false;
+    case 8:
+      if constexpr (kMatvecSums >= 16) return few_vectors<Rows, 8>(job, begin, end), true;
+      return false;
+    default:
+      return false;
+  }
+}
 
-template <class Row>
+template <class Rows>
 void decode_row_as(const Weight& w, uint64_t r, float* out) {
-  const Row row(w, r);
+  const Rows row(w, r);
   const size_t whole = w.cols / 32 * 32;
   for (size_t i = 0; i < whole; i += 32) {
     __builtin_prefetch(row.where(i) + kPrefetchBytes);
     V a, b;
-    row.at(i, a, b);
+    row.at(0, i, a, b);
     store(out + i, a);
     store(out + i + 16, b);
   }
   if (whole < w.cols) {
     V a, b;
     float padded[32];
-    tail_of(row, whole, w.cols - whole, a, b);
+    row.tail(0, whole, w.cols - whole, a, b);
     store(padded, a);
     store(padded + 16, b);
     std::memcpy(out + whole, padded, (w.cols - whole) * sizeof(float));
@@ -187,19 +237,19 @@ void decode_row_as(const Weight& w, uint64_t r, float* out) {
 void decode_row(const Weight& w, uint64_t r, float* out) {
   switch (w.type) {
     case DType::f32:
-      return decode_row_as<F32Row>(w, r, out);
+      return decode_row_as<PlainRows<F32>>(w, r, out);
     case DType::bf16:
-      return decode_row_as<Bf16Row>(w, r, out);
+      return decode_row_as<PlainRows<Bf16>>(w, r, out);
     case DType::f16:
-      return decode_row_as<F16Row>(w, r, out);
+      return decode_row_as<PlainRows<F16>>(w, r, out);
     case DType::f8_e4m3:
-      return decode_row_as<E4m3Row>(w, r, out);
+      return decode_row_as<E4m3Rows>(w, r, out);
     case DType::f4_e2m1:
-      return decode_row_as<E2m1Row>(w, r, out);
+      return decode_row_as<E2m1Rows>(w, r, out);
     case DType::mxfp4:
-      return decode_row_as<Mxfp4Row>(w, r, out);
+      return decode_row_as<Mxfp4Rows>(w, r, out);
     case DType::q8_0:
-      return decode_row_as<Q8Row>(w, r, out);
+      return decode_row_as<Q8Rows>(w, r, out);
     default:
       return dequantize_row(*w.tensor, r, {out, w.cols});
   }
@@ -212,17 +262,15 @@ void decode_row(const Weight& w, uint64_t r, float* out) {
 /// dot_rows.
 template <size_t R, size_t T>
 void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float* y, size_t ys) {
-  V acc[T][R];
-  for (size_t t = 0; t < T; ++t) {
-    for (size_t r = 0; r < R; ++r) acc[t][r] = zero();
-  }
+  V acc[T * R];
+  for (V& sum : acc) sum = zero();
   const size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) {
     V wr[R];
     for (size_t r = 0; r < R; ++r) wr[r] = load(w + r * ws + i);
     for (size_t t = 0; t < T; ++t) {
       const V xt = load(x + t * xs + i);
-      for (size_t r = 0; r < R; ++r) acc[t][r] = fma(wr[r], xt, acc[t][r]);
+      for (size_t r = 0; r < R; ++r) acc[t * R + r] = fma(wr[r], xt, acc[t * R + r]);
     }
   }
   if (whole < n) {
@@ -233,29 +281,29 @@ void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float*
       for (size_t t = 0; t < T; ++t) {
         V xt;
         padded_tail(x + t * xs + whole, n - whole, xt, unused);
-        acc[t][r] = fma(wr, xt, acc[t][r]);
+        acc[t * R + r] = fma(wr, xt, acc[t * R + r]);
       }
     }
   }
-  for (size_t t = 0; t < T; ++t) {
-    for (size_t r = 0; r < R; ++r) y[t * ys + r] = sum(acc[t][r]);
-  }
+  float products[T * R];
+  sums<T * R>(acc, products);
+  for (size_t t = 0; t < T; ++t) std::memcpy(y + t * ys, products + t * R, R * sizeof(float));
 }
 
 template <size_t T>
 void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n,
                float* y, size_t ys) {
+  // Few vectors leave room for more rows, and more sums hide the time that each addition takes.
+  constexpr size_t R = kTileVectors / T >= 3 ? 2 * kTileRows : kTileRows;
   size_t r = 0;
-  for (; r + kTileRows <= n_rows; r += kTileRows) {
-    tile<kTileRows, T>(w + r * ws, ws, x, xs, n, y + r, ys);
-  }
+  for (; r + R <= n_rows; r += R) tile<R, T>(w + r * ws, ws, x, xs, n, y + r, ys);
   for (; r < n_rows; ++r) tile<1, T>(w + r * ws, ws, x, xs, n, y + r, ys);
 }
 
 /// The last n_vectors, at most T of them.
 template <size_t T>
-void rest_of_tile(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
-                  size_t n, float* y, size_t ys) {
+void rest_of_tile(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs,
+                  size_t n_vectors, size_t n, float* y, size_t ys) {
   if constexpr (T > 0) {
     if (n_vectors == T) return tile_rows<T>(w, ws, n_rows, x, xs, n, y, ys);
     rest_of_tile<T - 1>(w, ws, n_rows, x, xs, n_vectors, n, y, ys);
@@ -274,8 +322,9 @@ void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, 
 
 void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   const size_t cols = job.weight->cols, stride = (cols + 15) / 16 * 16;
-  for (uint64_t r = begin; r < end; r += kDecodedRows) {
-    const size_t n = std::min<uint64_t>(kDecodedRows, end - r);
+  const size_t n_rows = decoded_rows(cols);
+  for (uint64_t r = begin; r < end; r += n_rows) {
+    const size_t n = std::min<uint64_t>(n_rows, end - r);
     for (size_t i = 0; i < n; ++i) {
       decode_row(*job.weight, job.row_begin + r + i, scratch + i * stride);
     }
@@ -283,26 +332,29 @@ void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* s
   }
 }
 
-void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  if (job.n_tokens != 1) return matmul_decoded(job, begin, end, scratch);
+bool matmul_fused(const MatmulJob& job, uint64_t begin, uint64_t end) {
   switch (job.weight->type) {
     case DType::f32:
-      return matvec<F32Row>(job, begin, end);
+      return fused<PlainRows<F32>>(job, begin, end);
     case DType::bf16:
-      return matvec<Bf16Row>(job, begin, end);
+      return fused<PlainRows<Bf16>>(job, begin, end);
     case DType::f16:
-      return matvec<F16Row>(job, begin, end);
+      return fused<PlainRows<F16>>(job, begin, end);
     case DType::f8_e4m3:
-      return matvec<E4m3Row>(job, begin, end);
+      return fused<E4m3Rows>(job, begin, end);
     case DType::f4_e2m1:
-      return matvec<E2m1Row>(job, begin, end);
+      return fused<E2m1Rows>(job, begin, end);
     case DType::mxfp4:
-      return matvec<Mxfp4Row>(job, begin, end);
+      return fused<Mxfp4Rows>(job, begin, end);
     case DType::q8_0:
-      return matvec<Q8Row>(job, begin, end);
+      return fused<Q8Rows>(job, begin, end);
     default:
-      return matmul_decoded(job, begin, end, scratch);
+      return false;
   }
+}
+
+void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  if (!matmul_fused(job, begin, end)) matmul_decoded(job, begin, end, scratch);
 }
 
 // ---------------------------------------------------------------- vectors
@@ -529,10 +581,9 @@ void load_key(const SelectShape& shape, const std::byte* key, float* out) {
   const std::byte* const scales = key + shape.head_dim / 2;
   for (size_t i = 0; i < shape.head_dim; i += 32) {
     V a, b;
-    load_e2m1_pairs(key + i / 2, a, b);
-    const V scale = splat(kE8m0[static_cast<uint8_t>(scales[i / 32])]);
-    store(out + i, mul(a, scale));
-    store(out + i + 16, mul(b, scale));
+    load_e2m1_pairs(key + i / 2, kE8m0[static_cast<uint8_t>(scales[i / 32])], a, b);
+    store(out + i, a);
+    store(out + i + 16, b);
   }
 }
 

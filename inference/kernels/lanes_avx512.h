@@ -16,6 +16,8 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 4, kTileVectors = 6, kValueVectors = 4;
+/// How many rows few vectors meet at a time, at most, and how many sums they may be together.
+inline constexpr size_t kMatvecRows = 8, kMatvecSums = 16;
 
 inline V zero() { return {_mm512_setzero_ps()}; }
 inline V splat(float x) { return {_mm512_set1_ps(x)}; }
@@ -45,7 +47,48 @@ inline float sum(V a) {
 }
 inline float largest(V a) { return _mm512_reduce_max_ps(a.v); }
 
-inline float half_to_float(uint16_t bits) { return _cvtsh_ss(bits); }
+// The steps of sum() for two vectors at a time, each keeping its half of the result.
+inline __m512 fold8(V a, V b) {  // [a, b], 8 lanes each
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a.v, b.v, 0x44), _mm512_shuffle_f32x4(a.v, b.v, 0xee));
+}
+inline __m512 fold4(__m512 a, __m512 b) {  // four vectors, 4 lanes each
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+inline __m512 fold2(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+}
+inline __m512 fold1(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+}
+/// out[i] = sum(a[i]) for sixteen vectors.
+inline void sums16(const V* a, float* out) {
+  __m512 fours[4];
+  for (int i = 0; i < 4; ++i) fours[i] = fold4(fold8(a[i], a[4 + i]), fold8(a[8 + i], a[12 + i]));
+  _mm512_storeu_ps(out, fold1(fold2(fours[0], fours[1]), fold2(fours[2], fours[3])));
+}
+inline void sums8(const V* a, float* out) {
+  const __m512 low = fold4(fold8(a[0], a[4]), fold8(a[1], a[5]));  // a0 a1 | a4 a5 by lanes of 4
+  const __m512 high = fold4(fold8(a[2], a[6]), fold8(a[3], a[7]));
+  const __m512 twos = fold2(low, high);
+  const __m512 ones = fold1(twos, twos);
+  // Lanes of four hold (a0, a2), (a4, a6), (a1, a3), (a5, a7), each twice.
+  const __m512i order = _mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+  _mm256_storeu_ps(out, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, ones)));
+}
+template <size_t N>
+void sums(const V* a, float* out) {
+  size_t i = 0;
+  for (; i + 16 <= N; i += 16) sums16(a + i, out + i);
+  for (; i + 8 <= N; i += 8) sums8(a + i, out + i);
+  for (; i < N; ++i) out[i] = sum(a[i]);
+}
+
+/// Sixteen times the binary16 number at p.
+inline V splat_f16(const void* p) {
+  short bits;
+  std::memcpy(&bits, p, sizeof bits);
+  return {_mm512_cvtph_ps(_mm256_set1_epi16(bits))};
+}
 
 inline V load_bf16(const void* p) {
   const __m256i raw = _mm256_loadu_si256(static_cast<const __m256i*>(p));
@@ -68,19 +111,20 @@ inline __m512 e2m1_table() {
   return _mm512_setr_ps(0.0F, 0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F, 6.0F, -0.0F, -0.5F, -1.0F, -1.5F,
                         -2.0F, -3.0F, -4.0F, -6.0F);
 }
-inline void load_e2m1_pairs(const void* p, V& a, V& b) {
+// A lookup reads only the low four bits of each lane, and a table of scaled values saves scaling
+// what is looked up.
+inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
   const __m128i raw = _mm_loadu_si128(static_cast<const __m128i*>(p));
-  // A lookup reads only the low four bits of each lane: the even lane holds the byte, the odd one
-  // the byte moved down by four.
+  // The even lane holds the byte, the odd one the byte moved down by four.
   const __m512i low = _mm512_cvtepu8_epi64(raw);
   const __m512i high = _mm512_cvtepu8_epi64(_mm_unpackhi_epi64(raw, raw));
-  const __m512 table = e2m1_table();
+  const __m512 table = _mm512_mul_ps(e2m1_table(), _mm512_set1_ps(scale));
   a.v = _mm512_permutexvar_ps(_mm512_or_si512(low, _mm512_slli_epi64(low, 28)), table);
   b.v = _mm512_permutexvar_ps(_mm512_or_si512(high, _mm512_slli_epi64(high, 28)), table);
 }
-inline void load_e2m1_halves(const void* p, V& a, V& b) {
+inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
   const __m512i raw = _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
-  const __m512 table = e2m1_table();
+  const __m512 table = _mm512_mul_ps(e2m1_table(), _mm512_set1_ps(scale));
   a.v = _mm512_permutexvar_ps(raw, table);
   b.v = _mm512_permutexvar_ps(_mm512_srli_epi32(raw, 4), table);
 }

@@ -86,20 +86,15 @@ void restrict_files(PreparedCall& call, const FailureReport& report) {
   // An older kernel knows a shorter structure; zeros beyond what it knows are accepted.
   const int rules = kernel::landlock_create_ruleset(&attributes, sizeof attributes, 0);
   if (rules < 0) report.fail(Step::landlock_rules);
-  for (size_t i = 0; i < plan.view.size(); ++i) {
-    int& fd = call.entry_fds[i];
-    if (fd < 0) continue;
+  for (const LandlockRule& granted : call.rules) {
     struct stat seen {};
-    if (::fstat(fd, &seen) != 0) report.fail(Step::landlock_rules, static_cast<int>(i));
-    const uint64_t rights =
-        rights_of(plan.view[i].access, S_ISDIR(seen.st_mode)) & plan.landlock_files;
-    const kernel::landlock_path_beneath_attr rule{rights, fd};
+    if (::fstat(granted.place, &seen) != 0) report.fail(Step::landlock_rules);
+    const uint64_t rights = rights_of(granted.access, S_ISDIR(seen.st_mode)) & plan.landlock_files;
+    const kernel::landlock_path_beneath_attr rule{rights, granted.place};
     if (rights != 0 &&
         kernel::landlock_add_rule(rules, kernel::kLandlockRulePathBeneath, &rule) != 0) {
-      report.fail(Step::landlock_rules, static_cast<int>(i));
+      report.fail(Step::landlock_rules);
     }
-    ::close(fd);
-    fd = -1;
   }
   if (kernel::landlock_restrict_self(rules) != 0) report.fail(Step::landlock_restrict);
   ::close(rules);

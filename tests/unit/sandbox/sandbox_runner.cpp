@@ -83,6 +83,43 @@ Outcome SandboxRunner::shell(const std::string& script, sandbox::Policy policy) 
   return run({"/bin/sh", "-c", script}, std::move(policy));
 }
 
+SessionRunner::SessionRunner(SandboxRunner& runner, sandbox::Policy policy) {
+  policy.writable.insert(policy.writable.begin(), runner.folder().path());
+  std::string error;
+  asio::co_spawn(loop_, runner.box().open_session(std::move(policy)),
+                 [&](const std::exception_ptr&, Result<std::unique_ptr<sandbox::Session>> opened) {
+                   if (!opened) error = opened.error().message;
+                   if (opened) session_ = std::move(*opened);
+                 });
+  loop_.run();
+  INFO(error);
+  REQUIRE(session_);
+}
+
+Outcome SessionRunner::run(std::vector<std::string> argv) {
+  return std::move(run_together({std::move(argv)}).front());
+}
+
+std::vector<Outcome> SessionRunner::run_together(
+    const std::vector<std::vector<std::string>>& commands) {
+  std::vector<Outcome> outcomes(commands.size());
+  for (size_t i = 0; i < commands.size(); ++i) {
+    Outcome& outcome = outcomes[i];
+    const auto sink = [&outcome](sandbox::Stream stream, std::string_view bytes) {
+      (stream == sandbox::Stream::standard_output ? outcome.output : outcome.errors) += bytes;
+    };
+    asio::co_spawn(
+        loop_, session_->run({.argv = commands[i]}, sink),
+        [&outcome](const std::exception_ptr& failure, Result<sandbox::RunResult> result) {
+          if (failure) std::rethrow_exception(failure);
+          outcome.result = std::move(result);
+        });
+  }
+  loop_.restart();
+  loop_.run();
+  return outcomes;
+}
+
 std::string unique_marker() {
   static int count = 0;
   return "sable-marker-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
