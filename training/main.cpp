@@ -31,6 +31,7 @@ struct Options {
   size_t threads = std::max(1u, std::thread::hardware_concurrency());
   std::string split = "training";
   bool fresh = false;
+  TrainingPlan plan;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -174,7 +175,7 @@ Result<void> train(const Options& o, const AgentPack& pack) {
              static_cast<double>(parameters.total()) / 1e6,
              static_cast<double>(parameters.active()) / 1e6,
              static_cast<double>(parameters.shipped_bytes()) / 1e6);
-  TrainingPlan plan;
+  TrainingPlan plan = o.plan;
   plan.seed = o.seed;
   plan.n_threads = o.threads;
   plan.minutes = o.minutes;
@@ -216,6 +217,9 @@ Result<void> train(const Options& o, const AgentPack& pack) {
   std::error_code ignored;
   if (o.out.empty()) fs::remove_all(out, ignored);
   SABLE_TRY_VOID(write_shipped_checkpoint(parameters, trainer.values(), tokenizer_json, out));
+  // The words that it was trained with belong to the model.
+  SABLE_TRY(const std::string words, read_file(o.configs / "models" / "prompt.yaml"));
+  SABLE_TRY_VOID(write_file_atomically(out / "prompt.yaml", words));
   fmt::print("wrote {}\n", out.string());
   return {};
 }
@@ -277,6 +281,18 @@ int main(int argc, char** argv) {
   make->add_option("--from", o.from, "checkpoint to start from, by its weights alone");
   make->add_option("--out", o.out, "folder for the checkpoint; default WORK/checkpoint");
   make->add_option("--per-family", o.per_family, "held-out episodes scored at the end");
+  make->add_option("--muon-rate", o.plan.rates.muon)->capture_default_str();
+  make->add_option("--adamw-rate", o.plan.rates.adamw)->capture_default_str();
+  make->add_option("--copy-until", o.plan.copy_until, "part of the run with copy problems")
+      ->capture_default_str();
+  make->add_option("--decay-from", o.plan.decay_from, "part of the run at full rates")
+      ->capture_default_str();
+  make->add_option("--round-from", o.plan.round_from, "from where on numbers are as shipped")
+      ->capture_default_str();
+  make->add_option("--batch-first", o.plan.batch_tokens_first, "tokens in a step at the beginning")
+      ->capture_default_str();
+  make->add_option("--batch-last", o.plan.batch_tokens_last, "tokens in a step at the end")
+      ->capture_default_str();
   make->add_flag("--fresh", o.fresh, "leave a saved run aside and begin anew");
   CLI::App* data = common(app.add_subcommand("episodes", "only play episodes"));
   data->add_option("--split", o.split, "training or test")
