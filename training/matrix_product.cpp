@@ -39,14 +39,22 @@ template <size_t Vectors>
 void tile_of_rows(size_t rows, size_t k, const Left& a, const float* b, size_t b_row, float* c,
                   size_t c_row, bool add) {
   switch (rows) {
-    case 1: return tile<1, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 2: return tile<2, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 3: return tile<3, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 4: return tile<4, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 5: return tile<5, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 6: return tile<6, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 7: return tile<7, Vectors>(k, a, b, b_row, c, c_row, add);
-    default: return tile<8, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 1:
+      return tile<1, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 2:
+      return tile<2, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 3:
+      return tile<3, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 4:
+      return tile<4, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 5:
+      return tile<5, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 6:
+      return tile<6, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 7:
+      return tile<7, Vectors>(k, a, b, b_row, c, c_row, add);
+    default:
+      return tile<8, Vectors>(k, a, b, b_row, c, c_row, add);
   }
 }
 
