@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/yaml.h"
-#include "runtime/config/layer_walk.h"
+#include "runtime/config/assign.h"
 #include "runtime/config/one_line.h"
 #include "runtime/config/text_checks.h"
 
