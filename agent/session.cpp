@@ -395,9 +395,12 @@ class LiveSession final : public Session {
         outcome.details["output_lost"] = kept.error().message;
       }
     }
-    auto tool_outcome =
-        events::tool_outcome(call.id, call.name, outcome.ok ? "ok" : "failed", outcome.text,
-                             outcome.changes, std::move(outcome.details));
+    // With the diffs of what changed, which may be long: not on the loop's thread.
+    const std::function<memory::NewEvent()> describe = [&call, &outcome] {
+      return events::tool_outcome(call.id, call.name, outcome.ok ? "ok" : "failed", outcome.text,
+                                  outcome.changes, std::move(outcome.details));
+    };
+    auto tool_outcome = co_await run_blocking(services_.workers, describe);
     co_return co_await log_one(std::move(tool_outcome));
   }
 
@@ -451,6 +454,15 @@ Json record_of(const SessionSetup& setup, const tools::Workspace& workspace) {
   return record;
 }
 
+/// Opens the repository on a worker: a disk may be slow.
+asio::awaitable<Result<std::unique_ptr<tools::Workspace>>> open_workspace(
+    const Services& services, const SessionSetup& setup) {
+  const std::function<Result<std::unique_ptr<tools::Workspace>>()> open = [&setup] {
+    return tools::Workspace::open(setup.repository, setup.policy);
+  };
+  co_return co_await run_blocking(services.workers, open);
+}
+
 }  // namespace
 
 asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services services,
@@ -458,7 +470,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services servi
                                                                   Provider& provider,
                                                                   const tools::Registry& registry,
                                                                   std::string title) {
-  SABLE_CO_TRY(auto workspace, tools::Workspace::open(setup.repository, setup.policy));
+  SABLE_CO_TRY(auto workspace, co_await open_workspace(services, setup));
   memory::SessionStart start{.title = std::move(title),
                              .working_directory = setup.repository,
                              .agent = setup.agent.name,
@@ -478,7 +490,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(Services servi
                                                                   std::string id) {
   SABLE_CO_TRY(const auto info, co_await services.store.find(std::move(id)));
   setup.repository = info.working_directory;
-  SABLE_CO_TRY(auto workspace, tools::Workspace::open(setup.repository, setup.policy));
+  SABLE_CO_TRY(auto workspace, co_await open_workspace(services, setup));
   SABLE_CO_TRY(auto lease, co_await services.store.acquire(info.id));
   auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
                                                registry, std::move(lease), std::move(workspace));
