@@ -87,6 +87,31 @@ TEST_CASE("mistakes in an agent's file are refused with their place") {
             .find("longer than 65536 bytes") != std::string::npos);
 }
 
+TEST_CASE("an agent may put a tool in its own words, with fewer parameters") {
+  const auto agent = parse_agent(
+      "name: a\nversion: 3\nsystem_prompt: x\ntools:\n  - shell\n  - name: search\n"
+      "    description: Finds\n    parameters: {pattern: what, path: }\n",
+      {.source = "a.yaml"}, "a", {});
+  REQUIRE(agent);
+  CHECK(agent->version == 3);
+  CHECK(agent->config.tools == std::vector<std::string>{"shell", "search"});
+  REQUIRE(agent->config.offers.size() == 1);
+  const auto& offer = agent->config.offers.at("search");
+  CHECK(offer.description == "Finds");
+  REQUIRE(offer.parameters);
+  CHECK(*offer.parameters ==
+        std::vector<std::pair<std::string, std::string>>{{"pattern", "what"}, {"path", ""}});
+  const std::string begin = "name: a\nsystem_prompt: x\n";
+  CHECK(refusal(begin + "tools: [{description: x}]\n").find("name is missing") !=
+        std::string::npos);
+  CHECK(refusal(begin + "tools: [{name: t, params: x}]\n").find("unknown key \"params\"") !=
+        std::string::npos);
+  CHECK(refusal(begin + "tools: [{name: t, parameters: [x]}]\n").find("expected parameters") !=
+        std::string::npos);
+  CHECK(refusal(begin + "tools: [t, {name: t}]\n").find("stands here twice") != std::string::npos);
+  CHECK(refusal(begin + "version: 0\n") == "a.yaml:3:10: version: expected a number from 1");
+}
+
 TEST_CASE("any bytes as an agent are accepted or refused with the file's name") {
   rc::prop("no crash", [](const std::string& bytes) {
     const auto message = refusal(bytes);
