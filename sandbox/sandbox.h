@@ -23,7 +23,33 @@ namespace sable::sandbox {
 enum class Network {
   none,      ///< nobody: an own network namespace with its loopback down (the default)
   loopback,  ///< processes of the same call, over an own loopback
+  allow,     ///< as loopback, and hosts on a list through a logging proxy
   open,  ///< everything the host reaches: an explicit opt-out of the user, never of a repository
+};
+
+/// A host that Network::allow lets through, on one port. The proxy looks its name up, judges every
+/// address and dials the one it judged.
+struct AllowedHost {
+  std::string name;  ///< canonical; "*.example.org" for everything below it; or an address
+  uint16_t port = 443;
+  /// Its addresses may be private, loopback or this host's. Link-local ones and metadata services
+  /// may not, unless `name` is that very address.
+  bool private_addresses = false;
+
+  friend bool operator==(const AllowedHost&, const AllowedHost&) = default;
+};
+
+/// "HOST[:PORT][/private]"; the port is 443 unless given.
+Result<AllowedHost> parse_allowed_host(std::string_view text);
+
+/// What the proxy decided about one connection.
+struct NetworkDecision {
+  std::string host;  ///< canonical, or what was asked for, escaped
+  uint16_t port = 0;
+  bool allowed = false;
+  std::string reason;   ///< when refused or failed: one sentence
+  std::string address;  ///< that was dialed
+  uint64_t bytes_sent = 0, bytes_received = 0;
 };
 
 struct Limits {
@@ -49,6 +75,7 @@ struct Policy {
   std::vector<std::filesystem::path> writable;  ///< roots
   std::vector<std::filesystem::path> masked;    ///< shown empty, also below the roots above
   Network network = Network::none;
+  std::vector<AllowedHost> allowed_hosts;          ///< of Network::allow; none: nothing is allowed
   std::map<std::string, std::string> environment;  ///< exactly this besides a fixed PATH, HOME, ...
   Limits limits;
 
@@ -88,6 +115,10 @@ struct RunResult {
   /// roots. What existed before cannot be edited; what is new is named here, never deleted: ask
   /// before using it.
   std::vector<std::filesystem::path> protected_changes;
+  /// Of Network::allow, in their order. In a session that runs several calls at once, those of all
+  /// of them since the last result.
+  std::vector<NetworkDecision> network_decisions;
+  uint64_t network_decisions_left_out = 0;  ///< beyond the first 256
 };
 
 /// One enforcing mechanism on this machine.
@@ -107,6 +138,64 @@ std::vector<Layer> probe_layers();
 /// line.
 std::string explain(const Policy& policy, const std::vector<Layer>& layers);
 
+struct TerminalSize {
+  uint16_t columns = 80, rows = 24;
+};
+
+struct ProcessOptions {
+  /// A terminal of its own instead of three streams, for programs that need one.
+  std::optional<TerminalSize> terminal;
+  size_t output_kept = size_t{1} << 20;  ///< the last so many unread bytes are kept
+};
+
+struct ProcessOutput {
+  std::string bytes;     ///< standard output and error as they came, or what the terminal got
+  uint64_t skipped = 0;  ///< bytes before these that were not kept
+  bool running = false;
+};
+
+/// A program that runs on beside other calls of its session, and ends with it at the latest; the
+/// policy's wall time and output limit do not apply. One thread: the one its session runs on.
+class Process {
+ public:
+  /// Ends the program; its session waits for that in close().
+  virtual ~Process() = default;
+
+  virtual bool running() const = 0;
+  /// What came since the last read. Waits for the first byte, the end, or `patience`.
+  virtual asio::awaitable<ProcessOutput> read(std::chrono::milliseconds patience) = 0;
+  /// Does not wait. exhausted: the program leaves too much unread; invalid_input: its input was
+  /// closed or it has ended.
+  virtual Result<void> write(std::string_view bytes) = 0;
+  /// What was written still arrives, then the end of the file. Of a terminal: types its end.
+  virtual Result<void> close_input() = 0;
+  /// invalid_input without a terminal.
+  virtual Result<void> resize(TerminalSize size) = 0;
+  virtual asio::awaitable<Result<RunResult>> wait() = 0;
+  /// SIGTERM to its process group, after the policy's grace SIGKILL to everything it started.
+  virtual asio::awaitable<Result<RunResult>> stop() = 0;
+};
+
+/// A place for several commands under one policy: they share temporary folders and (with
+/// Network::loopback) a network, each has its own processes. What one leaves in /tmp the next one
+/// finds; a process that it leaves behind is ended with it. One thread at a time.
+class Session {
+ public:
+  /// Kills everything in it. close() must have completed if start() or Network::allow was used.
+  virtual ~Session() = default;
+
+  /// As Sandbox::run(), with the session's policy.
+  virtual asio::awaitable<Result<RunResult>> run(Command command, OutputSink output) = 0;
+
+  /// A program in the background. Errors: as run(); what keeps the program from starting is in the
+  /// result of wait(). `command.stdin_data` is written first; the input stays open.
+  virtual asio::awaitable<Result<std::shared_ptr<Process>>> start(Command command,
+                                                                  ProcessOptions options) = 0;
+
+  /// Ends its processes and waits until they are gone. Nothing runs in it afterwards.
+  virtual asio::awaitable<void> close() = 0;
+};
+
 /// The connection to the launcher: a small process without secrets that makes the sandboxes. Start
 /// it first in main(), before threads exist, secrets are read or a model is loaded. The launcher
 /// and all that it started die with this process.
@@ -124,6 +213,9 @@ class Sandbox {
   /// (the launcher died).
   virtual asio::awaitable<Result<RunResult>> run(Policy policy, Command command,
                                                  OutputSink output) = 0;
+
+  /// A session of its own; the sandbox outlives it. Errors: as run().
+  virtual asio::awaitable<Result<std::unique_ptr<Session>>> open_session(Policy policy);
 };
 
 }  // namespace sable::sandbox

@@ -1,5 +1,9 @@
 #include "inference/kernels/lane_kernels.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "inference/files/iq2_xxs_code_book.h"
 #include "inference/kernels/lane_kernels_includes.h"
 
@@ -43,12 +47,26 @@ size_t score_scratch(size_t n_heads, size_t head_dim) {
   return kQueriesTogether * n_heads * kKeyBlock + matmul_scratch(head_dim);
 }
 
+namespace {
+
+#if defined(__x86_64__)
+/// F16C: CPUID leaf 1, bit 29 of ECX; Clang 16 has no name for it in __builtin_cpu_supports.
+bool has_f16c() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx >> 29 & 1) != 0;
+}
+#endif
+
+}  // namespace
+
 const std::vector<const LaneKernels*>& runnable_lane_kernels() {
   static const std::vector<const LaneKernels*> runnable = [] {
     std::vector<const LaneKernels*> list;
 #if defined(__x86_64__)
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("f16c");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (avx2 && avx512) list.push_back(&avx512_lane_kernels());

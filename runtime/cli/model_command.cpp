@@ -79,6 +79,8 @@ void add_model_commands(CLI::App& app, Program& program, Action& chosen) {
     return std::pair{command, options};
   };
 
+  add("list", "Models by name, and endpoints", model_list_action);
+
   const auto [info, info_options] =
       add("info", "What a model is and costs, without reading its weights", model_info_action);
   info->add_option("path", info_options->path,

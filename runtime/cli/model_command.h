@@ -42,6 +42,7 @@ struct ModelOptions {
   inference::EngineOptions engine() const;
 };
 
+int model_list_action(const Program& program, const ModelOptions& options);
 int model_info_action(const Program& program, const ModelOptions& options);
 int model_tokenize_action(const Program& program, const ModelOptions& options);
 int model_logits_action(const Program& program, const ModelOptions& options);
