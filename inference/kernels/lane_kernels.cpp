@@ -11,7 +11,7 @@ namespace sable::inference {
 
 const std::array<float, 256> kE8m0 = [] {
   std::array<float, 256> values{};
-  for (size_t i = 0; i < values.size(); ++i) values[i] = e8m0_to_float(static_cast<uint8_t>(i));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = float_from_e8m0(static_cast<uint8_t>(i));
   return values;
 }();
 

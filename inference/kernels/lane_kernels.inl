@@ -421,6 +421,14 @@ void unpack(const PackedEntryShape& shape, const std::byte* packed, float* out) 
   }
 }
 
+/// Entries are anywhere in memory: asked for a little before they are decoded, they are there in time.
+void fetch_entry(const AttendShape& shape, const std::byte* entry) {
+  constexpr size_t kLine = 64;
+  const bool packed = shape.format == CacheFormat::packed;
+  const size_t bytes = packed ? shape.packed.bytes() : shape.head_dim * sizeof(float);
+  for (size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(entry + i);
+}
+
 void load_entry(const AttendShape& shape, const std::byte* entry, float* out) {
   if (shape.format == CacheFormat::packed) return unpack(shape.packed, entry, out);
   std::memcpy(out, entry, shape.head_dim * sizeof(float));
@@ -508,7 +516,13 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
   std::memset(out, 0, n_heads * dim * sizeof(float));
   for (size_t begin = 0; begin < row.n_entries; begin += kAttendBlock) {
     const size_t n = std::min(kAttendBlock, row.n_entries - begin);
-    for (size_t i = 0; i < n; ++i) load_entry(shape, row.entries[begin + i], entries + i * dim);
+    for (size_t i = 0; i < n; ++i) {
+      constexpr size_t kEntriesAhead = 12;
+      if (begin + i + kEntriesAhead < row.n_entries) {
+        fetch_entry(shape, row.entries[begin + i + kEntriesAhead]);
+      }
+      load_entry(shape, row.entries[begin + i], entries + i * dim);
+    }
     block(entries, dim, n, q, dim, n_heads, dim, p, kAttendBlock);
     for (size_t h = 0; h < n_heads; ++h) {
       const V shrink = splat(soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]));
@@ -518,6 +532,9 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
     size_t h = 0;
     for (; h + 4 <= n_heads; h += 4) {
       add_values<4>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
+    }
+    for (; h + 2 <= n_heads; h += 2) {
+      add_values<2>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
     }
     for (; h < n_heads; ++h) {
       add_values<1>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);

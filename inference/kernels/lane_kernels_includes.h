@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "inference/kernels/lane_kernels.h"
-#include "inference/kernels/number_formats.h"
+#include "inference/files/number_formats.h"
 
 namespace sable::inference {
 

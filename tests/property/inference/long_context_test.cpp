@@ -36,7 +36,7 @@ double seconds_since(Clock::time_point begin) {
 }
 
 /// One CSA and one HCA layer with entries of 584 and keys of 68 bytes; the rest as wide as asked.
-SyntheticOptions long_model(int64_t hidden) {
+SyntheticOptions long_model(int64_t hidden, int64_t n_index_heads) {
   SyntheticOptions options;
   ModelConfig& c = options.config;
   c.vocab_size = 2048;
@@ -50,7 +50,7 @@ SyntheticOptions long_model(int64_t hidden) {
   c.o_groups = 2;
   c.o_lora_rank = hidden / 4;
   c.sliding_window = 128;
-  c.index_n_heads = 1;
+  c.index_n_heads = n_index_heads;
   c.index_head_dim = 128;
   c.index_topk = 512;
   c.n_routed_experts = 8;
@@ -61,9 +61,11 @@ SyntheticOptions long_model(int64_t hidden) {
   return options;
 }
 
-std::filesystem::path write_model(const TemporaryFolder& folder, int64_t hidden) {
+std::filesystem::path write_model(const TemporaryFolder& folder, int64_t hidden,
+                                  int64_t n_index_heads) {
   const auto path = folder.path() / "long.gguf";
-  const auto written = sable::test::write_synthetic_checkpoint(path, long_model(hidden));
+  const auto written =
+      sable::test::write_synthetic_checkpoint(path, long_model(hidden, n_index_heads));
   if (!written) FAIL(written.error().message);
   return path;
 }
@@ -83,9 +85,9 @@ struct Graph {
   std::unique_ptr<Model> model;
   std::unique_ptr<Forward> forward;
 
-  explicit Graph(int64_t hidden, size_t n_threads = 1) : workers(n_threads) {
+  Graph(int64_t hidden, int64_t n_index_heads) : workers(1) {
     std::shared_ptr<const Checkpoint> checkpoint =
-        value(Checkpoint::open(write_model(folder, hidden)));
+        value(Checkpoint::open(write_model(folder, hidden, n_index_heads)));
     model = value(Model::load(checkpoint, *backend));
     forward = value(Forward::create(*model, *backend, pages, {.format = CacheFormat::packed}, 256));
   }
@@ -167,7 +169,7 @@ double prefill_save_and_continue(uint64_t n) {
   EngineOptions options;
   options.rows_in_step_max = 512;
   options.step_target = std::chrono::hours(1);
-  const auto engine = value(Engine::open(write_model(folder, 256), options));
+  const auto engine = value(Engine::open(write_model(folder, 256, 1), options));
   const auto sequence = engine->start();
   REQUIRE(sequence->append(some_ids(n)));
   const auto begin = Clock::now();
@@ -224,7 +226,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a seeded sequence lies in memory as a real one does") {
-  Graph graph(256);
+  Graph graph(256, 1);
   for (const uint64_t n : {uint64_t{130}, uint64_t{1001}}) {
     SequenceState real(graph.forward->layout());
     graph.feed(real, some_ids(n));
@@ -244,7 +246,7 @@ TEST_CASE("a seeded sequence lies in memory as a real one does") {
 TEST_CASE(
     "a seeded sequence of 16384 tokens lies in memory as a real one does, and decodes in its time",
     "[slow]") {
-  Graph graph(256);
+  Graph graph(256, 1);
   constexpr uint64_t kTokens = 16384;
   SequenceState real(graph.forward->layout());
   graph.feed(real, some_ids(kTokens));
@@ -261,7 +263,7 @@ TEST_CASE("decoding behind a million tokens is slower by no more than the arithm
           "[slow]") {
   // As in the released models, projections, attention and index scoring cost about alike at a
   // million tokens.
-  Graph graph(1024);
+  Graph graph(1024, 2);
   const auto& config = graph.model->config();
   const double predicted =
       flops_per_token(config, kMillion - 64).total() / flops_per_token(config, 4096).total();
