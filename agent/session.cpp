@@ -63,7 +63,8 @@ class LiveSession final : public Session {
     if (history_.empty()) {
       const auto builder = context_builder();
       BuiltContext context = co_await run_blocking(services_.workers, builder);
-      auto event = events::context_built(context.system, offered_tools(), context.instructions);
+      SABLE_CO_TRY(const auto offered, offered_tools(registry_, setup_.agent));
+      auto event = events::context_built(context.system, offered, context.instructions);
       co_return co_await log_one(std::move(event));
     }
     auto repairs = events_of_recovery();
@@ -123,8 +124,6 @@ class LiveSession final : public Session {
     co_return Result<void>();
   }
 
-  /// `event` is a named variable everywhere: GCC 12 copies an unnamed one bit by bit into the frame
-  /// of the coroutine that awaits, which breaks its strings.
   asio::awaitable<Result<void>> log_one(memory::NewEvent&& event) {
     std::vector<memory::NewEvent> events;
     events.push_back(std::move(event));
@@ -133,18 +132,6 @@ class LiveSession final : public Session {
 
   void preview(const Preview& shown) {
     for (Observer* observer : std::vector<Observer*>(observers_)) observer->on_preview(shown);
-  }
-
-  std::vector<OfferedTool> offered_tools() const {
-    std::vector<OfferedTool> offered;
-    for (const auto* tool : registry_.list()) {
-      const auto& wanted = setup_.agent.tools;
-      if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), tool->name) == wanted.end()) {
-        continue;
-      }
-      offered.push_back({tool->name, tool->description, tool->parameters});
-    }
-    return offered;
   }
 
   // ---- one turn
@@ -365,6 +352,7 @@ class LiveSession final : public Session {
 
   /// Parses and checks what the model wrote. The error is for the model.
   Result<tools::Call> understood(const RequestedCall& requested) const {
+    if (!requested.problem.empty()) return fail(ErrorCode::invalid_input, requested.problem);
     auto arguments = parse_json(requested.arguments);
     if (!arguments) {
       return fail_in(fmt::format("the arguments of {} are not valid JSON; send the call again",
@@ -407,9 +395,12 @@ class LiveSession final : public Session {
         outcome.details["output_lost"] = kept.error().message;
       }
     }
-    auto tool_outcome =
-        events::tool_outcome(call.id, call.name, outcome.ok ? "ok" : "failed", outcome.text,
-                             outcome.changes, std::move(outcome.details));
+    // With the diffs of what changed, which may be long: not on the loop's thread.
+    const std::function<memory::NewEvent()> describe = [&call, &outcome] {
+      return events::tool_outcome(call.id, call.name, outcome.ok ? "ok" : "failed", outcome.text,
+                                  outcome.changes, std::move(outcome.details));
+    };
+    auto tool_outcome = co_await run_blocking(services_.workers, describe);
     co_return co_await log_one(std::move(tool_outcome));
   }
 
@@ -463,6 +454,15 @@ Json record_of(const SessionSetup& setup, const tools::Workspace& workspace) {
   return record;
 }
 
+/// Opens the repository on a worker: a disk may be slow.
+asio::awaitable<Result<std::unique_ptr<tools::Workspace>>> open_workspace(
+    const Services& services, const SessionSetup& setup) {
+  const std::function<Result<std::unique_ptr<tools::Workspace>>()> open = [&setup] {
+    return tools::Workspace::open(setup.repository, setup.policy);
+  };
+  co_return co_await run_blocking(services.workers, open);
+}
+
 }  // namespace
 
 asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services services,
@@ -470,7 +470,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services servi
                                                                   Provider& provider,
                                                                   const tools::Registry& registry,
                                                                   std::string title) {
-  SABLE_CO_TRY(auto workspace, tools::Workspace::open(setup.repository, setup.policy));
+  SABLE_CO_TRY(auto workspace, co_await open_workspace(services, setup));
   memory::SessionStart start{.title = std::move(title),
                              .working_directory = setup.repository,
                              .agent = setup.agent.name,
@@ -490,7 +490,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(Services servi
                                                                   std::string id) {
   SABLE_CO_TRY(const auto info, co_await services.store.find(std::move(id)));
   setup.repository = info.working_directory;
-  SABLE_CO_TRY(auto workspace, tools::Workspace::open(setup.repository, setup.policy));
+  SABLE_CO_TRY(auto workspace, co_await open_workspace(services, setup));
   SABLE_CO_TRY(auto lease, co_await services.store.acquire(info.id));
   auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
                                                registry, std::move(lease), std::move(workspace));

@@ -1,6 +1,9 @@
 # sable_test(NAME SOURCES... LIBRARIES... [LABELS fast|slow] [TIMEOUT seconds]): one Catch2 program, one
 # ctest entry. Cases tagged [slow] run only under the entry NAME.slow (label slow), hidden ones ([.]) not at
 # all.
+# The tests' own code is not optimised: it is compiled often and runs once. The parts they test are.
+set(SABLE_TEST_OPTIONS -O0)
+
 function(sable_test name)
   cmake_parse_arguments(ARG "HAS_SLOW" "TIMEOUT" "SOURCES;LIBRARIES;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -8,6 +11,8 @@ function(sable_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE sable_test_main ${ARG_LIBRARIES})
+  target_compile_options(${name} PRIVATE ${SABLE_TEST_OPTIONS})
+  target_precompile_headers(${name} REUSE_FROM sable_test_main)
   add_test(NAME ${name} COMMAND ${name} "~[slow]~[.]" --warn NoTests)
   set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT ${ARG_TIMEOUT}
                        ENVIRONMENT "${ARG_ENVIRONMENT}")

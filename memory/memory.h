@@ -14,6 +14,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "memory/file_checkpoints.h"
+#include "memory/snapshots.h"
 
 namespace sable::memory {
 

@@ -10,6 +10,7 @@ Tool list_files_tool();
 Tool search_tool();
 Tool edit_file_tool();
 Tool write_file_tool();
+Tool apply_patch_tool();
 Tool shell_tool();
 
 /// A built-in from its parts; `parameters` is JSON Schema text of ours.

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "tools/indentation.h"
+#include "tools/white_space.h"
 
 namespace sable::tools {
 
@@ -81,16 +82,6 @@ std::optional<Edit> without_line_numbers(const Edit& edit) {
   auto new_text = without_line_numbers(std::string_view(edit.new_text));
   return Edit{std::move(*old_text), new_text ? std::move(*new_text) : edit.new_text,
               edit.replace_all};
-}
-
-std::string_view trimmed_end(std::string_view line) {
-  const size_t last = line.find_last_not_of(" \t");
-  return last == std::string_view::npos ? std::string_view() : line.substr(0, last + 1);
-}
-
-std::string_view trimmed(std::string_view line) {
-  const size_t first = line.find_first_not_of(" \t");
-  return first == std::string_view::npos ? std::string_view() : trimmed_end(line.substr(first));
 }
 
 /// Lines of the file whose transformed form equals that of old_text's lines, by first line index.

@@ -67,6 +67,7 @@ Registry Registry::with_builtins() {
   tools.push_back(edit_file_tool());
   tools.push_back(write_file_tool());
   tools.push_back(shell_tool());
+  tools.push_back(apply_patch_tool());
   return registry;
 }
 

@@ -48,6 +48,17 @@ struct WriteBase {
   std::optional<Digest> replaces;  ///< the content it was made from; nullopt: the file must be new
 };
 
+/// One file of several that are written together.
+struct FileWrite {
+  std::string path;
+  std::optional<std::string> content;  ///< nullopt: the file is removed
+  WriteBase base;
+  unsigned new_mode = 0644;  ///< permission bits of a file that is new
+};
+
+class MadeFolders;
+class StagedWrite;
+
 /// All functions block: they run on a worker. Paths are relative to the root, or absolute below it.
 class WorkspaceFiles {
  public:
@@ -71,8 +82,16 @@ class WorkspaceFiles {
   /// what `base` says: it changed in between), io.
   Result<std::string> write(std::string_view path, std::string_view content, const WriteBase& base);
 
+  /// The same for several files, all or none: every one is checked and written beside its place
+  /// first, then they are put in place one after the other; if one cannot be, those before it are
+  /// put back, and folders that were made are removed. Paths must differ. Returns their places in
+  /// order. (A crash between two renames can leave some in place: each file is whole, the set is
+  /// not.)
+  Result<std::vector<std::string>> write_together(std::vector<FileWrite> writes);
+
   /// The content last seen or written in this session, by place.
   void remember(const std::string& place, const Digest& digest) { known_[place] = digest; }
+  void forget(const std::string& place) { known_.erase(place); }
   std::optional<Digest> remembered(const std::string& place) const;
 
   /// Counts edits that failed in just the same way; forgotten when the file changes.
@@ -88,8 +107,9 @@ class WorkspaceFiles {
 
   std::string relative(std::string_view path) const;
   Result<void> check_visible(const std::string& place) const;
-  Result<Target> target_of(std::string_view path) const;
-  Result<UniqueFd> make_folders(std::string_view path) const;
+  Result<Target> target_of(std::string_view path, MadeFolders& made) const;
+  Result<UniqueFd> make_folders(std::string_view path, MadeFolders& made) const;
+  Result<StagedWrite> stage(FileWrite write, MadeFolders& made) const;
 
   UniqueFd root_;
   std::string root_path_;

@@ -122,8 +122,11 @@ Result<void> read_compress_ratios(const Json& config, ModelConfig& out) {
   }
   // Drafters that replace the MTP block append window layers of their own; the trunk does not use
   // them.
-  const int64_t layers = out.num_hidden_layers + out.num_nextn_predict_layers;
-  while (static_cast<int64_t>(out.compress_ratios.size()) > std::max<int64_t>(layers, 0) &&
+  // The counts are not validated yet: bounded here, so that their sum cannot overflow.
+  const int64_t n_ratios_max = 4096;
+  const int64_t layers = std::clamp<int64_t>(out.num_hidden_layers, 0, n_ratios_max) +
+                         std::clamp<int64_t>(out.num_nextn_predict_layers, 0, n_ratios_max);
+  while (static_cast<int64_t>(out.compress_ratios.size()) > layers &&
          out.compress_ratios.back() == 0) {
     out.compress_ratios.pop_back();
   }

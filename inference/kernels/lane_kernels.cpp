@@ -1,5 +1,10 @@
 #include "inference/kernels/lane_kernels.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "inference/files/iq2_xxs_code_book.h"
 #include "inference/kernels/lane_kernels_includes.h"
 
 namespace sable::inference {
@@ -10,20 +15,58 @@ const std::array<float, 256> kE8m0 = [] {
   return values;
 }();
 
-size_t matmul_scratch(size_t cols) { return kDecodedRows * ((cols + 15) / 16 * 16); }
+const std::array<std::array<float, 8>, 256> kIq2XxsValues = [] {
+  std::array<std::array<float, 8>, 256> values{};
+  for (size_t code = 0; code < values.size(); ++code) {
+    for (size_t i = 0; i < 8; ++i) {
+      values[code][i] = kIq2XxsMagnitudes[(kIq2XxsCodeBook[code] >> (2 * i)) & 3];
+    }
+  }
+  return values;
+}();
+
+const std::array<std::array<float, 8>, 128> kIq2XxsSigns = [] {
+  std::array<std::array<float, 8>, 128> signs{};
+  for (unsigned seven = 0; seven < signs.size(); ++seven) {
+    // The eighth sign makes the number of minus signs even.
+    const unsigned eight = seven | static_cast<unsigned>(std::popcount(seven) & 1) << 7;
+    for (size_t i = 0; i < 8; ++i) signs[seven][i] = (eight >> i & 1) != 0 ? -1.0F : 1.0F;
+  }
+  return signs;
+}();
+
+size_t matmul_scratch(size_t cols) {
+  return std::max(decoded_rows(cols), kFewVectors) * ((cols + 15) / 16 * 16);
+}
 
 size_t attend_scratch(const AttendShape& shape) {
   return kAttendBlock * shape.head_dim + shape.n_heads * (kAttendBlock + 2);
 }
 
-size_t score_scratch(size_t n_heads, size_t head_dim) { return kKeyBlock * (head_dim + n_heads); }
+size_t score_scratch(size_t n_heads, size_t head_dim) {
+  return kQueriesTogether * n_heads * kKeyBlock + matmul_scratch(head_dim);
+}
+
+namespace {
+
+#if defined(__x86_64__)
+/// F16C: CPUID leaf 1, bit 29 of ECX; Clang 16 has no name for it in __builtin_cpu_supports.
+bool has_f16c() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx >> 29 & 1) != 0;
+}
+#endif
+
+}  // namespace
 
 const std::vector<const LaneKernels*>& runnable_lane_kernels() {
   static const std::vector<const LaneKernels*> runnable = [] {
     std::vector<const LaneKernels*> list;
 #if defined(__x86_64__)
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("f16c");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (avx2 && avx512) list.push_back(&avx512_lane_kernels());

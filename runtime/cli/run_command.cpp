@@ -5,6 +5,7 @@
 #include <iterator>
 #include <unistd.h>
 
+#include "base/task_group.h"
 #include "base/text.h"
 #include "runtime/cli/commands.h"
 #include "runtime/loop.h"
@@ -31,8 +32,9 @@ struct RunOptions {
 class CommandObserver : public agent::Observer {
  public:
   CommandObserver(const Program& program, std::filesystem::path home,
-                  std::filesystem::path repository)
+                  std::filesystem::path repository, asio::thread_pool& workers)
       : json_(program.json),
+        workers_(workers),
         home_(std::move(home)),
         repository_(std::move(repository)),
         out_(1),
@@ -52,7 +54,10 @@ class CommandObserver : public agent::Observer {
     const std::string tool = request.call.name;
     const auto answer = co_await ask_on_terminal(0, err_, style_, std::move(request));
     if (answer == agent::Permission::allow_always) {
-      const auto kept = RememberedApprovals(home_).remember(repository_, tool);
+      const std::function<Result<void>()> remember = [this, &tool] {
+        return RememberedApprovals(home_).remember(repository_, tool);
+      };
+      const auto kept = co_await run_blocking(workers_, remember);
       if (!kept) err_.write("sable: not remembered: " + kept.error().message + "\n");
     }
     co_return answer;
@@ -70,6 +75,7 @@ class CommandObserver : public agent::Observer {
   Output& progress() { return out_.is_terminal() ? out_ : err_; }
 
   bool json_;
+  asio::thread_pool& workers_;
   std::filesystem::path home_, repository_;
   Output out_, err_;
   Style style_;
@@ -164,20 +170,23 @@ int run_action(const Program& program, RunOptions options) {
   if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
   const auto registry = make_registry(*loaded, *repository, *trusted);
   if (!registry) return program.fail_with(registry.error());
-  auto setup = make_setup(*loaded, *repository, *trusted);
+  auto setup = make_setup(*loaded, *repository, *trusted, log);
   if (!setup) return program.fail_with(setup.error());
   if (setup->approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
     setup->approval = agent::ApprovalMode::none;
   }
   const auto transport = make_transport(*loaded);
   if (!transport) return program.fail_with(transport.error());
-  const auto provider = make_provider(program, *loaded, **transport, log);
+  Loop loop;
+  Models models;
+  const ProviderParts parts{
+      .transport = **transport, .models = models, .workers = loop.workers(), .log = log};
+  const auto provider = make_provider(program, *loaded, parts);
   if (!provider) return program.fail_with(provider.error());
   auto store = memory::Store::open(*loaded->config.home, {.log = log});
   if (!store) return program.fail_with(store.error());
 
-  CommandObserver observer(program, *loaded->config.home, *repository);
-  Loop loop;
+  CommandObserver observer(program, *loaded->config.home, *repository, loop.workers());
   const agent::Services services{.store = **store,
                                  .sandbox = **sandbox,
                                  .workers = loop.workers(),

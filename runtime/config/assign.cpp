@@ -131,7 +131,7 @@ std::string shown(const Setting& setting, const T& value) {
       if (choice == value) return std::string(choice_name);
     }
   }
-  SABLE_CHECK(!"a type that is narrowed");
+  SABLE_CHECK(false && "a type that is narrowed");
 }
 
 /// Whether a repository may replace `now` (null: set by nobody yet) by `wanted`.
@@ -166,7 +166,7 @@ Result<void> check_narrowing(const Setting& setting, const Value<T>* now, const 
         fmt::format("{} is more than {} ({}); a repository may only lower it",
                     shown(setting, wanted), shown(setting, now->value), now->origin.text()));
   } else {
-    SABLE_CHECK(!"a type that is narrowed");
+    SABLE_CHECK(false && "a type that is narrowed");
   }
 }
 

@@ -10,6 +10,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/task_group.h"
+#include "runtime/net/name_lookup.h"
 
 namespace sable::runtime {
 
@@ -33,49 +34,11 @@ tl::unexpected<Error> stopped(const std::string& name) {
   return fail(ErrorCode::cancelled, fmt::format("{}: the request was stopped", name));
 }
 
-/// One name lookup. The system's resolver cannot be interrupted, so whoever waits may leave: the
-/// lookup keeps itself alive until it has ended.
-struct Lookup {
-  explicit Lookup(asio::any_io_executor executor) : resolver(executor), done(executor) {}
-  tcp::resolver resolver;
-  asio::steady_timer done;
-  bool finished = false;
-  error_code error;
-  tcp::resolver::results_type found;
-};
-
-asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(Url url,
-                                                            std::chrono::milliseconds limit) {
+asio::awaitable<Result<Endpoints>> resolve(Url url, std::chrono::milliseconds limit) {
   error_code not_an_address;
   const auto address = asio::ip::make_address(url.host, not_an_address);
-  if (!not_an_address) co_return std::vector{tcp::endpoint(address, url.port)};
-
-  const auto lookup = std::make_shared<Lookup>(co_await asio::this_coro::executor);
-  lookup->done.expires_after(limit);
-  lookup->resolver.async_resolve(url.host, std::to_string(url.port), tcp::resolver::numeric_service,
-                                 [lookup](error_code error, tcp::resolver::results_type found) {
-                                   lookup->finished = true;
-                                   lookup->error = error;
-                                   lookup->found = std::move(found);
-                                   lookup->done.cancel();
-                                 });
-  error_code ignored;
-  co_await lookup->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  const bool cancelled = co_await is_cancelled();
-  if (cancelled) co_return stopped(endpoint_name(url));
-  if (!lookup->finished) {
-    co_return fail(ErrorCode::timed_out,
-                   fmt::format("looking up {}: no answer within {} ms; check the network and DNS",
-                               url.host, limit.count()));
-  }
-  if (lookup->error || lookup->found.empty()) {
-    co_return fail(ErrorCode::io,
-                   fmt::format("cannot look up {}: {}; check the host's name and the network",
-                               url.host, lookup->error.message()));
-  }
-  std::vector<tcp::endpoint> endpoints;
-  for (const auto& entry : lookup->found) endpoints.push_back(entry.endpoint());
-  co_return endpoints;
+  if (!not_an_address) co_return Endpoints{tcp::endpoint(address, url.port)};
+  co_return co_await look_up(url.host, url.port, limit);
 }
 
 asio::awaitable<Result<void>> connect(tcp::socket& socket, std::string name,

@@ -158,7 +158,7 @@ bool run_with_fault(FaultKind kind, size_t at, bool lasting, int n_appends) {
   for (const unsigned seed : seeds) {
     const fs::path image = folder / ("image" + std::to_string(seed));
     fs::create_directory(image);
-    faults().write_crash_image(image, seed);
+    faults().write_crash_image(fs::canonical(folder / "home"), image, seed);
     for (const char* part : {"locks", "blobs"}) {
       if (!fs::exists(folder / "home" / part)) continue;
       fs::copy(folder / "home" / part, image / part, fs::copy_options::recursive);

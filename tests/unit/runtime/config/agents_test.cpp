@@ -60,7 +60,7 @@ TEST_CASE("mistakes in an agent's file are refused with their place") {
   CHECK(refusal("name: a\nsystem_promt: x\n") ==
         "a.yaml:2:1: unknown key \"system_promt\"; did you mean system_prompt?");
   CHECK(refusal("name: a\nhooks: x\n") == "a.yaml:2:1: unknown key \"hooks\"; did you mean tools?");
-  CHECK(refusal("name: a\nzzzzzzzz: x\n").find("known here: name, description") !=
+  CHECK(refusal("name: a\nzzzzzzzz: x\n").find("known here: name, version, description") !=
         std::string::npos);
   CHECK(refusal("name: a\n") == "a.yaml:1:1: system_prompt: is missing");
   CHECK(refusal("system_prompt: x\n") == "a.yaml:1:1: name: is missing");
@@ -100,11 +100,11 @@ TEST_CASE("a user's agents join the built-in ones and may replace them") {
                        "name: review\nsystem_prompt: Review.\ntools: [search, read_file]\n");
   fixture.folder.write("home/.config/sable/agents/notes.txt", "not an agent");
   auto agents = load_agents(fixture.load().value(), nullptr).value();
-  CHECK(names_of(agents) == std::vector<std::string>{"default", "review"});
+  CHECK(names_of(agents) == std::vector<std::string>{"default", "embedded", "review"});
   fixture.folder.write("home/.config/sable/agents/default.yaml",
                        "name: default\nsystem_prompt: Mine.\n");
   agents = load_agents(fixture.load().value(), nullptr).value();
-  REQUIRE(agents.size() == 2);
+  REQUIRE(agents.size() == 3);
   CHECK(agents[0].config.system_prompt == "Mine.");
   CHECK(agents[0].origin.layer == Layer::user);
 }
@@ -116,7 +116,8 @@ TEST_CASE("a repository's agents load only when trusted, and replace none") {
                        "name: local\nsystem_prompt: Here.\nsampling: {temperature: 1}\n");
   const TrustStore store(fixture.folder / "state", system_clock());
   const auto loaded = fixture.load().value();
-  CHECK(names_of(load_agents(loaded, nullptr).value()) == std::vector<std::string>{"default"});
+  CHECK(names_of(load_agents(loaded, nullptr).value()) ==
+        std::vector<std::string>{"default", "embedded"});
   const auto trust = [&] {
     const auto content = read_brought(fixture.folder / "repo").value();
     REQUIRE(store.grant(content));
@@ -124,9 +125,9 @@ TEST_CASE("a repository's agents load only when trusted, and replace none") {
   };
   auto verdict = trust();
   const auto agents = load_agents(loaded, &*verdict.trusted).value();
-  CHECK(names_of(agents) == std::vector<std::string>{"default", "local"});
-  CHECK(agents[1].origin.layer == Layer::repository);
-  CHECK(agents[1].config.sampling.temperature == 1.0);
+  CHECK(names_of(agents) == std::vector<std::string>{"default", "embedded", "local"});
+  CHECK(agents[2].origin.layer == Layer::repository);
+  CHECK(agents[2].config.sampling.temperature == 1.0);
 
   fixture.folder.write("repo/.sable/agents/default.yaml", "name: default\nsystem_prompt: Evil.\n");
   verdict = trust();

@@ -107,7 +107,7 @@ TEST_CASE("shown as text, a line says key, value and who set it") {
 TEST_CASE("every file of configs/ that is settings is compiled in as it stands") {
   const std::filesystem::path root = std::filesystem::path(SABLE_SOURCE_DIR) / "configs";
   size_t n_found = 0;
-  for (const auto* folder : {".", "agents", "profiles"}) {
+  for (const auto* folder : {".", "agents", "models", "profiles"}) {
     for (const auto& file : std::filesystem::directory_iterator(root / folder)) {
       if (file.path().extension() != ".yaml") continue;
       const auto path = file.path().lexically_relative(root).lexically_normal().string();
