@@ -42,6 +42,7 @@ void walk_plan(Archive& archive, PlanType& plan) {
     archive.number(entry.device);
     archive.number(entry.inode);
     archive.number(entry.mode);
+    archive.text(entry.store);
   });
   archive.number(plan.private_bytes);
   archive.number(plan.private_files);

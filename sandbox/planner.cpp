@@ -76,6 +76,7 @@ class ViewPlanner {
     fs::path path;
     Access access;
     PathFacts facts;
+    fs::path store;  ///< of its transaction, if it has one
   };
 
   void add(ViewEntry entry) {
@@ -100,7 +101,8 @@ class ViewPlanner {
 
   bool is_bound(const fs::path& path) const {
     return std::any_of(entries_.begin(), entries_.end(), [&](const ViewEntry& entry) {
-      return (entry.kind == ViewKind::bind || entry.kind == ViewKind::process_folder) &&
+      return (entry.kind == ViewKind::bind || entry.kind == ViewKind::overlay ||
+              entry.kind == ViewKind::process_folder) &&
              is_below_or_same(path, entry.target);
     });
   }
@@ -132,6 +134,10 @@ class ViewPlanner {
                     [&](const char* folder) { return is_below_or_same(root.path, folder); });
     if (root.access == Access::write || !in_private || is_bound(root.path)) {
       add_bind(root.path, root.path, root.access, root.facts);
+      if (!root.store.empty()) {
+        entries_.back().kind = ViewKind::overlay;
+        entries_.back().store = root.store.string();
+      }
       return;
     }
     const std::string place = "/readable/" + std::to_string(++n_moved_);
@@ -268,8 +274,36 @@ class ViewPlanner {
       }
       SABLE_TRY_VOID(check_place(path, facts, "writable"));
       add_root(facts, Access::write);
+      const auto transaction = policy_.transactions.find(path);
+      if (transaction == policy_.transactions.end()) continue;
+      SABLE_TRY(const auto store, resolve_store(facts.canonical, transaction->second));
+      for (auto& root : roots_) {
+        if (root.path == facts.canonical) root.store = store;
+      }
+    }
+    for (const auto& [root, unused] : policy_.transactions) {
+      if (std::find(policy_.writable.begin(), policy_.writable.end(), root) ==
+          policy_.writable.end()) {
+        return fail(ErrorCode::invalid_input, "the transaction's folder " + in_quotes(root) +
+                                                  " is none of the writable ones");
+      }
     }
     return {};
+  }
+
+  Result<fs::path> resolve_store(const fs::path& root, const fs::path& store) const {
+    SABLE_TRY(const auto facts, resolve(store, "transaction's"));
+    if (facts.kind != PathFacts::Kind::folder || is_below_or_same(facts.canonical, root)) {
+      return fail(ErrorCode::invalid_input, "the transaction's store " + in_quotes(store) +
+                                                " is no folder, or lies below what it is for");
+    }
+    for (const auto& writable : policy_.writable) {
+      if (is_below_or_same(facts.canonical, writable)) {
+        return fail(ErrorCode::invalid_input, "the transaction's store " + in_quotes(store) +
+                                                  " lies below a writable folder");
+      }
+    }
+    return facts.canonical;
   }
 
   // The same path twice: the wider grant wins.
@@ -279,7 +313,7 @@ class ViewPlanner {
       root.access = std::max(root.access, access);
       return;
     }
-    roots_.push_back({facts.canonical, access, facts});
+    roots_.push_back({facts.canonical, access, facts, {}});
   }
 
   // Over the writable roots, parents first. What the policy grants by its exact path stays granted.

@@ -59,6 +59,12 @@ std::string to_json_text(const Policy& policy) {
   json["writable"] = strings_of(policy.writable);
   json["masked"] = strings_of(policy.masked);
   json["network"] = name_of(policy.network);
+  if (!policy.transactions.empty()) {
+    json["transactions"] = Json::object();
+    for (const auto& [root, store] : policy.transactions) {
+      json["transactions"][root.string()] = store.string();
+    }
+  }
   // Only where it says something, so that the digests of all other policies stay as they are.
   if (policy.network == Network::allow) {
     json["allowed_hosts"] = Json::array();

@@ -66,7 +66,8 @@ asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan&
   }
 }
 
-asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution, Policy policy, std::string stdin_data,
+asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
+                                            Policy policy, std::string stdin_data,
                                             OutputSink output) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const asio::any_io_executor executor = co_await asio::this_coro::executor;

@@ -25,7 +25,8 @@ asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan&
 
 /// One program from its start to its end in a sandbox made by `plan`, ahead or now; has the next
 /// one made meanwhile. `prepared` outlives it.
-asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution, Policy policy, std::string stdin_data,
+asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
+                                            Policy policy, std::string stdin_data,
                                             OutputSink output);
 
 /// Runs on one thread. Lives in the frame of the coroutine that runs it; finish() must complete
@@ -76,7 +77,11 @@ class RunningCall {
   void deliver(Stream stream, std::string_view bytes);
   void end(End cause);
   void notify() { changed_.cancel(); }
-  bool is_over() const { return ended_ || (status_over_ && (!pidfd_.is_open() || dead_)); }
+  /// Nothing of the program is alive; and a transaction's store is let go of.
+  bool is_over() const {
+    if (ended_ && !has_overlay(plan_)) return true;
+    return status_over_ && (!pidfd_.is_open() || dead_);
+  }
   Result<RunResult> result() const;
   std::string explanation(const RunResult& result) const;
 

@@ -74,6 +74,8 @@ struct Policy {
   std::vector<std::filesystem::path> readable;  ///< besides the system's programs and libraries
   std::vector<std::filesystem::path> writable;  ///< roots
   std::vector<std::filesystem::path> masked;    ///< shown empty, also below the roots above
+  /// Writable roots (folders) whose changes go to a transaction's store instead; see Transaction.
+  std::map<std::filesystem::path, std::filesystem::path> transactions;
   Network network = Network::none;
   std::vector<AllowedHost> allowed_hosts;          ///< of Network::allow; none: nothing is allowed
   std::map<std::string, std::string> environment;  ///< exactly this besides a fixed PATH, HOME, ...
@@ -101,6 +103,66 @@ using OutputSink = std::function<void(Stream, std::string_view bytes)>;
 enum class End { exited, signalled, deadline, cancelled, output_limit, memory_limit };
 
 std::string_view name_of(End end);
+
+/// Why a file at `path` (relative to a writable root, at any depth) is run or believed by programs
+/// outside the sandbox: "repository control data ..." and the like. nullopt when it is not. The
+/// whole folder of a repository counts; commands may write most of that, file tools need not.
+std::optional<std::string_view> protection_of(std::string_view path);
+
+/// One path that a transaction changes.
+struct Change {
+  enum class Kind { created, modified, removed, replaced };  ///< replaced: by another type of thing
+  enum class Type { file, folder, symlink, other };          ///< other: cannot be applied
+  std::filesystem::path path;                                ///< relative to the root
+  Kind kind = Kind::created;
+  Type type = Type::file;  ///< of the new thing; of a removed one, what it was
+  uint64_t bytes = 0;      ///< of a new file
+  unsigned mode = 0;
+  /// Run or believed by programs outside the sandbox: hooks, settings, start-up files.
+  bool protected_name = false;
+
+  friend bool operator==(const Change&, const Change&) = default;
+};
+
+/// The changes that commands make below one writable root, kept apart until they are applied or
+/// dropped as a whole: an overlay whose upper layer is the transaction's store. Name it in
+/// Policy::transactions; one command or session at a time. Nothing may run in it while it is
+/// looked at, applied or dropped. Its calls block for as long as the disk needs.
+class Transaction {
+ public:
+  /// A new one. `store`: a folder of ours on a real file system, missing or empty, not below
+  /// `root`. Errors: invalid_input, io.
+  static Result<Transaction> create(const std::filesystem::path& root,
+                                    const std::filesystem::path& store);
+  /// One that exists. If a crash interrupted apply(), that is brought to its end first: what began
+  /// to be applied is applied whole. Errors: not_found, corrupt, io.
+  static Result<Transaction> open(const std::filesystem::path& store);
+
+  const std::filesystem::path& root() const { return root_; }
+  const std::filesystem::path& store() const { return store_; }
+
+  /// Parents before what lies in them. A folder that was replaced is named with all that it holds
+  /// now, but not with what it held.
+  Result<std::vector<Change>> changes() const;
+  /// The place of the new content of a changed file, for a diff; read it without following links.
+  std::filesystem::path changed_file(const std::filesystem::path& path) const;
+
+  enum class Protected { refuse, accept };
+  /// Makes all changes in the root, each file by a rename, and empties the store. denied: a
+  /// protected name is among them, or a path was changed in the root by somebody else meanwhile;
+  /// then nothing is applied. What cannot be applied (sockets, devices) is left out. Access rights
+  /// are applied, owners, set-id bits and extended attributes are not.
+  Result<void> apply(Protected names = Protected::refuse);
+  /// Forgets all changes; the transaction can be used on.
+  Result<void> drop();
+
+ private:
+  Transaction(std::filesystem::path root, std::filesystem::path store, int64_t since_ns)
+      : root_(std::move(root)), store_(std::move(store)), since_ns_(since_ns) {}
+
+  std::filesystem::path root_, store_;
+  int64_t since_ns_;  ///< what changed in the root later is somebody else's work
+};
 
 /// What became of the program: data, not an error of ours.
 struct RunResult {

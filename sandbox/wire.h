@@ -33,6 +33,7 @@ enum class Step : uint32_t {
   clone_mount,
   restrict_mount,
   attach_mount,
+  mount_overlay,
   mount_process_folder,
   mount_terminal_folder,
   forbid_namespaces,

@@ -135,11 +135,12 @@ TEST_CASE("with a terminal a program has a terminal of its own, of the size that
   SandboxRunner runner;
   SessionRunner session(runner);
   const ProcessOptions options{.terminal = TerminalSize{.columns = 101, .rows = 37}};
-  const auto process = start(session,
-                             {"/bin/sh", "-c",
-                              "tty; [ -t 0 ] && [ -t 2 ] && echo yes; stty size; ls -1 /dev/pts; echo "
-                              "$TERM; read x; stty size; cat"},
-                             options);
+  const auto process =
+      start(session,
+            {"/bin/sh", "-c",
+             "tty; [ -t 0 ] && [ -t 2 ] && echo yes; stty size; ls -1 /dev/pts; echo "
+             "$TERM; read x; stty size; cat"},
+            options);
   const std::string first = read_until(session, *process, "xterm");
   CHECK_THAT(first, Catch::Contains("/dev/pts/0\r\nyes\r\n37 101\r\n0\r\nptmx\r\n"));
   REQUIRE(process->resize({.columns = 50, .rows = 10}));
