@@ -26,7 +26,7 @@ Target pick_target(const MadeRepository& repository, Random& random) {
 
 /// Searches for a name, now and then in the wrong place first, as the user's own hint may be.
 const std::string& search_for(Stage& stage, const std::string& pattern) {
-  if (stage.random().chance(0.1)) {
+  if (stage.random().chance(0.22)) {
     Names names(stage.split(), stage.random());
     stage.mistake("search", {{"pattern", pattern}, {"path", names.word()}});
   }
@@ -176,7 +176,7 @@ bool summarise_file(Stage& stage) {
               "Give me {an overview|a summary} of $p.|List {the names|everything} defined in $p.|"
               "Which {names|symbols} does $p define?}",
               {{"p", path}}));
-  if (random.chance(0.15)) {
+  if (random.chance(0.25)) {
     std::string wrong = path;
     wrong.erase(wrong.find('.') - 1, 1);
     stage.mistake("read_file", {{"path", wrong}});
