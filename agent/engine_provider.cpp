@@ -57,11 +57,15 @@ class EngineProvider final : public Provider {
   }
 
  private:
+  /// Names the model and how its replies begin: tokens sampled in another mode do not fit.
+  std::string replay_key() const {
+    return model_->source().fingerprint() + (model_->options().thinking ? "/thinking" : "/chat");
+  }
+
   /// Runs on a worker; reads only what does not change while a request is under way.
   Result<Prepared> prepare(const StepRequest& request) const {
     const auto& options = model_->options();
-    const auto messages =
-        prompt_messages(request.messages, request.tools, model_->source().fingerprint());
+    const auto messages = prompt_messages(request.messages, request.tools, replay_key());
     SABLE_TRY(const auto prompt,
               render_prompt(messages, options.texts,
                             {.thinking = options.thinking, .effort = options.effort}));
@@ -106,7 +110,7 @@ class EngineProvider final : public Provider {
     reply.usage = {.input_tokens = n_prompt,
                    .cached_tokens = generated.n_cached,
                    .output_tokens = generated.tokens.size() + (complete ? 1 : 0)};
-    reply.replay = to_json(ReplayRecord{.model = model_->source().fingerprint(),
+    reply.replay = to_json(ReplayRecord{.model = replay_key(),
                                         .tokens = std::move(generated.tokens),
                                         .complete = complete,
                                         .sampling = sampling});

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "agent/agent.h"
 #include "runtime/engine/scheduler.h"
@@ -22,7 +23,8 @@ class Models {
  private:
   struct Opened {
     std::unique_ptr<Scheduler> scheduler;
-    std::shared_ptr<const agent::EngineModel> model;
+    /// By what they are called and how they are used: several names may share weights.
+    std::map<std::string, std::shared_ptr<const agent::EngineModel>> models;
   };
   std::mutex mutex_;
   std::map<std::filesystem::path, Opened> opened_;

@@ -154,6 +154,27 @@ TEST_CASE("killed while decoding and taken up again, the tokens are those of a r
   CHECK(tokens[0] == untouched[1]);
 }
 
+TEST_CASE("Ctrl-C while the model decodes ends the turn within a second, as interrupted") {
+  EngineWorld world(0, 100'000);
+  auto process = world.world().start(world.arguments("x", {}), "stopped");
+  for (int i = 0; i < 3000; ++i) {
+    if (world.world().folder().read("stopped.out").find("\"model.requested\"") !=
+        std::string::npos) {
+      break;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const auto before = std::chrono::steady_clock::now();
+  REQUIRE(process.signal(SIGINT));
+  const auto finished = world.world().finish(process, "stopped");
+  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(5));
+  INFO(finished.err);
+  CHECK(finished.exit_code == 130);
+  const auto ended = EngineWorld::of(finished.json_lines(), "turn.ended");
+  REQUIRE(ended.size() == 1);
+  CHECK(ended[0]["status"] == "interrupted");
+}
+
 TEST_CASE("a model is found by name or path, and used by the agent that it was made for") {
   EngineWorld world;
   const auto listed = world.world().sable({"model", "list", "--json"});

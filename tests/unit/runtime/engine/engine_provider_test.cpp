@@ -55,7 +55,7 @@ struct Play {
 asio::awaitable<void> step(Play& play) {
   StepRequest request{.messages = play.messages, .tools = offered()};
   request.sampling.seed = play.seed;
-  request.sampling.output_tokens_max = 300;
+  request.sampling.output_tokens_max = 150;
   play.streamed.clear();
   DeltaSink sink = [&play](const Delta& delta) {
     if (const auto* text = std::get_if<TextDelta>(&delta)) play.streamed += text->text;
@@ -103,19 +103,22 @@ std::vector<Json> tokens_of(const Play& play) {
 
 }  // namespace
 
-TEST_CASE("a random model's calls are all in form and fit their schemas, at temperature 1") {
+namespace {
+
+/// Sessions with random replies, in both modes; every call must be in form and fit its schema.
+void check_calls(uint64_t n_seeds, int n_steps, int n_calls_min) {
   asio::thread_pool workers(2);
-  Models models;
   int n_calls = 0;
   for (const bool thinking : {false, true}) {
-    // Models are opened once for each path: the second mode needs a process of its own.
-    Models own;
-    const auto shared = own.open(model(), options(thinking));
+    Models models;
+    const auto shared = models.open(model(), options(thinking));
     REQUIRE(shared);
-    for (uint64_t seed = 0; seed < 6; ++seed) {
+    for (uint64_t seed = 0; seed < n_seeds; ++seed) {
       Play play(*shared, workers, seed);
-      run({&play}, 2);
+      run({&play}, n_steps);
       for (const auto& reply : play.replies) {
+        if (reply.finish == FinishReason::stop) CHECK(reply.tool_calls.empty());
+        if (reply.finish == FinishReason::tool_calls) CHECK_FALSE(reply.tool_calls.empty());
         for (const auto& call : reply.tool_calls) {
           ++n_calls;
           CHECK(call.problem.empty());
@@ -126,13 +129,21 @@ TEST_CASE("a random model's calls are all in form and fit their schemas, at temp
           REQUIRE(arguments);
           CHECK(tools::Schema::compile(tool->parameters)->check(*arguments).empty());
         }
-        CHECK((reply.finish == FinishReason::tool_calls) ==
-              (!reply.tool_calls.empty() && reply.finish != FinishReason::length));
       }
     }
   }
-  WARN(n_calls << " calls");
-  CHECK(n_calls > 5);
+  INFO("calls: " << n_calls);
+  CHECK(n_calls >= n_calls_min);
+}
+
+}  // namespace
+
+TEST_CASE("a random model's calls are all in form and fit their schemas, at temperature 1") {
+  check_calls(3, 2, 1);
+}
+
+TEST_CASE("many random replies at temperature 1: no call is malformed", "[slow]") {
+  check_calls(60, 3, 100);
 }
 
 TEST_CASE("the next step computes only what is new") {
@@ -153,7 +164,7 @@ TEST_CASE("the next step computes only what is new") {
 
 TEST_CASE("tokens are the same alone, among eight, and when another process goes on from the log") {
   asio::thread_pool workers(2);
-  constexpr int kSteps = 3;
+  constexpr int kSteps = 2;
   std::vector<std::vector<Json>> alone;
   std::vector<std::vector<Message>> conversations;
   {
