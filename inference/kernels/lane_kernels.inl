@@ -29,7 +29,6 @@ class RowsAhead {
   template <size_t Bytes>
   void step() {
     constexpr size_t kLine = 64;
-#pragma GCC unroll 16
     for (size_t i = 0; i < Bytes; i += kLine) __builtin_prefetch(at_ + i);
     at_ += Bytes;
   }
@@ -45,13 +44,11 @@ void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   V acc[T * R];
-#pragma GCC unroll 32
   for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
   const size_t whole = w.cols / 32 * 32;
   RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
   for (size_t i = 0; i < whole; i += 32) {
     ahead.step<R * Rows::kStep>();
-#pragma GCC unroll 16
     for (size_t r = 0; r < R; ++r) {
       V a, b;
       if constexpr (Rows::kDealt) {
@@ -59,7 +56,6 @@ void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride
       } else {
         rows.at(r, i, a, b);
       }
-#pragma GCC unroll 16
       for (size_t t = 0; t < T; ++t) {
         const float* const xt = x + t * x_stride + i;
         acc[t * R + r] = fma(b, load(xt + 16), fma(a, load(xt), acc[t * R + r]));
@@ -67,7 +63,6 @@ void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride
     }
   }
   if constexpr (Rows::kDealt) {
-#pragma GCC unroll 32
     for (size_t k = 0; k < T * R; ++k) acc[k] = Rows::undeal(acc[k]);
   } else if (whole < w.cols) {
     for (size_t r = 0; r < R; ++r) {
@@ -188,7 +183,6 @@ void decode_row(const Weight& w, uint64_t r, float* out) {
 template <size_t R, size_t T>
 void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float* y, size_t ys) {
   V acc[T * R];
-#pragma GCC unroll 32
   for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
   const size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) {
