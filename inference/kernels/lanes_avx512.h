@@ -77,10 +77,8 @@ inline __m512 fold1(__m512 a, __m512 b) {
 }
 template <size_t N>
 [[gnu::always_inline]] inline void sums(const V* a, float* out) {
-#pragma GCC unroll 4
   for (size_t i = 0; i + 16 <= N; i += 16) sums16(a + i, out + i);
   if constexpr (N % 16 >= 8) sums8(a + N / 16 * 16, out + N / 16 * 16);
-#pragma GCC unroll 8
   for (size_t i = N / 8 * 8; i < N; ++i) out[i] = sum(a[i]);
 }
 
