@@ -20,6 +20,8 @@
 #include "agent/prompt/prompt_texts.h"
 #include "agent/prompt/render_prompt.h"
 #include "agent/provider.h"
+#include "agent/rewind.h"
+#include "agent/sequence_snapshots.h"
 #include "agent/token_source.h"
 #include "base/asio.h"
 #include "base/clock.h"
@@ -128,6 +130,7 @@ struct SessionSetup {
   ApprovalMode approval = ApprovalMode::ask;
   TurnLimits limits;
   Json record = Json::object();  ///< further facts for session.started: versions, opt-outs
+  bool checkpoints = true;       ///< keep the files before each call that may change them
 };
 
 struct TurnResult {
@@ -177,7 +180,7 @@ class Session {
 
 // ---------------------------------------------------------------- reading a log
 
-/// The conversation as the model sees it, rebuilt from events in order: a pure function.
+/// The conversation as the model sees it, rebuilt from all events in order: a pure function.
 Result<std::vector<Message>> messages_from(const std::vector<memory::Event>& events);
 
 // ---------------------------------------------------------------- what a session begins with

@@ -150,4 +150,47 @@ memory::NewEvent turn_ended(int turn, std::string_view status, std::string_view 
            {"files_changed", std::move(files)}}};
 }
 
+namespace {
+
+/// At most a few; the checkpoint itself has them all.
+Json some_of(const std::vector<memory::LeftOut>& paths) {
+  constexpr size_t kShown = 20;
+  Json list = Json::array();
+  for (size_t i = 0; i < std::min(paths.size(), kShown); ++i) {
+    list.push_back({{"path", to_utf8(paths[i].path)}, {"reason", paths[i].reason}});
+  }
+  return list;
+}
+
+}  // namespace
+
+memory::NewEvent files_checkpointed(std::string_view call_id,
+                                    const Result<memory::FileCheckpoint>& taken) {
+  Json data{{"call_id", call_id}};
+  if (taken) {
+    data["checkpoint"] = taken->id;
+    data["n_files"] = taken->n_files;
+    data["n_left_out"] = taken->left_out.size();
+    data["left_out"] = some_of(taken->left_out);
+  } else {
+    data["checkpoint"] = "";
+    data["reason"] = taken.error().message;
+  }
+  return {"files.checkpointed", std::move(data)};
+}
+
+memory::NewEvent session_rewound(memory::Seq to, int turn, std::string_view files,
+                                 std::string_view files_before) {
+  return {memory::kRewound,
+          Json{{"to", to}, {"turn", turn}, {"files", files}, {"files_before", files_before}}};
+}
+
+memory::NewEvent files_restored(std::string_view checkpoint, const memory::RestoreReport& report) {
+  return {"files.restored", Json{{"checkpoint", checkpoint},
+                                 {"n_written", report.n_written},
+                                 {"n_removed", report.n_removed},
+                                 {"n_kept", report.kept.size()},
+                                 {"kept", some_of(report.kept)}}};
+}
+
 }  // namespace sable::agent::events

@@ -34,6 +34,14 @@ memory::NewEvent tool_started(std::string_view call_id, std::string_view name);
 memory::NewEvent tool_outcome(std::string_view call_id, std::string_view name,
                               std::string_view status, std::string_view text,
                               const std::vector<tools::FileChange>& changes, Json details);
+/// The files before a call, or why they could not be kept.
+memory::NewEvent files_checkpointed(std::string_view call_id,
+                                    const Result<memory::FileCheckpoint>& taken);
+/// `files`: the checkpoint that is restored, `files_before`: the one that undoes it; both empty
+/// when the files stay. `turn`: how many turns there have been.
+memory::NewEvent session_rewound(memory::Seq to, int turn, std::string_view files,
+                                 std::string_view files_before);
+memory::NewEvent files_restored(std::string_view checkpoint, const memory::RestoreReport& report);
 memory::NewEvent turn_ended(int turn, std::string_view status, std::string_view reason,
                             const Usage& usage, std::chrono::milliseconds wall, int n_steps,
                             int n_tool_calls, const std::vector<std::string>& files_changed);

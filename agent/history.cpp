@@ -1,5 +1,7 @@
 #include "agent/history.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "agent/agent.h"
@@ -65,6 +67,15 @@ Result<void> History::take_outcome(const Json& data) {
   return {};
 }
 
+/// What was taken back is not taken at all (history_of); here only what the rewind itself changes:
+/// turns are counted on, so that calls of later ones never get an old one's id.
+void History::take_rewind(const Json& data) {
+  turn_open_ = false;
+  if (const auto turn = data.find("turn"); turn != data.end() && turn->is_number_integer()) {
+    n_turns_ = std::max(n_turns_, turn->get<int>());
+  }
+}
+
 Result<void> History::take(const memory::Event& event) {
   const auto take_known = [&]() -> Result<void> {
     if (event.type == "context.built") return take_context(event.data, messages_, tools_);
@@ -78,6 +89,8 @@ Result<void> History::take(const memory::Event& event) {
     if (event.type == "model.finished") return take_reply(event.data);
     if (event.type == "tool.outcome") return take_outcome(event.data);
     if (event.type == "turn.ended") turn_open_ = false;
+    if (event.type == memory::kRewound) take_rewind(event.data);
+    memory::apply_task_event(tasks_, event);
     if (event.type == "approval.decided" && string_or(event.data, "by", "") == "session") {
       allowed_for_session_.insert(string_or(event.data, "tool", ""));
     }
@@ -99,9 +112,15 @@ std::vector<RequestedCall> History::open_calls() const {
 }
 
 Result<std::vector<Message>> messages_from(const std::vector<memory::Event>& events) {
-  History history;
+  std::vector<memory::Rewind> rewinds;
   for (const auto& event : events) {
-    SABLE_TRY_VOID(history.take(event));
+    if (const auto rewind = memory::rewind_from(event); rewind.at > 0) rewinds.push_back(rewind);
+  }
+  History history;
+  for (const auto& range : memory::events_in_force(rewinds, events.size())) {
+    for (memory::Seq seq = range.first; seq <= range.last; ++seq) {
+      SABLE_TRY_VOID(history.take(events[seq - 1]));
+    }
   }
   return history.messages();
 }

@@ -28,12 +28,16 @@ class History {
   /// Calls of the newest reply that have no outcome yet, in the model's order.
   std::vector<RequestedCall> open_calls() const;
 
+  /// Goal, todos, decisions and notes.
+  const memory::TaskState& tasks() const { return tasks_; }
+
   /// Tools that a person allowed for the rest of the session.
   const std::set<std::string>& allowed_for_session() const { return allowed_for_session_; }
 
  private:
   Result<void> take_reply(const Json& data);
   Result<void> take_outcome(const Json& data);
+  void take_rewind(const Json& data);
 
   std::vector<Message> messages_;
   std::vector<OfferedTool> tools_;
@@ -41,6 +45,7 @@ class History {
   std::set<std::string> answered_;
   std::set<std::string> call_ids_;
   std::set<std::string> allowed_for_session_;
+  memory::TaskState tasks_;
   int n_turns_ = 0;
   bool turn_open_ = false;
 };

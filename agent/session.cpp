@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 
 #include "agent/agent.h"
+#include "agent/call_checkpoint.h"
 #include "agent/changed_files.h"
 #include "agent/context.h"
 #include "agent/events.h"
 #include "agent/history.h"
+#include "agent/history_of.h"
 #include "agent/interruption.h"
 #include "agent/permission.h"
 #include "base/check.h"
@@ -19,8 +21,6 @@
 namespace sable::agent {
 
 namespace {
-
-constexpr size_t kEventsPerRead = 1000;
 
 /// How a turn stands: still going, or over with a status and a reason.
 struct Verdict {
@@ -39,6 +39,7 @@ class LiveSession final : public Session {
         registry_(registry),
         lease_(std::move(lease)),
         workspace_(std::move(workspace)),
+        checkpoints_(services_.store.home(), setup_.repository),
         policy_digest_(to_hex(sha256(sandbox::to_json_text(workspace_->policy())))) {}
 
   const std::string& id() const override { return lease_->session(); }
@@ -73,17 +74,9 @@ class LiveSession final : public Session {
   }
 
   asio::awaitable<Result<void>> replay_log() {
-    for (memory::Seq next = 1; next <= lease_->last_seq();) {
-      SABLE_CO_TRY(const auto events, co_await services_.store.read(id(), next, kEventsPerRead));
-      if (events.empty()) {
-        co_return fail(ErrorCode::corrupt,
-                       fmt::format("session {}: event {} is missing", id(), next));
-      }
-      for (const auto& event : events) {
-        SABLE_CO_TRY_VOID(history_.take(event));
-      }
-      next = events.back().seq + 1;
-    }
+    SABLE_CO_TRY_VOID(
+        co_await finish_rewind(services_.store, services_.workers, *lease_, setup_.repository));
+    SABLE_CO_TRY(history_, co_await history_of(services_.store, id(), lease_->last_seq()));
     co_return Result<void>();
   }
 
@@ -334,6 +327,10 @@ class LiveSession final : public Session {
                                            Json::object()));
       co_return co_await log(std::move(begin));
     }
+    if (tool->effect != tools::Effect::none && setup_.checkpoints) {
+      auto checkpoint = co_await checkpoints_.before(services_.workers, id(), call->id);
+      begin.push_back(std::move(checkpoint));
+    }
     begin.push_back(events::tool_started(call->id, call->name));
     SABLE_CO_TRY_VOID(co_await log(std::move(begin)));
 
@@ -431,6 +428,7 @@ class LiveSession final : public Session {
   const tools::Registry& registry_;
   std::unique_ptr<memory::Lease> lease_;
   std::unique_ptr<tools::Workspace> workspace_;
+  CallCheckpoints checkpoints_;
   std::string policy_digest_;
   History history_;
   std::vector<Observer*> observers_;

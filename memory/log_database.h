@@ -57,6 +57,8 @@ class LogDatabase {
                             const std::function<Result<void>(const StoredEvent&)>& visit);
   /// Events `from`.. with the hash chain and the count in the list checked. Errors: corrupt.
   Result<std::vector<Event>> events(const SessionRow& session, Seq from, size_t n_max);
+  Result<std::vector<Event>> events_of_type(const SessionRow& session, const std::string& type,
+                                            Seq from, size_t n_max);
   Result<std::vector<Event>> open_calls(const SessionRow& session);
 
   // Changes; inside begin() and commit().
@@ -90,6 +92,8 @@ class LogDatabase {
   Result<bool> blob_in_use(const std::string& digest);
 
  private:
+  /// The events whose numbers a statement answers, each checked.
+  Result<std::vector<Event>> events_named_by(const SessionRow& session, Run& run);
   Result<void> insert_event(int64_t number, const StoredEvent& event);
   Result<void> project(int64_t number, SessionView& view, const Event& event, const Digest& hash,
                        std::string_view data);

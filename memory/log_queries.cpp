@@ -173,20 +173,37 @@ Result<std::vector<Event>> LogDatabase::events(const SessionRow& session, Seq fr
   return events;
 }
 
-Result<std::vector<Event>> LogDatabase::open_calls(const SessionRow& session) {
-  SABLE_TRY(auto* select, statement("SELECT seq FROM open_call WHERE session = ? ORDER BY seq"));
-  std::vector<Event> calls;
-  Run run(*select);
-  run.bind(session.number);
+Result<std::vector<Event>> LogDatabase::events_named_by(const SessionRow& session, Run& run) {
+  std::vector<Event> found;
   while (true) {
     SABLE_TRY(const bool row, run.next());
-    if (!row) return calls;
-    SABLE_TRY(auto event, events(session, static_cast<Seq>(run.integer(0)), 1));
-    if (event.empty()) {
-      return fail_damaged(session.id, static_cast<Seq>(run.integer(0)), "is missing");
-    }
-    calls.push_back(std::move(event.front()));
+    if (!row) return found;
+    const auto seq = static_cast<Seq>(run.integer(0) & kSeqMask);
+    SABLE_TRY(auto event, events(session, seq, 1));
+    if (event.empty()) return fail_damaged(session.id, seq, "is missing");
+    found.push_back(std::move(event.front()));
   }
+}
+
+Result<std::vector<Event>> LogDatabase::events_of_type(const SessionRow& session,
+                                                       const std::string& type, Seq from,
+                                                       size_t n_max) {
+  if (from > session.view.n_events) return std::vector<Event>();
+  SABLE_TRY(auto* select, statement("SELECT key FROM event WHERE key BETWEEN ? AND ? AND type = ? "
+                                    "ORDER BY key LIMIT ?"));
+  Run run(*select);
+  run.bind(event_key(session.number, from))
+      .bind(event_key(session.number, session.view.n_events))
+      .bind(type)
+      .bind(static_cast<int64_t>(std::min<size_t>(n_max, INT64_MAX)));
+  return events_named_by(session, run);
+}
+
+Result<std::vector<Event>> LogDatabase::open_calls(const SessionRow& session) {
+  SABLE_TRY(auto* select, statement("SELECT seq FROM open_call WHERE session = ? ORDER BY seq"));
+  Run run(*select);
+  run.bind(session.number);
+  return events_named_by(session, run);
 }
 
 }  // namespace sable::memory

@@ -14,32 +14,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "memory/event.h"
 #include "memory/file_checkpoints.h"
+#include "memory/rewind.h"
 #include "memory/snapshots.h"
+#include "memory/task_state.h"
 
 namespace sable::memory {
-
-using Seq = uint64_t;  ///< from 1, gapless in each session
-
-/// One durable fact in a session's log (docs/events.md).
-struct Event {
-  std::string session;
-  Seq seq = 0;
-  WallTime time;     ///< information only; `seq` is the order
-  std::string type;  ///< "turn.started", "tool.outcome", ...
-  int version = 1;   ///< of the shape of `data`
-  Json data;
-};
-
-/// {session, seq, time, type, version, data}: the log's payload, a line of --json, the body of an
-/// event on the WebSocket: one JSON everywhere.
-Json to_json(const Event& event);
-
-struct NewEvent {
-  std::string type;
-  Json data;
-  int version = 1;
-};
 
 /// What a session is for; becomes its first event, "session.started".
 struct SessionStart {
@@ -98,6 +79,9 @@ class Store {
   /// Finishes what was accepted and joins the thread.
   virtual ~Store() = default;
 
+  /// The folder, for what else lies in it: SnapshotStore, FileCheckpoints.
+  virtual const std::filesystem::path& home() const = 0;
+
   /// A fresh session with its first event committed.
   virtual asio::awaitable<Result<std::unique_ptr<Lease>>> create_session(SessionStart start) = 0;
 
@@ -117,6 +101,12 @@ class Store {
   virtual asio::awaitable<Result<std::vector<Event>>> read(std::string session, Seq from,
                                                            size_t n_max) = 0;
 
+  /// Events of one type from `from` on, in order, at most `n_max`: finds the few that matter among
+  /// many without reading the others.
+  virtual asio::awaitable<Result<std::vector<Event>>> find_events(std::string session,
+                                                                  std::string type, Seq from,
+                                                                  size_t n_max) = 0;
+
   /// Newest first. `prefix` filters by id.
   virtual asio::awaitable<Result<std::vector<SessionInfo>>> list(size_t n_max) = 0;
 
@@ -133,8 +123,9 @@ class Store {
   virtual asio::awaitable<Result<std::string>> put_blob(std::string bytes) = 0;
   virtual asio::awaitable<Result<std::string>> get_blob(std::string locator) = 0;
 
-  /// Deletes a session's events from the file, not only from the list, and the blobs that only it
-  /// named; leaves a tombstone (id, count, last hash). Errors: denied while a process owns it.
+  /// Deletes a session's events from the file, not only from the list, and the blobs, snapshots and
+  /// file checkpoints that only it needed; leaves a tombstone (id, count, last hash). Errors:
+  /// denied while a process owns it.
   virtual asio::awaitable<Result<void>> remove(std::string session) = 0;
 
   /// A new session with copies of events 1..at of another one and "session.forked" {from, seq, id}

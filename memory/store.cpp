@@ -90,6 +90,19 @@ class LogStore : public Store {
     co_return events;
   }
 
+  const std::filesystem::path& home() const override { return home_.path(); }
+
+  asio::awaitable<Result<std::vector<Event>>> find_events(std::string session, std::string type,
+                                                          Seq from, size_t n_max) override {
+    auto events_later = ask<std::vector<Event>>(
+        [session, type, from, n_max](LogDatabase& database) -> Result<std::vector<Event>> {
+          SABLE_TRY(const auto row, database.session(session));
+          return database.events_of_type(row, type, from, n_max);
+        });
+    auto events = co_await std::move(events_later);
+    co_return events;
+  }
+
   asio::awaitable<Result<std::vector<SessionInfo>>> list(size_t n_max) override {
     auto sessions_later = ask<std::vector<SessionInfo>>(
         [this, n_max](LogDatabase& database) { return list_sessions(database, home_, n_max); });
@@ -150,6 +163,7 @@ class LogStore : public Store {
   asio::awaitable<Result<void>> remove(std::string session) override {
     struct Hidden {
       int64_t number = 0;
+      std::string working_directory;
       std::vector<std::string> blobs;
     };
     const WallTime time = clock_.wall_now();
@@ -158,7 +172,7 @@ class LogStore : public Store {
           SABLE_TRY(const auto row, database.session(session));
           SABLE_TRY(const auto lock, SessionLock::acquire(home_.locks(), row.id));
           SABLE_TRY(auto blobs, database.hide_session(row, time));
-          return Hidden{row.number, std::move(blobs)};
+          return Hidden{row.number, row.view.working_directory, std::move(blobs)};
         });
     auto hidden = co_await std::move(hidden_later);
     if (!hidden) co_return fail(hidden.error());
@@ -184,6 +198,17 @@ class LogStore : public Store {
         });
     auto cleaned = co_await std::move(cleaned_later);
     if (!cleaned) co_return fail(cleaned.error());
+    auto forgotten_later = on_thread<bool>(
+        long_work_, [this, session, root = hidden->working_directory]() -> Result<bool> {
+          SABLE_TRY_VOID(forget_checkpoints(home_.path(), root, session));
+          if (std::filesystem::exists(home_.path() / "cache")) {
+            SABLE_TRY(const auto snapshots, SnapshotStore::open(home_.path()));
+            SABLE_TRY_VOID(snapshots->forget(session));
+          }
+          return true;
+        });
+    auto forgotten = co_await std::move(forgotten_later);
+    if (!forgotten) co_return fail(forgotten.error());
     // What was deleted is overwritten in the database (secure_delete); the log that still holds it
     // is emptied too, unless a reader is in the way: then the next checkpoint does.
     auto emptied_later = change<bool>(
@@ -224,6 +249,16 @@ class LogStore : public Store {
         },
         [taking] { taking->acknowledge(); });
     auto lease = co_await std::move(lease_later);
+    if (!lease) co_return lease;
+    auto shared_later =
+        on_thread<bool>(files_,
+                        [this, session, id = filling->row.id,
+                         root = filling->row.view.working_directory]() -> Result<bool> {
+                          SABLE_TRY_VOID(share_checkpoints(home_.path(), root, session, id));
+                          return true;
+                        });
+    auto shared = co_await std::move(shared_later);
+    if (!shared) co_return fail(shared.error());
     co_return lease;
   }
 

@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "base/text.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/session_rewind_command.h"
 #include "runtime/loop.h"
 #include "runtime/terminal/output.h"
 #include "runtime/terminal/turn_printer.h"
@@ -22,6 +23,8 @@ struct SessionOptions {
   uint64_t from = 1;
   uint64_t at = 0;  ///< 0: the newest
   std::string file;
+  uint64_t to = 0;
+  bool keep_files = false;
 };
 
 Json to_json(const memory::SessionInfo& info) {
@@ -98,6 +101,9 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
     Json calls = Json::array();
     for (const auto& event : *unfinished) calls.push_back(memory::to_json(event));
     json["unfinished_calls"] = std::move(calls);
+    const auto tasks = co_await agent::tasks_of(store, info->id);
+    if (!tasks) co_return program.fail_with(tasks.error());
+    json["tasks"] = memory::to_json(*tasks);
     out.write(dump_json(json) + "\n");
     co_return 0;
   }
@@ -109,6 +115,9 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
   StoryPrinter printer(out, style);
   const auto replayed = co_await replay(store, info->id, 1, printer);
   if (!replayed) co_return program.fail_with(replayed.error());
+  const auto tasks = co_await agent::tasks_of(store, info->id);
+  if (!tasks) co_return program.fail_with(tasks.error());
+  if (!tasks->empty()) out.write("\n" + escape_controls(memory::render_tasks(*tasks)));
   out.write(fmt::format("\nstatus {}, {} events\n", info->owner_pid ? "running" : info->status,
                         info->n_events));
   for (const auto& event : *unfinished) {
@@ -173,7 +182,7 @@ asio::awaitable<int> import_session(const Program& program, memory::Store& store
   co_return 0;
 }
 
-using StoreWork = std::function<asio::awaitable<int>(memory::Store&)>;
+using StoreWork = std::function<asio::awaitable<int>(memory::Store&, asio::thread_pool&)>;
 
 int with_store(const Program& program, const StoreWork& work) {
   const auto loaded = program.load_config(std::nullopt);
@@ -181,7 +190,7 @@ int with_store(const Program& program, const StoreWork& work) {
   auto store = memory::Store::open(*loaded->config.home);
   if (!store) return program.fail_with(store.error());
   Loop loop;
-  return loop.run(work(**store));
+  return loop.run(work(**store, loop.workers()));
 }
 
 }  // namespace
@@ -194,8 +203,14 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
     auto* command = group->add_subcommand(name, help);
     command->callback([options, work, &chosen] {
       chosen = [options, work](const Program& running) {
-        return with_store(running,
-                          [&](memory::Store& store) { return work(running, store, *options); });
+        return with_store(running, [&](memory::Store& store, asio::thread_pool& workers) {
+          if constexpr (std::is_invocable_v<decltype(work), const Program&, memory::Store&,
+                                            asio::thread_pool&, const SessionOptions&>) {
+            return work(running, store, workers, *options);
+          } else {
+            return work(running, store, *options);
+          }
+        });
       };
     });
     return command;
@@ -229,6 +244,19 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
                    });
   fork->add_option("id", options->id, "A session's id, or its beginning")->required();
   fork->add_option("--at", options->at, "The last event to share (default: all)")->type_name("SEQ");
+
+  auto* rewind =
+      add("rewind", "Back to an earlier moment: conversation and files; can be undone",
+          [](const Program& running, memory::Store& store, asio::thread_pool& workers,
+             const SessionOptions& given) {
+            return rewind_session(running, store, workers, given.id, given.to, given.keep_files);
+          });
+  rewind->add_option("id", options->id, "A session's id, or its beginning")->required();
+  rewind->add_option("--to", options->to, "The last event that counts")
+      ->required()
+      ->type_name("SEQ");
+  rewind->add_flag("--keep-files", options->keep_files, "Leave the files as they are");
+  rewind->add_flag("--json", program.json, "What was done as one JSON object");
 
   auto* out = add("export", "Write a session with all that belongs to it to one file",
                   [](const Program& running, memory::Store& store, const SessionOptions& given) {

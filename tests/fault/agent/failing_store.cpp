@@ -23,6 +23,11 @@ asio::awaitable<Result<std::vector<Event>>> FailingStore::read(std::string sessi
                                                                size_t n_max) {
   return real_.read(std::move(session), from, n_max);
 }
+asio::awaitable<Result<std::vector<Event>>> FailingStore::find_events(std::string session,
+                                                                      std::string type, Seq from,
+                                                                      size_t n_max) {
+  return real_.find_events(std::move(session), std::move(type), from, n_max);
+}
 asio::awaitable<Result<std::vector<SessionInfo>>> FailingStore::list(size_t n_max) {
   return real_.list(n_max);
 }

@@ -25,6 +25,11 @@ class FailingStore final : public memory::Store {
       memory::Lease& lease, std::vector<memory::NewEvent> events) override;
   asio::awaitable<Result<std::vector<memory::Event>>> read(std::string session, memory::Seq from,
                                                            size_t n_max) override;
+  const std::filesystem::path& home() const override { return real_.home(); }
+  asio::awaitable<Result<std::vector<memory::Event>>> find_events(std::string session,
+                                                                  std::string type,
+                                                                  memory::Seq from,
+                                                                  size_t n_max) override;
   asio::awaitable<Result<std::vector<memory::SessionInfo>>> list(size_t n_max) override;
   asio::awaitable<Result<memory::SessionInfo>> find(std::string id) override;
   asio::awaitable<Result<std::vector<memory::Event>>> unfinished_calls(

@@ -43,6 +43,7 @@ int write_file_at(sqlite3_file* file, const void* data, int n, sqlite3_int64 off
                ? SQLITE_IOERR_WRITE
                : SQLITE_FULL;
   }
+  faults().before_change(*self(file).path);
   const int code = methods(file).xWrite(real(file), data, n, offset);
   if (code == SQLITE_OK) {
     faults().on_write(*self(file).path, static_cast<size_t>(offset), data, static_cast<size_t>(n));
@@ -52,6 +53,7 @@ int write_file_at(sqlite3_file* file, const void* data, int n, sqlite3_int64 off
 
 int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
   if (faults().strikes(Operation::truncate)) return SQLITE_IOERR_TRUNCATE;
+  faults().before_change(*self(file).path);
   const int code = methods(file).xTruncate(real(file), size);
   if (code == SQLITE_OK) faults().on_truncate(*self(file).path, static_cast<size_t>(size));
   return code;

@@ -60,6 +60,14 @@ void Faults::apply(std::string& content, const Change& change, size_t n_bytes) {
   content.replace(change.offset, n_bytes, change.bytes, 0, n_bytes);
 }
 
+void Faults::before_change(const std::string& path) {
+  if (kind_ != FaultKind::power_loss || struck_) return;
+  const std::lock_guard lock(mutex_);
+  if (files_.contains(path)) return;
+  std::ifstream in(path, std::ios::binary);
+  files_[path].synced.assign(std::istreambuf_iterator<char>(in), {});
+}
+
 void Faults::on_write(const std::string& path, size_t offset, const void* data, size_t n) {
   if (kind_ != FaultKind::power_loss || struck_) return;
   const std::lock_guard lock(mutex_);

@@ -35,6 +35,7 @@ class Faults {
   FaultKind kind() const { return kind_; }
 
   // What a power loss leaves: content as of the last sync, and what was written since, in order.
+  void before_change(const std::string& path);  ///< keeps what the file holds, the first time
   void on_write(const std::string& path, size_t offset, const void* data, size_t n);
   void on_truncate(const std::string& path, size_t size);
   void on_sync(const std::string& path);

@@ -58,11 +58,11 @@ ssize_t __wrap_pwrite(int fd, const void* data, size_t n, off_t offset) {
     errno = faults().kind() == FaultKind::disk_full ? ENOSPC : EIO;
     return -1;
   }
+  const auto path = faults().kind() == FaultKind::power_loss ? path_of(fd) : std::string();
+  if (is_segment(path)) faults().before_change(path);
   const ssize_t written = __real_pwrite(fd, data, n, offset);
-  if (faults().kind() == FaultKind::power_loss && written > 0) {
-    if (const auto path = path_of(fd); is_segment(path)) {
-      faults().on_write(path, static_cast<size_t>(offset), data, static_cast<size_t>(written));
-    }
+  if (is_segment(path) && written > 0) {
+    faults().on_write(path, static_cast<size_t>(offset), data, static_cast<size_t>(written));
   }
   return written;
 }

@@ -1,0 +1,110 @@
+#include "agent/sequence_snapshots.h"
+
+#include <cstring>
+#include <vector>
+
+namespace sable::agent {
+
+namespace {
+
+static_assert(memory::kSnapshotBlockTokens == inference::kSavedBlockTokens);
+static_assert(std::is_same_v<inference::TokenId, int32_t>);
+
+// A damaged entry is dropped when it is met; then a shorter prefix may still be whole.
+constexpr int kAttemptsMax = 4;
+
+class Collector final : public inference::ByteSink {
+ public:
+  explicit Collector(std::vector<std::byte>& bytes) : bytes_(bytes) {}
+  Result<void> write(std::span<const std::byte> bytes) override {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    return {};
+  }
+
+ private:
+  std::vector<std::byte>& bytes_;
+};
+
+class SequenceSource final : public memory::SnapshotSource {
+ public:
+  explicit SequenceSource(const inference::Sequence& sequence) : sequence_(sequence) {}
+  Result<void> block(uint64_t index, std::vector<std::byte>& bytes) override {
+    Collector sink(bytes);
+    return sequence_.save_block(index, sink);
+  }
+  Result<void> position(std::vector<std::byte>& bytes) override {
+    Collector sink(bytes);
+    return sequence_.save_position(sink);
+  }
+
+ private:
+  const inference::Sequence& sequence_;
+};
+
+/// One entry of a snapshot as the engine reads it, fetched when it is first asked for.
+class EntrySource final : public inference::ByteSource {
+ public:
+  enum class Kind { block, position };
+  EntrySource(memory::SnapshotReader& reader, Kind kind, uint64_t index)
+      : reader_(reader), kind_(kind), index_(index) {}
+
+  Result<void> read(std::span<std::byte> into) override {
+    if (!fetched_) {
+      SABLE_TRY(left_, kind_ == Kind::block ? reader_.block(index_) : reader_.position());
+      if (kind_ == Kind::position) {
+        // The engine reads it in parts, with blocks in between.
+        copy_.assign(left_.begin(), left_.end());
+        left_ = copy_;
+      }
+      fetched_ = true;
+    }
+    if (into.size() > left_.size()) {
+      return fail(ErrorCode::corrupt, "a stored snapshot ends too early");
+    }
+    if (!into.empty()) std::memcpy(into.data(), left_.data(), into.size());
+    left_ = left_.subspan(into.size());
+    return {};
+  }
+
+ private:
+  memory::SnapshotReader& reader_;
+  Kind kind_;
+  uint64_t index_;
+  bool fetched_ = false;
+  std::span<const std::byte> left_;
+  std::vector<std::byte> copy_;
+};
+
+}  // namespace
+
+Result<memory::SaveReport> save_sequence(memory::SnapshotStore& store, const std::string& session,
+                                         const inference::Engine& engine,
+                                         const inference::Sequence& sequence) {
+  SequenceSource source(sequence);
+  return store.save(session, {engine.fingerprint(), sequence.tokens().first(sequence.position())},
+                    source);
+}
+
+Result<std::unique_ptr<inference::Sequence>> restore_sequence(
+    memory::SnapshotStore& store, inference::Engine& engine,
+    std::span<const inference::TokenId> tokens) {
+  const auto wanted = tokens.first(tokens.empty() ? 0 : tokens.size() - 1);
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    SABLE_TRY(const auto reader, store.find({engine.fingerprint(), wanted}));
+    std::vector<EntrySource> entries;
+    entries.reserve(reader->n_blocks());
+    std::vector<inference::ByteSource*> blocks;
+    for (uint64_t i = 0; i < reader->n_blocks(); ++i) {
+      blocks.push_back(&entries.emplace_back(*reader, EntrySource::Kind::block, i));
+    }
+    EntrySource position(*reader, EntrySource::Kind::position, 0);
+    auto sequence = engine.restore(blocks, position);
+    if (sequence) return sequence;
+    const ErrorCode code = sequence.error().code;
+    if (code != ErrorCode::not_found && code != ErrorCode::corrupt) return sequence;
+    if (code == ErrorCode::corrupt) break;  // whole, but not what this engine wrote
+  }
+  return fail(ErrorCode::not_found, "no sound snapshot of a prefix is stored");
+}
+
+}  // namespace sable::agent

@@ -1,0 +1,224 @@
+// Rewinding through the store and real files, without a model.
+#include "agent/rewind.h"
+
+#include <fstream>
+
+#include <catch2/catch.hpp>
+
+#include "agent/agent.h"
+#include "agent/call_checkpoint.h"
+#include "agent/events.h"
+#include "agent/history_of.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace sable;
+using namespace sable::agent;
+using namespace sable::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+template <class T>
+T run(asio::awaitable<T> work) {
+  asio::io_context context;
+  std::optional<T> result;
+  asio::co_spawn(context, std::move(work), [&](const std::exception_ptr& failure, T value) {
+    if (failure) std::rethrow_exception(failure);
+    result.emplace(std::move(value));
+  });
+  context.run();
+  return std::move(*result);
+}
+
+template <class T>
+T must(asio::awaitable<Result<T>> work) {
+  auto result = run(std::move(work));
+  INFO((result ? std::string() : result.error().message));
+  REQUIRE(result.has_value());
+  return std::move(*result);
+}
+
+/// A session that writes one file a turn, with the events that the turn loop would log.
+class Story {
+ public:
+  Story() {
+    fs::create_directories(root());
+    auto opened = memory::Store::open(folder_ / "home");
+    REQUIRE(opened.has_value());
+    store = std::move(*opened);
+    lease = must(store->create_session({.title = "story", .working_directory = root()}));
+    append(events::context_built("system", {}, Json::array()));
+  }
+  fs::path root() const { return folder_ / "root"; }
+  std::string id() const { return id_.empty() ? lease->session() : id_; }
+
+  memory::Seq append(memory::NewEvent event) {
+    std::vector<memory::NewEvent> fresh;
+    fresh.push_back(std::move(event));
+    return must(store->append(*lease, std::move(fresh))).back().seq;
+  }
+
+  /// Returns the event that ends the turn.
+  memory::Seq turn(int number, const std::string& content) {
+    const auto call = "call_" + std::to_string(number);
+    append(events::turn_started(number, "prompt " + std::to_string(number)));
+    Reply reply{.text = "reply " + std::to_string(number)};
+    reply.tool_calls = {{call, "write_file", "{}"}};
+    append(events::model_finished(number, 1, reply, {}));
+    append(run(checkpoints_.before(workers, lease->session(), call)));
+    append(events::tool_started(call, "write_file"));
+    between = append(events::approval_decided(call, "write_file", true, "mode", ""));
+    std::ofstream(root() / "file") << content;
+    append(events::tool_outcome(call, "write_file", "ok", "written", {}, Json::object()));
+    return append(events::turn_ended(number, "finished", "", {}, {}, 1, 1, {}));
+  }
+
+  void release() {
+    id_ = lease->session();
+    lease.reset();
+  }
+
+  std::string content() const {
+    std::ifstream in(root() / "file");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  std::vector<std::string> prompts() {
+    const auto info = must(store->find(id()));
+    const auto history = must(history_of(*store, id(), info.n_events));
+    std::vector<std::string> texts;
+    for (const auto& message : history.messages()) {
+      if (message.role == Role::user) texts.push_back(message.text);
+    }
+    const auto all = must(store->read(id(), 1, 100000));
+    const auto again = messages_from(all);
+    REQUIRE(again.has_value());
+    CHECK(again->size() == history.messages().size());
+    return texts;
+  }
+
+ private:
+  TemporaryFolder folder_;
+  std::string id_;
+
+ public:
+  asio::thread_pool workers{1};
+  std::unique_ptr<memory::Store> store;
+  std::unique_ptr<memory::Lease> lease;
+  memory::Seq between = 0;  ///< an event between a call and its outcome
+
+ private:
+  CallCheckpoints checkpoints_{folder_ / "home", folder_ / "root"};
+};
+
+using Texts = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a rewind takes conversation and files to one moment, and can be undone") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  const auto second = story.turn(2, "two");
+  story.turn(3, "three");
+  story.release();
+
+  const auto back = must(rewind_session(*story.store, story.workers, story.id(), first, false));
+  CHECK(back.files_changed);
+  CHECK(story.content() == "one");
+  CHECK(story.prompts() == Texts{"prompt 1"});
+
+  const auto undone =
+      must(rewind_session(*story.store, story.workers, story.id(), back.event - 1, false));
+  CHECK(story.content() == "three");
+  CHECK(story.prompts() == Texts{"prompt 1", "prompt 2", "prompt 3"});
+
+  must(rewind_session(*story.store, story.workers, story.id(), second, false));
+  CHECK(story.content() == "two");
+  CHECK(story.prompts() == Texts{"prompt 1", "prompt 2"});
+  must(rewind_session(*story.store, story.workers, story.id(), undone.event - 1, false));
+  CHECK(story.content() == "one");
+  CHECK(story.prompts() == Texts{"prompt 1"});
+}
+
+TEST_CASE("a session goes on after a rewind, and its turns are counted on") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  story.turn(2, "two");
+  story.release();
+  must(rewind_session(*story.store, story.workers, story.id(), first, false));
+  story.lease = must(story.store->acquire(story.id()));
+  const auto history = must(history_of(*story.store, story.id(), story.lease->last_seq()));
+  CHECK(history.n_turns() == 2);
+  story.turn(3, "another");
+  CHECK(story.prompts() == Texts{"prompt 1", "prompt 3"});
+}
+
+TEST_CASE("with --keep-files the conversation goes back and the files stay") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  story.turn(2, "two");
+  story.release();
+  const auto back = must(rewind_session(*story.store, story.workers, story.id(), first, true));
+  CHECK_FALSE(back.files_changed);
+  CHECK(story.content() == "two");
+  CHECK(story.prompts() == Texts{"prompt 1"});
+}
+
+TEST_CASE("a rewind into the middle of a call, to nowhere or of a session in use is refused") {
+  Story story;
+  story.turn(1, "one");
+  const auto code = [&](memory::Seq to) {
+    const auto result = run(rewind_session(*story.store, story.workers, story.id(), to, false));
+    REQUIRE_FALSE(result.has_value());
+    return result.error().code;
+  };
+  CHECK(code(1) == ErrorCode::denied);
+  story.release();
+  CHECK(code(story.between) == ErrorCode::invalid_input);
+  CHECK(code(0) == ErrorCode::invalid_input);
+  CHECK(code(1000) == ErrorCode::invalid_input);
+  CHECK(story.content() == "one");
+}
+
+TEST_CASE("a moment whose files were not kept is said, and nothing is changed") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  story.append(events::turn_started(2, "prompt 2"));
+  story.append(events::files_checkpointed(
+      "c", Result<memory::FileCheckpoint>(fail(ErrorCode::exhausted, "too many files"))));
+  std::ofstream(story.root() / "file") << "two";
+  story.release();
+  const auto result = run(rewind_session(*story.store, story.workers, story.id(), first, false));
+  REQUIRE_FALSE(result.has_value());
+  CHECK(result.error().message.find("too many files") != std::string::npos);
+  CHECK(story.content() == "two");
+  CHECK(story.prompts() == Texts{"prompt 1", "prompt 2"});
+}
+
+TEST_CASE("a rewind that a crash cut off is finished when the session is taken up") {
+  Story story;
+  story.turn(1, "one");
+  const auto kept = must(story.store->find_events(story.id(), "files.checkpointed", 1, 1));
+  // As after a crash: the event is there, the files are not.
+  story.append(events::session_rewound(2, 1, string_or(kept[0].data, "checkpoint", ""), ""));
+  REQUIRE(run(finish_rewind(*story.store, story.workers, *story.lease, story.root())));
+  CHECK_FALSE(fs::exists(story.root() / "file"));
+  const auto last = must(story.store->read(story.id(), story.lease->last_seq(), 1));
+  CHECK(last[0].type == "files.restored");
+  REQUIRE(run(finish_rewind(*story.store, story.workers, *story.lease, story.root())));
+  CHECK(story.lease->last_seq() == last[0].seq);
+}
+
+TEST_CASE("task state goes back with the conversation") {
+  Story story;
+  const auto goal = memory::set_goal("first goal");
+  REQUIRE(goal.has_value());
+  const auto at = story.append(*goal);
+  const auto other = memory::set_goal("second goal");
+  REQUIRE(other.has_value());
+  story.append(*other);
+  CHECK(must(tasks_of(*story.store, story.id())).goal == "second goal");
+  story.release();
+  must(rewind_session(*story.store, story.workers, story.id(), at, false));
+  CHECK(must(tasks_of(*story.store, story.id())).goal == "first goal");
+}
