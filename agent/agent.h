@@ -10,10 +10,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "agent/engine_provider.h"
 #include "agent/http_transport.h"
+#include "agent/prompt/conversation.h"
+#include "agent/prompt/encode_prompt.h"
+#include "agent/prompt/prompt_texts.h"
+#include "agent/prompt/render_prompt.h"
 #include "agent/provider.h"
+#include "agent/token_source.h"
 #include "base/asio.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -57,11 +64,19 @@ struct TurnLimits {
   uint64_t output_tokens_max = 1'000'000;
 };
 
+/// How an agent puts a tool to its model: in other words, with fewer parameters.
+struct ToolOffer {
+  std::string description;  ///< empty: the tool's own
+  /// Names, in order, with their descriptions (may be empty); absent: the tool's own.
+  std::optional<std::vector<std::pair<std::string, std::string>>> parameters;
+};
+
 /// A named way of working: system prompt, tools, sampling.
 struct AgentConfig {
   std::string name = "default";
   std::string system_prompt;
-  std::vector<std::string> tools;  ///< empty: all of the registry
+  std::vector<std::string> tools;           ///< empty: all of the registry
+  std::map<std::string, ToolOffer> offers;  ///< by tool
   Sampling sampling;
   bool read_instructions = true;  ///< AGENTS.md of the repository
 };
@@ -164,5 +179,17 @@ class Session {
 
 /// The conversation as the model sees it, rebuilt from events in order: a pure function.
 Result<std::vector<Message>> messages_from(const std::vector<memory::Event>& events);
+
+// ---------------------------------------------------------------- what a session begins with
+
+/// The system message: the agent's prompt, where it works, the repository's own instructions.
+/// Blocking: call it on a worker.
+std::string system_message(const AgentConfig& agent, const std::filesystem::path& repository);
+
+/// The tools of the registry that the agent names (all when it names none), in the registry's
+/// order, in the agent's own words where it has some. Errors (invalid_input): an offer that names
+/// an unknown parameter or leaves out a required one.
+Result<std::vector<OfferedTool>> offered_tools(const tools::Registry& registry,
+                                               const AgentConfig& agent);
 
 }  // namespace sable::agent

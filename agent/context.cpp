@@ -65,4 +65,8 @@ BuiltContext build_context(const AgentConfig& agent, const std::filesystem::path
   return context;
 }
 
+std::string system_message(const AgentConfig& agent, const std::filesystem::path& repository) {
+  return build_context(agent, repository).system;
+}
+
 }  // namespace sable::agent

@@ -19,6 +19,7 @@ struct RequestedCall {
   std::string id;
   std::string name;
   std::string arguments;
+  std::string problem;  ///< why it could not even be read, in words for the model; else empty
 
   friend bool operator==(const RequestedCall&, const RequestedCall&) = default;
 };

@@ -63,7 +63,8 @@ class LiveSession final : public Session {
     if (history_.empty()) {
       const auto builder = context_builder();
       BuiltContext context = co_await run_blocking(services_.workers, builder);
-      auto event = events::context_built(context.system, offered_tools(), context.instructions);
+      SABLE_CO_TRY(const auto offered, offered_tools(registry_, setup_.agent));
+      auto event = events::context_built(context.system, offered, context.instructions);
       co_return co_await log_one(std::move(event));
     }
     auto repairs = events_of_recovery();
@@ -131,18 +132,6 @@ class LiveSession final : public Session {
 
   void preview(const Preview& shown) {
     for (Observer* observer : std::vector<Observer*>(observers_)) observer->on_preview(shown);
-  }
-
-  std::vector<OfferedTool> offered_tools() const {
-    std::vector<OfferedTool> offered;
-    for (const auto* tool : registry_.list()) {
-      const auto& wanted = setup_.agent.tools;
-      if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), tool->name) == wanted.end()) {
-        continue;
-      }
-      offered.push_back({tool->name, tool->description, tool->parameters});
-    }
-    return offered;
   }
 
   // ---- one turn
@@ -363,6 +352,7 @@ class LiveSession final : public Session {
 
   /// Parses and checks what the model wrote. The error is for the model.
   Result<tools::Call> understood(const RequestedCall& requested) const {
+    if (!requested.problem.empty()) return fail(ErrorCode::invalid_input, requested.problem);
     auto arguments = parse_json(requested.arguments);
     if (!arguments) {
       return fail_in(fmt::format("the arguments of {} are not valid JSON; send the call again",

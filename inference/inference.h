@@ -34,6 +34,7 @@
 #include "base/result.h"
 #include "inference/engine/model_tokenizer.h"
 #include "inference/engine/sampler.h"
+#include "inference/engine/speed.h"
 #include "inference/engine/stop_strings.h"
 #include "inference/engine/token_mask.h"
 #include "inference/files/checkpoint.h"
@@ -64,8 +65,15 @@ struct EngineOptions {
       instruction_set;   ///< "avx512", "avx2" or "portable"; empty: the best this machine has
   size_t n_threads = 0;  ///< 0: one for each processor
 
-  uint64_t cache_bytes_max = uint64_t{4} << 30;  ///< for the caches of all sequences together
-  uint64_t context_max = 0;                      ///< tokens in a sequence; 0: what the model allows
+  /// For the caches of all sequences together; 0: half of the memory that is left beside scratch.
+  uint64_t cache_bytes_max = 0;
+  uint64_t context_max = 0;  ///< tokens in a sequence; 0: what the model allows
+  /// For scratch and caches; 0: what the machine can spare when the engine is opened. Weights are
+  /// pages of mapped files and not part of it.
+  uint64_t memory_bytes_max = 0;
+  /// Routed experts that stay in memory between uses; 0: all that the system keeps. Changes speed,
+  /// no result.
+  uint64_t resident_experts_max = 0;
   size_t rows_in_step_max = 128;  ///< tokens that one step may process; sizes the scratch memory
   /// How long a step should last at most, where the tokens that are being decoded allow it.
   std::chrono::milliseconds step_target{100};
@@ -143,12 +151,16 @@ class Sequence {
 struct StepReport {
   size_t n_tokens = 0;  ///< processed
   std::chrono::microseconds time{0};
+  uint64_t weight_bytes = 0;  ///< of weights read, each once however many tokens met it
+  uint64_t cache_bytes = 0;   ///< of cache entries and index keys read
+  uint64_t n_experts = 0;     ///< routed experts that ran, over all layers
 };
 
 class Engine {
  public:
   /// Opens a checkpoint (a folder with config.json and safetensors, or a GGUF file), maps its
-  /// weights and starts the threads. Errors name file, tensor and reason.
+  /// weights and starts the threads. Errors name file, tensor and reason; exhausted when scratch
+  /// and caches would not fit into memory, saying what would.
   static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& path,
                                               const EngineOptions& options = {});
   ~Engine();
@@ -176,6 +188,11 @@ class Engine {
                                             ByteSource& position);
 
   uint64_t cache_bytes_in_use() const;
+  /// Memory that steps are computed in.
+  uint64_t scratch_bytes() const;
+  /// Bytes of the weight files that are in memory now, whoever read them, of weight_file_bytes().
+  Result<uint64_t> resident_weight_bytes() const;
+  uint64_t weight_file_bytes() const;
   /// Cache bytes that a sequence of n tokens takes.
   uint64_t cache_bytes_for(uint64_t n_tokens) const;
   /// Bytes of weights that decoding one token of one sequence touches, caches not counted.

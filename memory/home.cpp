@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "memory/file_lock.h"
+
 namespace sable::memory {
 
 namespace {
@@ -50,42 +52,6 @@ Result<void> check_file_system(const fs::path& path) {
   return {};
 }
 
-Result<void> make_private_folder(const fs::path& folder) {
-  if (::mkdir(folder.c_str(), 0700) == 0) return sync_folder(folder.parent_path());
-  if (errno != EEXIST) return fail_errno(folder.string(), errno);
-  struct stat info;
-  if (::lstat(folder.c_str(), &info) != 0) return fail_errno(folder.string(), errno);
-  if (!S_ISDIR(info.st_mode)) {
-    return fail(ErrorCode::denied, folder.string() + ": not a folder");
-  }
-  if (info.st_uid != ::geteuid()) {
-    return fail(ErrorCode::denied, folder.string() + ": belongs to another user");
-  }
-  if ((info.st_mode & 077u) != 0 && ::chmod(folder.c_str(), 0700) != 0) {
-    return fail_errno(folder.string(), errno);
-  }
-  return {};
-}
-
-/// Makes an empty file if there is none. The caller's umask does not matter.
-Result<UniqueFd> open_private_file(const fs::path& file) {
-  UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return fail_errno(file.string(), errno);
-  return fd;
-}
-
-/// Open-file-description locks: they belong to the descriptor, so closing another descriptor of the
-/// same file does not drop them, and they end with the process.
-bool try_lock(int fd, short type, bool wait) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  while (::fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) != 0) {
-    if (errno != EINTR) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 Result<void> sync_folder(const fs::path& folder) {
@@ -116,8 +82,8 @@ Result<Home> Home::prepare(const fs::path& path) {
 
 Result<Home> Home::open(const fs::path& path) {
   SABLE_TRY(auto home, prepare(path));
-  home.alone_ = try_lock(home.lock_.get(), F_WRLCK, /*wait=*/false);
-  if (!home.alone_ && !try_lock(home.lock_.get(), F_RDLCK, /*wait=*/true)) {
+  home.alone_ = try_lock(home.lock_.get(), LockKind::alone);
+  if (!home.alone_ && !wait_for_lock(home.lock_.get(), LockKind::shared)) {
     return fail_errno(home.path_.string() + ": lock", errno);
   }
   return home;
@@ -125,7 +91,7 @@ Result<Home> Home::open(const fs::path& path) {
 
 Result<Home> Home::open_alone(const fs::path& path) {
   SABLE_TRY(auto home, prepare(path));
-  if (!try_lock(home.lock_.get(), F_WRLCK, /*wait=*/false)) {
+  if (!try_lock(home.lock_.get(), LockKind::alone)) {
     return fail(ErrorCode::denied,
                 fmt::format("{} is in use by another process; stop it first", home.path_.string()));
   }
@@ -134,7 +100,7 @@ Result<Home> Home::open_alone(const fs::path& path) {
 }
 
 Result<void> Home::share() {
-  if (alone_ && !try_lock(lock_.get(), F_RDLCK, /*wait=*/false)) {
+  if (alone_ && !try_lock(lock_.get(), LockKind::shared)) {
     return fail_errno(path_.string() + ": lock", errno);
   }
   alone_ = false;

@@ -12,14 +12,6 @@ Result<LogDatabase> LogDatabase::open(const std::filesystem::path& file, OpenMod
   return LogDatabase(std::move(connection));
 }
 
-Result<Statement*> LogDatabase::statement(const char* sql) {
-  auto& prepared = statements_[sql];
-  if (!prepared.handle()) {
-    SABLE_TRY(prepared, connection_.prepare(sql));
-  }
-  return &prepared;
-}
-
 Result<void> LogDatabase::begin() {
   SABLE_TRY(auto* begin, statement("BEGIN IMMEDIATE"));
   return Run(*begin).finish();

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 
 #include "memory/home.h"
 #include "memory/schema.h"
@@ -26,7 +25,8 @@ class LogDatabase {
   static Result<LogDatabase> open(const std::filesystem::path& file, OpenMode mode);
 
   Connection& connection() { return connection_; }
-  Result<Statement*> statement(const char* sql);  ///< prepared once; `sql` is a literal
+  /// Prepared once; `sql` is a literal.
+  Result<Statement*> statement(const char* sql) { return statements_.get(connection_, sql); }
 
   Result<void> begin();   ///< takes the write lock now
   Result<void> commit();  ///< durable when it returns
@@ -97,7 +97,7 @@ class LogDatabase {
   explicit LogDatabase(Connection connection) : connection_(std::move(connection)) {}
 
   Connection connection_;
-  std::map<const char*, Statement> statements_;  // by the literal's address
+  StatementCache statements_;
 };
 
 }  // namespace sable::memory

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "memory/event_record.h"
+#include "memory/file_lock.h"
 
 namespace sable::memory {
 
@@ -87,13 +88,6 @@ bool is_held(int fd) {
   return ::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/// Whether the name still leads to the open file (a releasing owner removes it).
-bool leads_to(const fs::path& file, int fd) {
-  struct stat named, opened;
-  return ::fstat(fd, &opened) == 0 && ::stat(file.c_str(), &named) == 0 &&
-         named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
-}
-
 }  // namespace
 
 Result<SessionLock> SessionLock::acquire(const fs::path& locks, const std::string& session) {
@@ -103,10 +97,7 @@ Result<SessionLock> SessionLock::acquire(const fs::path& locks, const std::strin
     lock.fd_ =
         UniqueFd(::open(lock.file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!lock.fd_) return fail_errno(lock.file_.string(), errno);
-    struct flock request {};
-    request.l_type = F_WRLCK;
-    request.l_whence = SEEK_SET;
-    if (::fcntl(lock.fd_.get(), F_OFD_SETLK, &request) != 0) {
+    if (!try_lock(lock.fd_.get(), LockKind::alone)) {
       if (errno != EAGAIN && errno != EACCES) return fail_errno(lock.file_.string(), errno);
       const auto owner = read_record(lock.fd_.get());
       lock.fd_.reset();

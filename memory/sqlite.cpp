@@ -104,6 +104,14 @@ Result<int64_t> Connection::integer(const char* sql) {
 
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
 
+Result<Statement*> StatementCache::get(Connection& connection, const char* sql) {
+  auto& prepared = statements_[sql];
+  if (!prepared.handle()) {
+    SABLE_TRY(prepared, connection.prepare(sql));
+  }
+  return &prepared;
+}
+
 Run::~Run() {
   sqlite3_reset(handle_);
   sqlite3_clear_bindings(handle_);
@@ -123,7 +131,8 @@ Run& Run::bind(std::string_view text) {
 }
 
 Run& Run::bind(std::span<const uint8_t> bytes) {
-  SABLE_CHECK(sqlite3_bind_blob64(handle_, ++n_bound_, bytes.data(), bytes.size(), SQLITE_STATIC) ==
+  const void* data = bytes.data() ? static_cast<const void*>(bytes.data()) : "";
+  SABLE_CHECK(sqlite3_bind_blob64(handle_, ++n_bound_, data, bytes.size(), SQLITE_STATIC) ==
               SQLITE_OK);
   return *this;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -65,6 +66,15 @@ class Statement {
     void operator()(sqlite3_stmt* handle) const;
   };
   std::unique_ptr<sqlite3_stmt, Finalize> handle_;
+};
+
+/// Statements of one connection, each prepared once. Declared after its connection.
+class StatementCache {
+ public:
+  Result<Statement*> get(Connection& connection, const char* sql);  ///< `sql` is a literal
+
+ private:
+  std::map<const char*, Statement> statements_;  // by the literal's address
 };
 
 /// One run of a statement: bind the parameters in order, then next() until it answers false. Resets

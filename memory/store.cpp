@@ -1,17 +1,15 @@
 // The door's Store: hands each question to the thread that answers it.
-#include <atomic>
 #include <random>
 
 #include <fmt/format.h>
 
-#include "base/check.h"
+#include "memory/awaited_change.h"
 #include "memory/blob_files.h"
 #include "memory/commit_thread.h"
-#include "memory/pending.h"
 #include "memory/retention.h"
-#include "memory/session_file.h"
-#include "memory/session_id.h"
-#include "memory/session_lock.h"
+#include "memory/session_filling.h"
+#include "memory/session_list.h"
+#include "memory/session_owner.h"
 #include "memory/startup.h"
 #include "memory/work_thread.h"
 
@@ -19,101 +17,7 @@ namespace sable::memory {
 
 namespace {
 
-constexpr Seq kTailCheck = 16;  // events whose chain is checked when a session is taken over
 constexpr size_t kPurgeBatch = 4096;
-constexpr size_t kRowsPerTransaction = 1024;
-
-/// What a lease and the changes under way on it share; the lock goes when the last of them does.
-struct Ownership {
-  std::string session;
-  int64_t fence;
-  std::atomic<Seq> last_seq;
-  SessionLock lock;
-
-  Ownership(const SessionRow& row, SessionLock held)
-      : session(row.id), fence(row.fence), last_seq(row.view.n_events), lock(std::move(held)) {}
-
-  Seq newest_made = 0;  // in the transaction under way; the store thread's
-
-  /// On the store thread, after a commit. Of several appends in one commit the last is noted in the
-  /// lock file.
-  void acknowledge(const SessionView& view) {
-    last_seq = view.n_events;
-    if (view.n_events >= newest_made) lock.record(fence, {view.n_events, view.head});
-  }
-};
-
-class OwnedSession : public Lease {
- public:
-  explicit OwnedSession(std::shared_ptr<Ownership> ownership) : ownership_(std::move(ownership)) {}
-  const std::string& session() const override { return ownership_->session; }
-  Seq last_seq() const override { return ownership_->last_seq; }
-  const std::shared_ptr<Ownership>& ownership() const { return ownership_; }
-
- private:
-  std::shared_ptr<Ownership> ownership_;
-};
-
-/// A change whose answer somebody awaits. `made` runs in the transaction; `durable` after its
-/// commit.
-template <class T>
-class AwaitedChange : public Change {
- public:
-  using Make = std::function<Result<T>(LogDatabase&)>;
-
-  AwaitedChange(std::shared_ptr<Pending<T>> pending, Make make, std::function<void()> durable,
-                bool alone)
-      : pending_(std::move(pending)),
-        make_(std::move(make)),
-        durable_(std::move(durable)),
-        alone_(alone) {}
-
-  bool make(LogDatabase& database) override {
-    result_.emplace(make_(database));
-    return result_->has_value();
-  }
-  void settle(const Result<void>& committed) override {
-    if (!committed && (!result_ || *result_)) result_.emplace(fail(committed.error()));
-    if (*result_ && durable_) durable_();
-    Pending<T>::complete(pending_, std::move(*result_));
-  }
-  bool alone() const override { return alone_; }
-
- private:
-  std::shared_ptr<Pending<T>> pending_;
-  Make make_;
-  std::function<void()> durable_;
-  const bool alone_;
-  std::optional<Result<T>> result_;
-};
-
-/// The newest events are there and are those that the last owner acknowledged.
-Result<void> check_tail(LogDatabase& database, const SessionRow& row,
-                        const std::optional<AcknowledgedHead>& acknowledged) {
-  const Seq n_events = row.view.n_events;
-  const Seq from = n_events > kTailCheck ? n_events - kTailCheck + 1 : 1;
-  SABLE_TRY_VOID(database.events(row, from, kTailCheck));
-  if (!acknowledged) return {};
-  if (acknowledged->seq > n_events) {
-    return fail(
-        ErrorCode::corrupt,
-        fmt::format("session {}: events {} to {} were acknowledged and are lost; run `sable "
-                    "doctor --repair` to go on with the rest",
-                    row.id, n_events + 1, acknowledged->seq));
-  }
-  return database.visit_events(
-      row.number, acknowledged->seq, 1, [&](const StoredEvent& event) -> Result<void> {
-        if (event.seq == acknowledged->seq &&
-            std::equal(event.hash.begin(), event.hash.end(), acknowledged->hash.begin(),
-                       acknowledged->hash.end())) {
-          return {};
-        }
-        return fail(ErrorCode::corrupt,
-                    fmt::format("session {}: event {} is not the one that was acknowledged; run "
-                                "`sable doctor --repair`",
-                                row.id, acknowledged->seq));
-      });
-}
 
 class LogStore : public Store {
  public:
@@ -126,25 +30,24 @@ class LogStore : public Store {
         reading_(std::move(reader)) {}
 
   asio::awaitable<Result<std::unique_ptr<Lease>>> create_session(SessionStart start) override {
-    auto made = std::make_shared<std::shared_ptr<Ownership>>();
-    auto view = std::make_shared<SessionView>();
+    auto taking = std::make_shared<Taking>();
+    const WallTime time = clock_.wall_now();
     auto answer_later = change<std::unique_ptr<Lease>>(
-        [this, start, made, view](LogDatabase& database) {
-          return make_session(database, start, *made, *view);
+        [this, start, time, taking](LogDatabase& database) {
+          return make_session(database, home_, start, time, *taking);
         },
-        [made, view] { (*made)->acknowledge(*view); });
+        [taking] { taking->acknowledge(); });
     auto answer = co_await std::move(answer_later);
     co_return answer;
   }
 
   asio::awaitable<Result<std::unique_ptr<Lease>>> acquire(std::string session) override {
-    auto made = std::make_shared<std::shared_ptr<Ownership>>();
-    auto view = std::make_shared<SessionView>();
+    auto taking = std::make_shared<Taking>();
     auto answer_later = change<std::unique_ptr<Lease>>(
-        [this, session, made, view](LogDatabase& database) {
-          return take_over(database, session, *made, *view);
+        [this, session, taking](LogDatabase& database) {
+          return take_over(database, home_, session, *taking);
         },
-        [made, view] { (*made)->acknowledge(*view); });
+        [taking] { taking->acknowledge(); });
     auto answer = co_await std::move(answer_later);
     co_return answer;
   }
@@ -189,29 +92,14 @@ class LogStore : public Store {
 
   asio::awaitable<Result<std::vector<SessionInfo>>> list(size_t n_max) override {
     auto sessions_later = ask<std::vector<SessionInfo>>(
-        [this, n_max](LogDatabase& database) -> Result<std::vector<SessionInfo>> {
-          SABLE_TRY(auto rows, database.newest_sessions(n_max));
-          std::map<std::string, int> owners;
-          for (auto& session : sessions_with_lock_file(home_.locks())) {
-            if (const auto pid = live_owner(home_.locks(), session)) owners[session] = *pid;
-          }
-          std::vector<SessionInfo> infos;
-          infos.reserve(rows.size());
-          for (auto& row : rows) {
-            const auto owner = owners.find(row.id);
-            infos.push_back(info_of(std::move(row), owner == owners.end()
-                                                        ? std::nullopt
-                                                        : std::optional(owner->second)));
-          }
-          return infos;
-        });
+        [this, n_max](LogDatabase& database) { return list_sessions(database, home_, n_max); });
     auto sessions = co_await std::move(sessions_later);
     co_return sessions;
   }
 
   asio::awaitable<Result<SessionInfo>> find(std::string id) override {
-    auto info_later =
-        ask<SessionInfo>([this, id](LogDatabase& database) { return find_session(database, id); });
+    auto info_later = ask<SessionInfo>(
+        [this, id](LogDatabase& database) { return find_session(database, home_, id); });
     auto info = co_await std::move(info_later);
     co_return info;
   }
@@ -311,32 +199,30 @@ class LogStore : public Store {
 
   asio::awaitable<Result<std::unique_ptr<Lease>>> fork(std::string session, Seq at) override {
     auto filling = std::make_shared<Filling>();
-    auto begin_later = change<bool>([this, filling, session, at](LogDatabase& database) {
-      return begin_fork(database, *filling, session, at);
+    const WallTime time = clock_.wall_now();
+    auto begin_later = change<bool>([this, filling, session, at, time](LogDatabase& database) {
+      return begin_fork(database, home_, time, *filling, session, at);
     });
     auto begun = co_await std::move(begin_later);
     if (!begun) co_return fail(begun.error());
     while (filling->row.view.n_events < at) {
-      // In short transactions, so that other sessions go on being written.
       auto copy_later = change<bool>(
           [filling, at](LogDatabase& database) { return copy_events(database, *filling, at); });
       auto copied = co_await std::move(copy_later);
       if (!copied) co_return fail(copied.error());
     }
-    const WallTime time = clock_.wall_now();
-    auto made = std::make_shared<std::shared_ptr<Ownership>>();
-    auto view = std::make_shared<SessionView>();
+    auto taking = std::make_shared<Taking>();
     auto lease_later = change<std::unique_ptr<Lease>>(
-        [filling, session, at, time, made,
-         view](LogDatabase& database) -> Result<std::unique_ptr<Lease>> {
+        [filling, session, at, time,
+         taking](LogDatabase& database) -> Result<std::unique_ptr<Lease>> {
           std::vector<NewEvent> events;
           events.push_back(
               {"session.forked", Json{{"from", session}, {"seq", at}, {"id", filling->row.id}}});
           SABLE_TRY_VOID(database.append(filling->row, std::move(events), time));
           SABLE_TRY_VOID(database.complete_session(filling->row));
-          return own(std::move(filling->row), std::move(*filling->lock), *made, *view);
+          return taking->own(std::move(filling->row), std::move(*filling->lock));
         },
-        [made, view] { (*made)->acknowledge(*view); });
+        [taking] { taking->acknowledge(); });
     auto lease = co_await std::move(lease_later);
     co_return lease;
   }
@@ -366,8 +252,9 @@ class LogStore : public Store {
     });
     auto opened = co_await std::move(open_later);
     if (!opened) co_return fail(opened.error());
-    auto begin_later = change<bool>([this, import](LogDatabase& database) {
-      return begin_filling(database, import->filling, import->reader->header().id);
+    const WallTime time = clock_.wall_now();
+    auto begin_later = change<bool>([this, import, time](LogDatabase& database) {
+      return begin_filling(database, home_, time, import->filling, import->reader->header().id);
     });
     auto begun = co_await std::move(begin_later);
     if (!begun) co_return fail(begun.error());
@@ -389,17 +276,9 @@ class LogStore : public Store {
     }
     auto end_later =
         change<std::string>([this, import](LogDatabase& database) -> Result<std::string> {
-          const SessionView& view = import->filling.row.view;
-          const FileHeader& header = import->reader->header();
-          if (view.n_events != header.n_events || view.head != header.head) {
-            return fail(ErrorCode::corrupt,
-                        fmt::format("the exported session {} has {} events where its first line "
-                                    "promises {}",
-                                    header.id, view.n_events, header.n_events));
-          }
-          SABLE_TRY_VOID(database.complete_session(import->filling.row));
+          SABLE_TRY(auto id, finish_import(database, *import));
           SABLE_TRY(has_pins_, database.unpin_named_blobs(store_name_, import->filling.row.number));
-          return import->filling.row.id;
+          return id;
         });
     auto id = co_await std::move(end_later);
     co_return id;
@@ -477,173 +356,6 @@ class LogStore : public Store {
     });
     auto answer = co_await std::move(answer_later);
     co_return answer;
-  }
-
-  Result<std::unique_ptr<Lease>> make_session(LogDatabase& database, const SessionStart& start,
-                                              std::shared_ptr<Ownership>& made, SessionView& view) {
-    const WallTime time = clock_.wall_now();
-    std::string id = make_session_id(time);
-    while (true) {
-      SABLE_TRY(const bool taken, database.id_is_taken(id));
-      if (!taken) break;
-      id = make_session_id(time);
-    }
-    SABLE_TRY(auto lock, SessionLock::acquire(home_.locks(), id));
-    SABLE_TRY(auto row, database.insert_session(id, /*complete=*/true));
-    NewEvent first{"session.started", Json{{"title", start.title},
-                                           {"working_directory", start.working_directory.string()},
-                                           {"agent", start.agent},
-                                           {"model", start.model},
-                                           {"details", start.details}}};
-    std::vector<NewEvent> events;
-    events.push_back(std::move(first));
-    SABLE_TRY_VOID(database.append(row, std::move(events), time));
-    return own(std::move(row), std::move(lock), made, view);
-  }
-
-  Result<std::unique_ptr<Lease>> take_over(LogDatabase& database, const std::string& session,
-                                           std::shared_ptr<Ownership>& made, SessionView& view) {
-    SABLE_TRY(auto row, database.session(session));
-    SABLE_TRY(auto lock, SessionLock::acquire(home_.locks(), row.id));
-    SABLE_TRY_VOID(database.check_seal(row));
-    SABLE_TRY_VOID(check_tail(database, row, lock.left_behind()));
-    SABLE_TRY_VOID(database.raise_fence(row));
-    return own(std::move(row), std::move(lock), made, view);
-  }
-
-  static std::unique_ptr<Lease> own(SessionRow row, SessionLock lock,
-                                    std::shared_ptr<Ownership>& made, SessionView& view) {
-    made = std::make_shared<Ownership>(row, std::move(lock));
-    view = std::move(row.view);
-    return std::make_unique<OwnedSession>(made);
-  }
-
-  /// A session that is being filled is not visible, and is taken away at the next lone start if it
-  /// never becomes complete.
-  struct Filling {
-    int64_t from = 0;  ///< number of the session that is copied
-    SessionRow row;
-    std::optional<SessionLock> lock;
-  };
-  struct Importing {
-    std::optional<SessionFileReader> reader;
-    Filling filling;
-    std::vector<FileBlob> blobs;
-    std::vector<FileEvent> events;
-  };
-
-  /// `id` unless it is taken or empty.
-  Result<bool> begin_filling(LogDatabase& database, Filling& filling, std::string id) {
-    while (true) {
-      if (!id.empty()) {
-        SABLE_TRY(const bool taken, database.id_is_taken(id));
-        if (!taken) break;
-      }
-      id = make_session_id(clock_.wall_now());
-    }
-    SABLE_TRY(auto lock, SessionLock::acquire(home_.locks(), id));
-    filling.lock.emplace(std::move(lock));
-    SABLE_TRY(filling.row, database.insert_session(id, /*complete=*/false));
-    return true;
-  }
-
-  Result<bool> begin_fork(LogDatabase& database, Filling& filling, const std::string& session,
-                          Seq at) {
-    SABLE_TRY(const auto parent, database.session(session));
-    if (at < 1 || at > parent.view.n_events) {
-      return fail(ErrorCode::invalid_input, fmt::format("session {} has events 1 to {}, not {}",
-                                                        session, parent.view.n_events, at));
-    }
-    filling.from = parent.number;
-    return begin_filling(database, filling, "");
-  }
-
-  static Result<bool> copy_events(LogDatabase& database, Filling& filling, Seq at) {
-    // Worked on a copy: when the transaction fails, the next try starts where the last ended.
-    SessionRow row = filling.row;
-    const size_t n = std::min<size_t>(kRowsPerTransaction, at - row.view.n_events);
-    SABLE_TRY_VOID(database.visit_events(
-        filling.from, row.view.n_events + 1, n,
-        [&](const StoredEvent& event) { return database.adopt_event(row, event); }));
-    if (row.view.n_events != filling.row.view.n_events + n) {
-      return fail_damaged(row.id, row.view.n_events + 1, "is missing in the original");
-    }
-    filling.row = std::move(row);
-    return true;
-  }
-
-  /// Takes the next records; false when there are no more.
-  static Result<bool> read_some(Importing& import) {
-    constexpr size_t kBytes = size_t{8} << 20;
-    for (size_t n_bytes = 0, n = 0; n < kRowsPerTransaction && n_bytes < kBytes; ++n) {
-      SABLE_TRY(auto record, import.reader->next());
-      if (auto* blob = std::get_if<FileBlob>(&record)) {
-        n_bytes += blob->bytes.size();
-        import.blobs.push_back(std::move(*blob));
-      } else if (auto* event = std::get_if<FileEvent>(&record)) {
-        n_bytes += event->data.size();
-        import.events.push_back(std::move(*event));
-      } else {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  static Result<bool> adopt_some(LogDatabase& database, Importing& import) {
-    SessionRow row = import.filling.row;
-    const FileHeader& header = import.reader->header();
-    for (const FileEvent& event : import.events) {
-      auto adopted = database.adopt_event(row, event.stored());
-      if (!adopted && adopted.error().code == ErrorCode::corrupt) {
-        return fail(ErrorCode::corrupt,
-                    fmt::format("the exported session {} is damaged at event {}", header.id,
-                                row.view.n_events + 1));
-      }
-      if (!adopted) return fail(adopted.error());
-    }
-    import.events.clear();
-    import.filling.row = std::move(row);
-    return true;
-  }
-
-  Result<SessionInfo> find_session(LogDatabase& database, const std::string& id) {
-    if (!may_be_session_id(id)) {
-      return fail(ErrorCode::not_found, "no such session: a session's id looks like s_03cg8w1a7k");
-    }
-    auto row = database.session(id);
-    if (!row && row.error().code == ErrorCode::not_found) {
-      SABLE_TRY(const auto ids, database.ids_beginning(id, 2));
-      if (ids.size() > 1) {
-        return fail(ErrorCode::invalid_input,
-                    fmt::format("several sessions begin with {}: {}, {} and perhaps more", id,
-                                ids[0], ids[1]));
-      }
-      if (ids.size() == 1) row = database.session(ids.front());
-    }
-    if (!row) return fail(row.error());
-    const auto owner = live_owner(home_.locks(), row->id);
-    return info_of(std::move(*row), owner);
-  }
-
-  static SessionInfo info_of(SessionRow row, std::optional<int> owner) {
-    SessionView& view = row.view;
-    // A turn that nobody is working on any more was cut off with its process.
-    if (view.status == "running" && !owner) view.status = "interrupted";
-    return {.id = std::move(row.id),
-            .title = std::move(view.title),
-            .working_directory = std::move(view.working_directory),
-            .agent = std::move(view.agent),
-            .model = std::move(view.model),
-            .status = std::move(view.status),
-            .created = WallTime(std::chrono::milliseconds(view.created_ms)),
-            .updated = WallTime(std::chrono::milliseconds(view.updated_ms)),
-            .n_events = view.n_events,
-            .input_tokens = view.input_tokens,
-            .output_tokens = view.output_tokens,
-            .owner_pid = owner,
-            .parent = std::move(view.parent),
-            .parent_seq = view.parent_seq};
   }
 
   // Destroyed from the last to the first: questions end, the reader closes, then the writer, who

@@ -2,17 +2,12 @@
 #pragma once
 
 #include <filesystem>
-#include <span>
+#include <sys/types.h>
 
 #include "base/result.h"
-#include "base/unique_fd.h"
+#include "sandbox/control_socket.h"
 
 namespace sable::sandbox {
-
-/// Descriptors that go with a call; borrowed while sending.
-struct CallFds {
-  int status, plan, input, output, errors;
-};
 
 /// Owns the launcher process. Its calls may come from any thread.
 class LauncherProcess {
@@ -24,18 +19,14 @@ class LauncherProcess {
   /// Closes the control socket, on which the launcher ends with all its calls, and reaps it.
   ~LauncherProcess();
 
-  /// Does not block. exhausted: the launcher is behind, try again in a moment; io: it is gone.
-  Result<void> send_call(const CallFds& fds, size_t plan_bytes) const;
-
-  /// False once the launcher has closed its end, that is, ended.
-  bool alive() const;
+  const ControlSocket& control() const { return control_; }
 
   pid_t pid() const { return pid_; }
 
  private:
-  LauncherProcess(UniqueFd control, pid_t pid) : control_(std::move(control)), pid_(pid) {}
+  LauncherProcess(ControlSocket control, pid_t pid) : control_(std::move(control)), pid_(pid) {}
 
-  UniqueFd control_;
+  ControlSocket control_;
   pid_t pid_ = -1;
 };
 

@@ -7,8 +7,9 @@ namespace sable::sandbox {
 
 namespace {
 
-constexpr uint32_t kMagic = 0x504c4253;  // "SBLP"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kPlanMagic = 0x504c4253;       // "SBLP"
+constexpr uint32_t kExecutionMagic = 0x584c4253;  // "SBLX"
+constexpr uint32_t kVersion = 2;
 constexpr size_t kStringBytesMax = size_t{1} << 20;
 constexpr size_t kStringsMax = 32768;
 constexpr size_t kFiltersMax = 4;
@@ -16,16 +17,23 @@ constexpr size_t kInstructionsMax = 4096;  // the kernel's own bound
 
 // One description of the layout serves both directions: `Archive` either writes each field or reads
 // it.
+template <class Archive, class ExecutionType>
+void walk_execution(Archive& archive, ExecutionType& execution) {
+  archive.strings(execution.programs);
+  archive.strings(execution.arguments);
+  archive.strings(execution.environment);
+  archive.text(execution.working_directory);
+}
+
 template <class Archive, class PlanType>
-void walk(Archive& archive, PlanType& plan) {
-  archive.strings(plan.programs);
-  archive.strings(plan.arguments);
-  archive.strings(plan.environment);
-  archive.text(plan.working_directory);
+void walk_plan(Archive& archive, PlanType& plan) {
+  archive.choice(plan.role, Role::worker);
   archive.number(plan.user);
   archive.number(plan.group);
   archive.flag(plan.own_network);
   archive.flag(plan.loopback_up);
+  archive.number(plan.proxy_port);
+  archive.flag(plan.terminal);
   archive.list(plan.view, kViewEntriesMax, [&](auto& entry) {
     archive.choice(entry.kind, ViewKind::cover_folder);
     archive.choice(entry.access, Access::device);
@@ -34,6 +42,7 @@ void walk(Archive& archive, PlanType& plan) {
     archive.number(entry.device);
     archive.number(entry.inode);
     archive.number(entry.mode);
+    archive.text(entry.store);
   });
   archive.number(plan.private_bytes);
   archive.number(plan.private_files);
@@ -55,7 +64,6 @@ void walk(Archive& archive, PlanType& plan) {
       archive.number(instruction.operand);
     });
   });
-  archive.flag(plan.probe);
 }
 
 class Writer {
@@ -162,29 +170,50 @@ class Reader {
   bool ok_ = true;
 };
 
-}  // namespace
-
-std::vector<uint8_t> encode_plan(const Plan& plan) {
+template <class Value, class Walk>
+std::vector<uint8_t> encode(uint32_t magic, const Value& value, Walk walk) {
   std::vector<uint8_t> bytes;
   bytes.reserve(16384);
   Writer writer(bytes);
-  writer.number(kMagic);
+  writer.number(magic);
   writer.number(kVersion);
-  walk(writer, plan);
+  walk(writer, value);
   return bytes;
 }
 
-std::optional<Plan> decode_plan(std::span<const uint8_t> bytes) {
+template <class Value, class Walk>
+std::optional<Value> decode(uint32_t expected, std::span<const uint8_t> bytes, Walk walk) {
   if (bytes.size() > kPlanBytesMax) return std::nullopt;
   Reader reader(bytes);
   uint32_t magic = 0, version = 0;
   reader.number(magic);
   reader.number(version);
-  if (!reader.ok() || magic != kMagic || version != kVersion) return std::nullopt;
-  Plan plan;
-  walk(reader, plan);
+  if (!reader.ok() || magic != expected || version != kVersion) return std::nullopt;
+  Value value;
+  walk(reader, value);
   if (!reader.ok() || !reader.at_end()) return std::nullopt;
-  return plan;
+  return value;
+}
+
+constexpr auto kWalkPlan = [](auto& archive, auto& plan) { walk_plan(archive, plan); };
+constexpr auto kWalkExecution = [](auto& archive, auto& execution) {
+  walk_execution(archive, execution);
+};
+
+}  // namespace
+
+std::vector<uint8_t> encode_plan(const Plan& plan) { return encode(kPlanMagic, plan, kWalkPlan); }
+
+std::optional<Plan> decode_plan(std::span<const uint8_t> bytes) {
+  return decode<Plan>(kPlanMagic, bytes, kWalkPlan);
+}
+
+std::vector<uint8_t> encode_execution(const Execution& execution) {
+  return encode(kExecutionMagic, execution, kWalkExecution);
+}
+
+std::optional<Execution> decode_execution(std::span<const uint8_t> bytes) {
+  return decode<Execution>(kExecutionMagic, bytes, kWalkExecution);
 }
 
 }  // namespace sable::sandbox

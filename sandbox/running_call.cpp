@@ -4,13 +4,13 @@
 #include <cstring>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "sandbox/memory_file.h"
 #include "sandbox/plan_codec.h"
 #include "sandbox/step_text.h"
 
@@ -23,14 +23,9 @@ using std::chrono::milliseconds;
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
 constexpr milliseconds kBusyPause{1};
+constexpr size_t kUnwrittenMax = size_t{1} << 20;
 constexpr size_t kPieceBytes = size_t{1}
                                << 20;  // of standard input, written between two turns of the loop
-
-Result<UniqueFd> memory_file(const char* name) {
-  UniqueFd file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file) return fail_errno("memfd_create", errno);
-  return file;
-}
 
 Result<std::pair<UniqueFd, UniqueFd>> pipe_pair() {
   int ends[2];
@@ -44,108 +39,164 @@ std::string seconds_of(milliseconds duration) {
   return std::to_string(duration.count()) + " ms";
 }
 
+// write(2) to what may be a pipe that nobody reads any more, without the signal for that.
+ssize_t write_quietly(int fd, std::string_view bytes) {
+  sigset_t pipe, before;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+  const int error = errno;
+  if (written < 0 && error == EPIPE && ::sigismember(&before, SIGPIPE) == 0) {
+    constexpr timespec kNow{};
+    ::sigtimedwait(&pipe, nullptr, &kNow);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return written;
+}
+
 }  // namespace
 
-RunningCall::RunningCall(asio::any_io_executor executor, const LauncherProcess& launcher,
-                         const Plan& plan, Limits limits, OutputSink output)
+asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan& plan) {
+  while (true) {
+    auto status = prepared.take(plan);
+    if (status || status.error().code != ErrorCode::exhausted) co_return status;
+    co_await sleep_for(kBusyPause);
+  }
+}
+
+asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
+                                            Policy policy, std::string stdin_data,
+                                            OutputSink output) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  SABLE_CO_TRY(UniqueFd status, co_await take_call(prepared, plan));
+  RunningCall call(executor, prepared.control(), std::move(status), plan, execution, policy,
+                   std::move(output));
+  SABLE_CO_TRY_VOID(co_await call.start(std::move(stdin_data)));
+  prepared.replenish(plan);
+  co_return co_await call.finish();
+}
+
+RunningCall::RunningCall(asio::any_io_executor executor, const ControlSocket& control,
+                         UniqueFd status, const Plan& plan, const Execution& execution,
+                         const Policy& policy, OutputSink output, Interaction interaction)
     : executor_(executor),
-      launcher_(launcher),
+      control_(control),
       plan_(plan),
-      limits_(limits),
+      execution_(execution),
+      policy_(policy),
+      limits_(policy.limits),
       output_(std::move(output)),
       tasks_(executor),
       changed_(executor, asio::steady_timer::time_point::max()),
-      status_(executor),
+      status_(executor, status.release()),
       pidfd_(executor),
+      input_(executor),
+      interaction_(interaction),
+      has_input_(executor, asio::steady_timer::time_point::max()),
       outputs_{Output(executor), Output(executor)} {}
 
-asio::awaitable<Result<RunResult>> RunningCall::run(std::string stdin_data) {
+asio::awaitable<Result<RunResult>> RunningCall::finish() {
   co_await asio::this_coro::throw_if_cancelled(false);
-  started_ = std::chrono::steady_clock::now();
-  const auto sent = co_await send(std::move(stdin_data));
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (!sent && state.cancelled() == asio::cancellation_type::none) co_return fail(sent.error());
-  if (!sent) {
-    end(End::cancelled);
-    co_return result();
-  }
   tasks_.spawn(follow_status());
-  tasks_.spawn(pump(Stream::standard_output));
-  tasks_.spawn(pump(Stream::standard_error));
+  if (!interaction_.terminal) {
+    tasks_.spawn(pump(Stream::standard_output));
+    tasks_.spawn(pump(Stream::standard_error));
+  }
   tasks_.spawn(keep_deadline());
+  if (input_.is_open()) tasks_.spawn(feed());
   co_await wait_until_over();
   // Nothing is alive from here on, so nothing may interrupt the little that is left to do.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   co_await wait_for_output();
   tasks_.cancel();
   co_await tasks_.join();
-  co_return result();
+  if (proxy_) co_await proxy_->stop();
+  auto outcome = result();
+  if (outcome && proxy_) {
+    outcome->network_decisions = proxy_->take_decisions();
+    outcome->network_decisions_left_out = proxy_->take_left_out();
+  }
+  co_return outcome;
 }
 
-// Makes the call's descriptors and hands their far ends to the launcher.
-asio::awaitable<Result<void>> RunningCall::send(std::string stdin_data) {
-  int sockets[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
-    co_return fail_errno("socketpair", errno);
+// Makes the streams and hands their far ends, with what to run, to pid 1.
+asio::awaitable<Result<void>> RunningCall::start(std::string stdin_data) {
+  started_ = std::chrono::steady_clock::now();
+  std::vector<UniqueFd> far;
+  if (interaction_.terminal) {
+    // It comes with the word that the program runs.
+    for (auto& output : outputs_) output.open = false;
+    unwritten_ = std::move(stdin_data);
+  } else {
+    if (interaction_.open_input) {
+      SABLE_CO_TRY(auto input, pipe_pair());
+      input_.assign(input.second.release());
+      ::fcntl(input_.native_handle(), F_SETFL, O_NONBLOCK);
+      far.push_back(std::move(input.first));
+      unwritten_ = std::move(stdin_data);
+    } else {
+      SABLE_CO_TRY(UniqueFd input, co_await input_of(std::move(stdin_data)));
+      far.push_back(std::move(input));
+    }
+    for (auto& output : outputs_) {
+      SABLE_CO_TRY(auto pair, pipe_pair());
+      output.pipe.assign(pair.first.release());
+      far.push_back(std::move(pair.second));
+    }
   }
-  status_.assign(sockets[0]);
-  const UniqueFd far_status(sockets[1]);
-  SABLE_CO_TRY(auto out, pipe_pair());
-  outputs_[0].pipe.assign(out.first.release());
-  SABLE_CO_TRY(auto errors, pipe_pair());
-  outputs_[1].pipe.assign(errors.first.release());
 
-  SABLE_CO_TRY(const UniqueFd plan_file, memory_file("plan"));
-  const auto bytes = encode_plan(plan_);
+  const auto bytes = encode_execution(execution_);
   if (bytes.size() > kPlanBytesMax) {
     co_return fail(ErrorCode::invalid_input,
                    "the command's arguments and environment are too long");
   }
-  SABLE_CO_TRY_VOID(
-      write_all(plan_file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
-
-  UniqueFd input;
-  if (stdin_data.empty()) {
-    input = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!input) co_return fail_errno("/dev/null", errno);
+  const bool in_file = bytes.size() > kInlineExecutionMax;
+  const StartRequest request{.execution_bytes = in_file ? 0 : static_cast<uint32_t>(bytes.size())};
+  std::vector<std::string_view> parts{{reinterpret_cast<const char*>(&request), sizeof request}};
+  std::vector<int> fds;
+  for (const auto& fd : far) fds.push_back(fd.get());
+  UniqueFd file;
+  if (in_file) {
+    SABLE_CO_TRY(file, memory_file_of(bytes));
+    fds.insert(fds.begin(), file.get());
   } else {
-    // A sealed file in memory: nobody has to feed it, and a program that does not read it blocks
-    // nobody.
-    SABLE_CO_TRY(input, memory_file("stdin"));
-    for (size_t at = 0; at < stdin_data.size(); at += kPieceBytes) {
-      SABLE_CO_TRY_VOID(
-          write_all(input.get(), std::string_view(stdin_data).substr(at, kPieceBytes)));
-      if (stdin_data.size() > kPieceBytes) co_await asio::post(executor_, asio::use_awaitable);
-    }
-    ::lseek(input.get(), 0, SEEK_SET);
-    ::fcntl(input.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    parts.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
+  // Whether it arrived shows in what pid 1 answers, or in its silence.
+  send_with_descriptors(status_.native_handle(), parts, fds);
+  co_return Result<void>();
+}
 
-  const CallFds fds{.status = far_status.get(),
-                    .plan = plan_file.get(),
-                    .input = input.get(),
-                    .output = out.second.get(),
-                    .errors = errors.second.get()};
-  while (true) {
-    const auto sent = launcher_.send_call(fds, bytes.size());
-    if (sent || sent.error().code != ErrorCode::exhausted) co_return sent;
-    co_await sleep_for(kBusyPause);
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) {
-      co_return fail(ErrorCode::cancelled, "cancelled before the command started");
-    }
+asio::awaitable<Result<UniqueFd>> RunningCall::input_of(std::string stdin_data) {
+  if (stdin_data.empty()) {
+    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!null) co_return fail_errno("/dev/null", errno);
+    co_return null;
   }
+  // A sealed file in memory: nobody has to feed it, and a program that does not read it blocks
+  // nobody.
+  SABLE_CO_TRY(UniqueFd input, memory_file());
+  for (size_t at = 0; at < stdin_data.size(); at += kPieceBytes) {
+    SABLE_CO_TRY_VOID(write_all(input.get(), std::string_view(stdin_data).substr(at, kPieceBytes)));
+    if (stdin_data.size() > kPieceBytes) co_await asio::post(executor_, asio::use_awaitable);
+  }
+  seal(input);
+  co_return input;
 }
 
 asio::awaitable<void> RunningCall::wait_until_over() {
-  while (!is_over()) {
-    boost::system::error_code ignored;
-    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  while (true) {
     const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) {
+    if (state.cancelled() != asio::cancellation_type::none && !is_over()) {
       end(End::cancelled);
       co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     }
+    if (is_over()) co_return;
+    boost::system::error_code ignored;
+    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
 }
 
@@ -180,31 +231,19 @@ asio::awaitable<void> RunningCall::follow_status() {
 // One message off the status socket; false when there is none now, or none will come.
 bool RunningCall::receive_status() {
   StatusMessage message;
-  iovec data{&message, sizeof message};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  msghdr header{};
-  header.msg_iov = &data;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  const ssize_t size = ::recvmsg(status_.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  UniqueFd fd;
+  const ssize_t size = receive_status_message(status_.native_handle(), message, fd);
   if (size < 0 && errno == EINTR) return true;
   if (size < 0 && errno == EAGAIN) return false;
   if (size <= 0) {
     status_over_ = true;
     return false;
   }
-  const cmsghdr* part = CMSG_FIRSTHDR(&header);
-  if (part != nullptr && part->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
-    pidfd_.assign(fd);
-    if (kill_wanted_) kill();
-  }
   if (size != sizeof message) return true;
+  if (fd) take_descriptor(message.kind, std::move(fd));
   switch (message.kind) {
     case StatusMessage::Kind::created:
-    case StatusMessage::Kind::probed:
+    case StatusMessage::Kind::prepared:
       break;
     case StatusMessage::Kind::running:
       running_ = true;
@@ -212,13 +251,36 @@ bool RunningCall::receive_status() {
     case StatusMessage::Kind::memory_limit:
       if (!cause_) cause_ = End::memory_limit;
       break;
-    case StatusMessage::Kind::failed:
     case StatusMessage::Kind::exited:
     case StatusMessage::Kind::signalled:
+      ended_ = true;
+      ending_ = message;
+      notify();
+      break;
+    case StatusMessage::Kind::failed:
       ending_ = message;
       break;
   }
   return true;
+}
+
+void RunningCall::take_descriptor(StatusMessage::Kind kind, UniqueFd fd) {
+  if (kind == StatusMessage::Kind::created) {
+    pidfd_.assign(fd.release());
+    if (kill_wanted_) kill();
+  } else if (kind == StatusMessage::Kind::prepared && !proxy_) {
+    proxy_ = std::make_unique<EgressProxy>(executor_, std::move(fd), policy_.allowed_hosts);
+    proxy_->start();
+  } else if (kind == StatusMessage::Kind::running && interaction_.terminal) {
+    Output& screen = outputs_[0];
+    screen.pipe.assign(fd.release());
+    screen.open = true;
+    input_.assign(::fcntl(screen.pipe.native_handle(), F_DUPFD_CLOEXEC, 0));
+    ::fcntl(input_.native_handle(), F_SETFL, O_NONBLOCK);
+    (void)resize(*interaction_.terminal);
+    tasks_.spawn(pump(Stream::standard_output));
+    tasks_.spawn(feed());
+  }
 }
 
 asio::awaitable<void> RunningCall::pump(Stream stream) {
@@ -246,17 +308,78 @@ asio::awaitable<void> RunningCall::keep_deadline() {
   asio::steady_timer timer(executor_, started_ + limits_.wall);
   boost::system::error_code error;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-  if (error || ending_ || cause_) co_return;
-  cause_ = End::deadline;
+  if (!error) co_await end_gently(End::deadline);
+}
+
+asio::awaitable<void> RunningCall::end_gently(End cause) {
+  if (ending_ || cause_) co_return;
+  cause_ = cause;
   if (running_) {
     const TerminateRequest request;
     ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
-    timer.expires_after(limits_.grace);
+    asio::steady_timer timer(executor_, limits_.grace);
+    boost::system::error_code error;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return;
   }
   kill();
 }
+
+// Writes to the program's input as it takes it.
+asio::awaitable<void> RunningCall::feed() {
+  boost::system::error_code error;
+  while (input_.is_open()) {
+    if (unwritten_.empty()) {
+      if (input_closing_) break;
+      co_await has_input_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) co_return;
+      continue;
+    }
+    co_await input_.async_wait(asio::posix::stream_descriptor::wait_write,
+                               asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    const std::string_view piece = std::string_view(unwritten_).substr(0, kReadBytes);
+    const ssize_t written = write_quietly(input_.native_handle(), piece);
+    if (written > 0) unwritten_.erase(0, static_cast<size_t>(written));
+    if (written < 0 && errno != EAGAIN && errno != EINTR) break;
+  }
+  input_closing_ = true;
+  unwritten_.clear();
+  input_.close(error);
+}
+
+Result<void> RunningCall::write(std::string_view bytes) {
+  if (input_closing_ || ending_) {
+    return fail(ErrorCode::invalid_input, "the program's input is closed");
+  }
+  if (unwritten_.size() + bytes.size() > kUnwrittenMax) {
+    return fail(ErrorCode::exhausted, "the program does not read its input");
+  }
+  unwritten_ += bytes;
+  has_input_.cancel();
+  return {};
+}
+
+Result<void> RunningCall::close_input() {
+  // A terminal has no end of its own: a program in its usual mode takes this for it.
+  if (interaction_.terminal) return write("\x04");
+  input_closing_ = true;
+  has_input_.cancel();
+  return {};
+}
+
+Result<void> RunningCall::resize(TerminalSize size) {
+  if (!interaction_.terminal) return fail(ErrorCode::invalid_input, "the program has no terminal");
+  const winsize window{.ws_row = size.rows, .ws_col = size.columns, .ws_xpixel = 0, .ws_ypixel = 0};
+  if (outputs_[0].pipe.is_open() &&
+      ::ioctl(outputs_[0].pipe.native_handle(), TIOCSWINSZ, &window) != 0) {
+    return fail_errno("resizing the terminal", errno);
+  }
+  return {};
+}
+
+void RunningCall::stop() { tasks_.spawn(end_gently(End::cancelled)); }
 
 void RunningCall::end(End cause) {
   if (!cause_ && !ending_) cause_ = cause;
@@ -274,7 +397,7 @@ void RunningCall::kill() {
 Result<RunResult> RunningCall::result() const {
   using Kind = StatusMessage::Kind;
   if (!cause_ && ending_ && ending_->kind == Kind::failed) {
-    return fail(explain_failure(*ending_, plan_));
+    return fail(explain_failure(*ending_, plan_, execution_));
   }
   RunResult result;
   result.wall =
@@ -286,7 +409,7 @@ Result<RunResult> RunningCall::result() const {
   } else if (ending_ && ending_->kind == Kind::signalled) {
     result.end = End::signalled;
     result.signal = ending_->value;
-  } else if (!cause_ && !launcher_.alive()) {
+  } else if (!cause_ && !control_.alive()) {
     return fail(
         ErrorCode::io,
         "the sandbox launcher ended during the command, and the command with it; restart sable");

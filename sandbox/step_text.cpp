@@ -48,9 +48,14 @@ constexpr StepText kSteps[] = {
     {Step::clone_mount, "clone_mount", kMountCause},
     {Step::restrict_mount, "restrict_mount", "mount_setattr is needed: use Linux 5.12 or newer"},
     {Step::attach_mount, "attach_mount", "a part of the path is a link or missing inside the view"},
+    {Step::mount_overlay, "mount_overlay",
+     "transactions need overlayfs in user namespaces (Linux 5.11 or newer, CONFIG_OVERLAY_FS), and "
+     "a store on a file system with extended attributes"},
     {Step::mount_process_folder, "mount_process_folder",
      "a fresh /proc was refused, usually because a container covers parts of its own /proc; start "
      "the container with an unmasked /proc"},
+    {Step::mount_terminal_folder, "mount_terminal_folder",
+     "a private /dev/pts was refused; the kernel needs CONFIG_UNIX98_PTYS"},
     {Step::forbid_namespaces, "forbid_namespaces", "user.max_*_namespaces could not be written"},
     {Step::limit_processes, "limit_processes",
      "kernel.pid_max of the pid namespace could not be written; it needs Linux 6.14"},
@@ -58,8 +63,8 @@ constexpr StepText kSteps[] = {
      "pivot_root was refused; it does not work from a chroot or an initial ramdisk"},
     {Step::leave_old_root, "leave_old_root", kMountCause},
     {Step::bring_up_loopback, "bring_up_loopback", ""},
+    {Step::listen_for_proxy, "listen_for_proxy", ""},
     {Step::set_host_name, "set_host_name", ""},
-    {Step::enter_working_directory, "enter_working_directory", ""},
     {Step::set_resource_limits, "set_resource_limits", ""},
     {Step::close_descriptors, "close_descriptors", ""},
     {Step::drop_capabilities, "drop_capabilities", ""},
@@ -68,8 +73,12 @@ constexpr StepText kSteps[] = {
     {Step::landlock_restrict, "landlock_restrict", kLandlockCause},
     {Step::install_filter, "install_filter",
      "the kernel refused the seccomp filter; it must be built with CONFIG_SECCOMP_FILTER"},
+    {Step::read_execution, "read_execution",
+     "the command did not arrive whole; the launcher and this program must be of one build"},
+    {Step::open_terminal, "open_terminal", ""},
     {Step::create_process, "create_process",
      "the limit of processes is too small to start even one"},
+    {Step::enter_working_directory, "enter_working_directory", ""},
     {Step::execute_program, "execute_program", ""},
 };
 static_assert(sizeof kSteps / sizeof kSteps[0] == static_cast<size_t>(Step::last) + 1);
@@ -81,8 +90,8 @@ const StepText& text_of(Step step) {
 
 std::string in_quotes(std::string_view text) { return "\"" + escape_controls(text) + "\""; }
 
-Error program_error(int error, const Plan& plan) {
-  const std::string name = plan.arguments.empty() ? "" : plan.arguments.front();
+Error program_error(int error, const Execution& execution) {
+  const std::string name = execution.arguments.empty() ? "" : execution.arguments.front();
   switch (error) {
     case ENOENT:
       return {ErrorCode::not_found,
@@ -109,11 +118,11 @@ Error program_error(int error, const Plan& plan) {
 
 std::string_view name_of(Step step) { return text_of(step).name; }
 
-Error explain_failure(const StatusMessage& failure, const Plan& plan) {
-  if (failure.step == Step::execute_program) return program_error(failure.error, plan);
+Error explain_failure(const StatusMessage& failure, const Plan& plan, const Execution& execution) {
+  if (failure.step == Step::execute_program) return program_error(failure.error, execution);
   if (failure.step == Step::enter_working_directory) {
     return {ErrorCode::invalid_input,
-            "the working directory " + in_quotes(plan.working_directory) +
+            "the working directory " + in_quotes(execution.working_directory) +
                 " is not a folder inside the sandbox's view: " + std::strerror(failure.error)};
   }
   const StepText& text = text_of(failure.step);

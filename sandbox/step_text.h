@@ -10,7 +10,8 @@ namespace sable::sandbox {
 /// "mount_process_folder": for logs and messages.
 std::string_view name_of(Step step);
 
-/// The error of a call whose set-up failed. `plan` names the path at fault.
-Error explain_failure(const StatusMessage& failure, const Plan& plan);
+/// The error of a call whose set-up or start failed. `plan` names the path at fault.
+Error explain_failure(const StatusMessage& failure, const Plan& plan,
+                      const Execution& execution = {});
 
 }  // namespace sable::sandbox

@@ -10,6 +10,6 @@ namespace sable::sandbox {
 /// Does everything that `plan` says except starting a program; blocks for some milliseconds.
 /// Errors: unsupported (which step, which errno, what to do), io (the launcher died or does not
 /// answer).
-Result<void> try_out(const LauncherProcess& launcher, Plan plan);
+Result<void> try_out(const LauncherProcess& launcher, const Plan& plan);
 
 }  // namespace sable::sandbox

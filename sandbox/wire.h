@@ -1,17 +1,20 @@
-// What is said between the runtime, the launcher and pid 1 of a call; standard library only.
+// What is said between the runtime, the launcher, keepers of sessions and pid 1 of a call; standard
+// library only.
 //
-// Runtime to launcher, over the control socket: one CallRequest with five descriptors (the call's
-// status socket, the plan in a memory file, and standard input, output and error). Everything after
-// that goes over the call's own status socket, whose other end the runtime keeps: the launcher
-// sends `created` with a pidfd of pid 1, then pid 1 speaks. Closing a status socket ends its call;
-// closing the control socket ends all of them.
+// A call is asked for over a control socket (the launcher's, or a keeper's for its session) with a
+// CallRequest and two descriptors: the far end of the call's own status socket, and the plan in a
+// memory file. From then on the two ends of the status socket talk: whoever made pid 1 sends
+// `created` with its pidfd; pid 1 sends `prepared` when everything is in force, and waits. A
+// StartRequest with the execution and three streams starts the program, at once or later. Closing a
+// status socket ends its call; closing a control socket ends everything that was asked for over it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace sable::sandbox {
 
-inline constexpr int kControlFd = 3;  ///< of the launcher
+inline constexpr int kControlFd = 3;  ///< of the launcher, and of a keeper
 
 /// Each set-up action, in the order of its doing. A failure names one.
 enum class Step : uint32_t {
@@ -30,14 +33,16 @@ enum class Step : uint32_t {
   clone_mount,
   restrict_mount,
   attach_mount,
+  mount_overlay,
   mount_process_folder,
+  mount_terminal_folder,
   forbid_namespaces,
   limit_processes,
   change_root,
   leave_old_root,
   bring_up_loopback,
+  listen_for_proxy,
   set_host_name,
-  enter_working_directory,
   set_resource_limits,
   close_descriptors,
   drop_capabilities,
@@ -45,27 +50,36 @@ enum class Step : uint32_t {
   landlock_rules,
   landlock_restrict,
   install_filter,
+  read_execution,
+  open_terminal,
   create_process,
+  enter_working_directory,
   execute_program,
   last = execute_program,
 };
 
 struct CallRequest {
-  uint32_t magic = 0x4c4c4143;  ///< "CALL"
-  uint32_t plan_bytes = 0;
+  static constexpr uint32_t kMagic = 0x4c4c4143;  ///< "CALL"
+  enum class When : uint32_t {
+    now,
+    soon,   ///< ahead of its use: after what is being done now
+    hurry,  ///< no new call: what was asked for `soon` is wanted now
+  };
+  uint32_t magic = kMagic;
+  When when = When::now;
 };
-inline constexpr int kCallDescriptors = 5;
+inline constexpr int kCallDescriptors = 2;
 
 /// One datagram on a status socket.
 struct StatusMessage {
   enum class Kind : uint32_t {
     created,       ///< pid 1 exists; its pidfd comes along
+    prepared,      ///< everything of the plan is in force; its proxy's listener comes along
     failed,        ///< step, error: nothing ran
-    running,       ///< the program was executed
-    exited,        ///< value: exit code
-    signalled,     ///< value: signal
+    running,       ///< the program was executed; with a terminal, its master side comes along
+    exited,        ///< value: exit code; nothing that the program started is alive
+    signalled,     ///< value: signal; nothing that the program started is alive
     memory_limit,  ///< the processes together used more memory than they may; all are being killed
-    probed,        ///< every step of a probe succeeded
   };
   Kind kind = Kind::created;
   Step step = Step::none;
@@ -74,9 +88,21 @@ struct StatusMessage {
   int32_t value = 0;
 };
 
+/// Runtime to pid 1: start the program. The execution follows in the same datagram when it is
+/// small; otherwise it is in a memory file, the first descriptor, and the count is 0. Standard
+/// input, output and error come along unless the plan has a terminal.
+struct StartRequest {
+  static constexpr uint32_t kMagic = 0x54525453;  ///< "STRT"
+  uint32_t magic = kMagic;
+  uint32_t execution_bytes = 0;
+};
+inline constexpr size_t kInlineExecutionMax = 32 * 1024;
+inline constexpr int kStartDescriptorsMax = 4;
+
 /// Runtime to pid 1: end the program's process group with SIGTERM.
 struct TerminateRequest {
-  uint32_t magic = 0x4d524554;  ///< "TERM"
+  static constexpr uint32_t kMagic = 0x4d524554;  ///< "TERM"
+  uint32_t magic = kMagic;
 };
 
 }  // namespace sable::sandbox

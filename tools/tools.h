@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "sandbox/sandbox.h"
+#include "tools/schema.h"
 
 namespace sable::tools {
 

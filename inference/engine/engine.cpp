@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "inference/engine/engine_state.h"
 #include "inference/engine/fingerprint.h"
+#include "inference/engine/memory_budget.h"
 #include "inference/engine/model_tokenizer.h"
 #include "inference/kernels/lane_kernels.h"
 
@@ -82,14 +83,22 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path,
 
   s.workers = std::make_unique<WorkerPool>(s.options.n_threads);
   SABLE_TRY(s.backend, backend_for(s.options, *s.workers));
-  s.pages = std::make_unique<PagePool>(*s.backend, s.options.cache_bytes_max);
   SABLE_TRY(s.model, Model::load(s.checkpoint, *s.backend));
   const GraphSettings settings{
       .format = options.arithmetic == Arithmetic::packed ? CacheFormat::packed : CacheFormat::f32,
       .fake_quant = options.fake_quant,
       .activation_quant = options.activation_quant};
+  s.pages = std::make_unique<PagePool>(*s.backend, 0);
   SABLE_TRY(s.forward,
             Forward::create(*s.model, *s.backend, *s.pages, settings, s.options.rows_in_step_max));
+  if (s.options.memory_bytes_max == 0) s.options.memory_bytes_max = available_memory();
+  SABLE_TRY(s.options.cache_bytes_max, cache_budget({.available = s.options.memory_bytes_max,
+                                                     .scratch = s.forward->scratch_bytes(),
+                                                     .rows_in_step = s.options.rows_in_step_max,
+                                                     .caches = options.cache_bytes_max},
+                                                    s.forward->layout()));
+  s.pages->limit(s.options.cache_bytes_max);
+  s.forward->limit_experts(s.options.resident_experts_max);
   s.budget.emplace(s.options.step_target, s.options.rows_in_step_max);
   s.tokenizer = tokenizer_of(*s.checkpoint);
   s.fingerprint = fingerprint_of(*s.checkpoint, s.tokenizer ? &s.tokenizer->fingerprint() : nullptr,
@@ -131,6 +140,10 @@ Result<StepReport> Engine::step(std::span<Sequence* const> sequences, const std:
   const auto time = std::chrono::steady_clock::now() - begin;
   report.time = std::chrono::duration_cast<std::chrono::microseconds>(time);
   s.budget->learn(report.n_tokens, report.time);
+  const StepTraffic& traffic = s.forward->traffic();
+  report.weight_bytes = traffic.weight_bytes;
+  report.cache_bytes = traffic.cache_bytes;
+  report.n_experts = traffic.n_experts;
 
   const size_t n_vocab = s.n_vocab();
   std::span<const float> logits(s.logits);
@@ -155,18 +168,15 @@ Result<StepReport> Engine::step(std::span<Sequence* const> sequences, const std:
 }
 
 uint64_t Engine::cache_bytes_in_use() const { return state_->pages->bytes_in_use(); }
+uint64_t Engine::scratch_bytes() const { return state_->forward->scratch_bytes(); }
+uint64_t Engine::weight_file_bytes() const { return state_->checkpoint->file_bytes(); }
+
+Result<uint64_t> Engine::resident_weight_bytes() const {
+  return state_->checkpoint->resident_bytes();
+}
 
 uint64_t Engine::cache_bytes_for(uint64_t n_tokens) const {
-  const CacheLayout& c = state_->forward->layout();
-  uint64_t bytes = 0;
-  for (const size_t ratio : c.ratios) {
-    bytes += std::min<uint64_t>(n_tokens, c.window) * c.entry_bytes;
-    if (ratio == 0) continue;
-    bytes += n_tokens / ratio * (c.entry_bytes + (ratio == 4 ? c.key_bytes : 0));
-    bytes += CacheLayout::compressor_bytes(ratio, c.head_dim);
-    if (ratio == 4) bytes += CacheLayout::compressor_bytes(ratio, c.key_dim);
-  }
-  return bytes;
+  return state_->forward->layout().bytes_for(n_tokens);
 }
 
 uint64_t Engine::weight_bytes_per_token() const {

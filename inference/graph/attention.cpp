@@ -45,7 +45,7 @@ void Forward::Pass::project(const LayerWeights& layer, const float* x, const Rop
     jobs_.push_back(job(layer.index_compressor.wgate, x, index_gates_.data(), n_));
     jobs_.push_back(job(layer.index_weights, x, index_weights_.data(), n_));
   }
-  backend_.matmul(jobs_, *stop_);
+  matmul(jobs_);
   if (stopped()) return;
 
   NormRows norm{.x = qr_.data(),
@@ -68,7 +68,7 @@ void Forward::Pass::project(const LayerWeights& layer, const float* x, const Rop
         rounds ? low : input(qr_.data(), dq_, n_, rounded_.data(), {&layer.index_wq_b});
     jobs_.push_back(job(layer.index_wq_b, same.for_weight(layer.index_wq_b), index_q_.data(), n_));
   }
-  backend_.matmul(jobs_, *stop_);
+  matmul(jobs_);
   if (stopped()) return;
 
   norm = {.x = q_.data(),
@@ -175,6 +175,9 @@ void Forward::Pass::select_entries(const LayerWeights& layer) {
     }
     pages += s.state->layer(state_layer_).keys.pages.size();
   }
+  for (const SelectRow& row : select_rows_) {
+    traffic_.cache_bytes += row.n_visible * layout_.key_bytes;
+  }
   std::vector<float> scores;
   if (tracing()) {
     scores.resize(select_rows_.back().n_visible);
@@ -226,6 +229,7 @@ void Forward::Pass::attend(const LayerWeights& layer, const RopeTable& rope, flo
                             .n_entries = entries_at_[t + 1] - entries_at_[t],
                             .out = o_.data() + t * H_ * dim_});
   }
+  traffic_.cache_bytes += entries_.size() * layout_.entry_bytes;
   const AttendShape shape{.n_heads = H_,
                           .head_dim = dim_,
                           .format = settings_.format,
@@ -258,7 +262,7 @@ void Forward::Pass::attend(const LayerWeights& layer, const RopeTable& rope, flo
                      .y_stride = low_,
                      .n_tokens = n_});
   }
-  backend_.matmul(jobs_, *stop_);
+  matmul(jobs_);
   if (stopped()) return;
   trace("attn.wo_a_out", z_.data(), low_, n_);
   const MatrixInput in = input(z_.data(), low_, n_, rounded_.data(), {&layer.wo_b});

@@ -25,6 +25,9 @@ struct CacheLayout {
   size_t head_dim, key_dim;
   size_t entry_bytes, key_bytes;
 
+  /// Bytes of the caches of a sequence of n tokens.
+  uint64_t bytes_for(uint64_t n_tokens) const;
+
   static constexpr size_t kWindowPage = 32;  ///< positions in a page of the window
 
   /// Entries in a page: a whole number of blocks of 128 tokens, or 16 entries of ratio 128.

@@ -82,10 +82,12 @@ void Forward::Pass::run_experts(const LayerWeights& layer, const MatrixInput& in
     const size_t begin = expert_begin_[e], n = expert_begin_[e + 1] - begin;
     if (n == 0) continue;
     const ExpertWeights& expert = layer.experts[e];
+    ++traffic_.n_experts;
+    residency_.use(expert);
     jobs_.push_back(job(expert.w1, rows_of(e), gate_.data() + begin * F_, n));
     jobs_.push_back(job(expert.w3, rows_of(e), up_.data() + begin * F_, n));
   }
-  backend_.matmul(jobs_, *stop_);
+  matmul(jobs_);
   if (stopped()) return;
 
   const auto limit = static_cast<float>(c_.swiglu_limit);
@@ -105,7 +107,7 @@ void Forward::Pass::run_experts(const LayerWeights& layer, const MatrixInput& in
   }
   jobs_.push_back(
       job(layer.shared.w2, shared_inner.for_weight(layer.shared.w2), shared_out_.data(), n_));
-  backend_.matmul(jobs_, *stop_);
+  matmul(jobs_);
 }
 
 }  // namespace sable::inference

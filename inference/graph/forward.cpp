@@ -39,6 +39,7 @@ Forward::Pass::Pass(const Model& model, Backend& backend, PagePool& pool,
       rows_max_(rows_max),
       layout_(c_, settings.format, trunk_ratios(c_)),
       mtp_layout_(c_, settings.format, mtp_ratios(model)),
+      residency_(model.checkpoint()),
       D_(u(c_.hidden_size)),
       dq_(u(c_.q_lora_rank)),
       H_(u(c_.num_attention_heads)),
@@ -98,11 +99,53 @@ Result<std::unique_ptr<Forward::Pass>> Forward::Pass::create(const Model& model,
         "packed caches hold FP8 and FP4 values, so fake quantisation cannot be off with them");
   }
   std::unique_ptr<Pass> pass(new Pass(model, backend, pool, settings, rows_max));
-  for (const Scratch* s : {&pass->streams_, &pass->q_, &pass->o_, &pass->gathered_,
-                           &pass->expert_out_, &pass->logits_}) {
+  for (const Scratch* s : pass->scratch()) {
     if (!s->there()) return fail(ErrorCode::exhausted, "no memory for the scratch of one step");
   }
   return pass;
+}
+
+std::vector<const Scratch*> Forward::Pass::scratch() const {
+  return {&streams_,
+          &y_,
+          &normed_,
+          &rounded_,
+          &post_,
+          &comb_,
+          &sublayer_,
+          &qr_,
+          &q_,
+          &kv_,
+          &o_,
+          &z_,
+          &values_,
+          &gates_,
+          &index_values_,
+          &index_gates_,
+          &pooled_,
+          &index_q_,
+          &index_weights_,
+          &plain_rope_,
+          &compressed_rope_,
+          &entry_rope_,
+          &router_,
+          &gathered_,
+          &gate_,
+          &up_,
+          &expert_out_,
+          &shared_gate_,
+          &shared_up_,
+          &shared_out_,
+          &inner_,
+          &picked_,
+          &picked_y_,
+          &logits_};
+}
+
+uint64_t Forward::Pass::scratch_bytes() const {
+  uint64_t bytes = 0;
+  for (const Scratch* s : scratch()) bytes += s->bytes();
+  return bytes;
 }
 
 void Forward::Pass::trace(const char* name, const float* values, size_t width, size_t n_rows) {
@@ -137,8 +180,9 @@ MatmulJob Forward::Pass::job(const Weight& w, const float* x, float* y, size_t n
           .n_tokens = n};
 }
 
-void Forward::Pass::matmul(std::initializer_list<MatmulJob> jobs) {
-  backend_.matmul({jobs.begin(), jobs.size()}, *stop_);
+void Forward::Pass::matmul(std::span<const MatmulJob> jobs) {
+  for (const MatmulJob& job : jobs) traffic_.weight_bytes += job.weight->bytes_of_rows(job.n_rows);
+  backend_.matmul(jobs, *stop_);
 }
 
 RopeTable Forward::Pass::rope_table(std::span<const uint64_t> positions,
@@ -164,6 +208,7 @@ void Forward::Pass::begin(std::span<const SequenceRows> rows, const std::stop_to
     for (size_t i = 0; i < s.n_rows; ++i) positions_.push_back(s.position + i);
   }
   n_ = positions_.size();
+  traffic_ = {.weight_bytes = n_ * model_.embed.bytes_of_rows(1)};
   plain_ = rope_table(positions_, plain_theta_, plain_rope_);
   compressed_ = rope_table(positions_, compressed_theta_, compressed_rope_);
 }
@@ -175,6 +220,7 @@ void Forward::Pass::run_layer(const LayerWeights& layer, int index) {
   const auto eps = static_cast<float>(c_.rms_norm_eps);
   const size_t width = kStreams * D_;
   const auto site = [&](const StreamSite& weights, const Vector& norm, const char* const names[4]) {
+    traffic_.weight_bytes += weights.fn->bytes_of_rows(weights.fn->rows);
     trace(names[0], streams_.data(), width, n_);
     backend_.mix_streams(weights, mixing, eps, streams_.data(), n_, D_, post_.data(), comb_.data(),
                          y_.data());
@@ -223,6 +269,7 @@ void Forward::Pass::head(const HeadWeights& weights, std::span<const size_t> row
       backend_.copy(picked_.data() + i * width, streams_.data() + rows[begin + i] * width,
                     width * sizeof(float));
     }
+    traffic_.weight_bytes += weights.hc.fn.bytes_of_rows(weights.hc.fn.rows);
     backend_.mix_head(weights.hc.view(), static_cast<float>(c_.hc_eps),
                       static_cast<float>(c_.rms_norm_eps), picked_.data(), n, D_, picked_y_.data());
     trace("head.y", picked_y_.data(), D_, n);
@@ -355,6 +402,9 @@ Result<std::unique_ptr<Forward>> Forward::create(const Model& model, Backend& ba
   return std::unique_ptr<Forward>(new Forward(std::move(pass)));
 }
 
+const StepTraffic& Forward::traffic() const { return pass_->traffic_; }
+uint64_t Forward::scratch_bytes() const { return pass_->scratch_bytes(); }
+void Forward::limit_experts(uint64_t bytes_max) { pass_->residency_.limit(bytes_max); }
 size_t Forward::rows_max() const { return pass_->rows_max_; }
 const CacheLayout& Forward::layout() const { return pass_->layout_; }
 const CacheLayout& Forward::mtp_layout() const { return pass_->mtp_layout_; }

@@ -36,6 +36,13 @@ struct StepSequence {
   bool no_logits = false;        ///< of none
 };
 
+/// What a step read from memory.
+struct StepTraffic {
+  uint64_t weight_bytes = 0;  ///< of weights, each counted once however many tokens met it
+  uint64_t cache_bytes = 0;   ///< of index keys and entries, for each token that looked at them
+  uint64_t n_experts = 0;     ///< routed experts that ran, over all layers
+};
+
 /// Sees intermediate values: a name, the layer (-1: after the layers), rows of `width` floats.
 using TraceSink = std::function<void(std::string_view name, int layer,
                                      std::span<const float> values, size_t width)>;
@@ -61,6 +68,12 @@ class Forward {
   const CacheLayout& layout() const;
   const CacheLayout& mtp_layout() const;
   const GraphSettings& settings() const;
+  /// Of the last step that succeeded.
+  const StepTraffic& traffic() const;
+  /// Of the memory that steps are computed in; allocated, but only touched by steps.
+  uint64_t scratch_bytes() const;
+  /// From now on at most so many bytes of routed experts stay in memory between uses; 0: no limit.
+  void limit_experts(uint64_t bytes_max);
 
   /// Runs one step. `logits` receives a row of vocabulary size for each token asked for, in the
   /// order of the sequences. Errors: exhausted (cache memory), cancelled (stop). After an error

@@ -61,6 +61,9 @@ class PagePool {
   /// A page of its own with the same content.
   PageRef copy_of(const PageRef& page);
 
+  /// Another budget; before the first page is handed out.
+  void limit(size_t bytes_max) { bytes_max_ = bytes_max; }
+
   size_t bytes_in_use() const { return bytes_in_use_.load(); }
   size_t bytes_max() const { return bytes_max_; }
   Backend& backend() const { return backend_; }
@@ -70,7 +73,7 @@ class PagePool {
   void give_back(PageRef::Page* page);
 
   Backend& backend_;
-  const size_t bytes_max_;
+  size_t bytes_max_;
   std::atomic<size_t> bytes_in_use_{0};
   std::mutex mutex_;
   size_t bytes_held_ = 0;                                               // in use or free

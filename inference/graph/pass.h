@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "inference/graph/expert_residency.h"
 #include "inference/graph/forward.h"
 
 namespace sable::inference {
@@ -22,6 +23,7 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   float* data() const { return data_; }
+  uint64_t bytes() const { return n_ * sizeof(float); }
   bool there() const { return data_ != nullptr; }
 
  private:
@@ -70,10 +72,16 @@ class Forward::Pass {
   const GraphSettings settings_;
   const size_t rows_max_;
   const CacheLayout layout_, mtp_layout_;
+  StepTraffic traffic_;
+  ExpertResidency residency_;
+  uint64_t scratch_bytes() const;
 
  private:
   Pass(const Model& model, Backend& backend, PagePool& pool, const GraphSettings& settings,
        size_t rows_max);
+
+  /// Every scratch memory below.
+  std::vector<const Scratch*> scratch() const;
 
   // forward.cpp
   void begin(std::span<const SequenceRows> rows, const std::stop_token& stop,
@@ -86,7 +94,10 @@ class Forward::Pass {
   MatrixInput input(const float* x, size_t cols, size_t n, float* rounded,
                     std::initializer_list<const Weight*> weights);
   MatmulJob job(const Weight& w, const float* x, float* y, size_t n) const;
-  void matmul(std::initializer_list<MatmulJob> jobs);
+  void matmul(std::span<const MatmulJob> jobs);
+  void matmul(std::initializer_list<MatmulJob> jobs) {
+    matmul(std::span<const MatmulJob>(jobs.begin(), jobs.size()));
+  }
   RopeTable rope_table(std::span<const uint64_t> positions, std::span<const float> theta,
                        Scratch& table);
 

@@ -4,112 +4,7 @@
 
 namespace {
 
-// ---------------------------------------------------------------- decoding: 32 elements at a time
-
-struct F32Row {
-  static constexpr size_t kBytes = 4;
-  const std::byte* p;
-  F32Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
-  const std::byte* where(size_t i) const { return p + 4 * i; }
-  void at(size_t i, V& a, V& b) const { from(p + 4 * i, i, a, b); }
-  void from(const std::byte* q, size_t, V& a, V& b) const {
-    a = load(reinterpret_cast<const float*>(q));
-    b = load(reinterpret_cast<const float*>(q) + 16);
-  }
-};
-
-struct Bf16Row {
-  static constexpr size_t kBytes = 2;
-  const std::byte* p;
-  Bf16Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
-  const std::byte* where(size_t i) const { return p + 2 * i; }
-  void at(size_t i, V& a, V& b) const { from(p + 2 * i, i, a, b); }
-  void from(const std::byte* q, size_t, V& a, V& b) const {
-    a = load_bf16(q);
-    b = load_bf16(q + 32);
-  }
-};
-
-struct F16Row {
-  static constexpr size_t kBytes = 2;
-  const std::byte* p;
-  F16Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
-  const std::byte* where(size_t i) const { return p + 2 * i; }
-  void at(size_t i, V& a, V& b) const { from(p + 2 * i, i, a, b); }
-  void from(const std::byte* q, size_t, V& a, V& b) const {
-    a = load_f16(q);
-    b = load_f16(q + 32);
-  }
-};
-
-struct E4m3Row {
-  static constexpr size_t kBytes = 1;
-  const std::byte* p;
-  const std::byte* s;
-  E4m3Row(const Weight& w, uint64_t r) : p(w.row(r)), s(w.scale_row(r)) {}
-  const std::byte* where(size_t i) const { return p + i; }
-  void at(size_t i, V& a, V& b) const { from(p + i, i, a, b); }
-  void from(const std::byte* q, size_t i, V& a, V& b) const {
-    const V scale = splat(kE8m0[static_cast<uint8_t>(s[i / 128])] * 256.0F);
-    a = mul(load_e4m3_over_256(q), scale);
-    b = mul(load_e4m3_over_256(q + 16), scale);
-  }
-};
-
-struct E2m1Row {
-  static constexpr size_t kBytes = 0;  // whole blocks only
-  const std::byte* p;
-  const std::byte* s;
-  E2m1Row(const Weight& w, uint64_t r) : p(w.row(r)), s(w.scale_row(r)) {}
-  const std::byte* where(size_t i) const { return p + i / 2; }
-  void at(size_t i, V& a, V& b) const {
-    load_e2m1_pairs(p + i / 2, a, b);
-    const V scale = splat(kE8m0[static_cast<uint8_t>(s[i / 32])]);
-    a = mul(a, scale);
-    b = mul(b, scale);
-  }
-};
-
-struct Mxfp4Row {
-  static constexpr size_t kBytes = 0;
-  const std::byte* p;
-  Mxfp4Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
-  const std::byte* where(size_t i) const { return p + i / 32 * 17; }
-  void at(size_t i, V& a, V& b) const {
-    const std::byte* const block = p + i / 32 * 17;
-    load_e2m1_halves(block + 1, a, b);
-    const V scale = splat(kE8m0[static_cast<uint8_t>(block[0])]);
-    a = mul(a, scale);
-    b = mul(b, scale);
-  }
-};
-
-struct Q8Row {
-  static constexpr size_t kBytes = 0;
-  const std::byte* p;
-  Q8Row(const Weight& w, uint64_t r) : p(w.row(r)) {}
-  const std::byte* where(size_t i) const { return p + i / 32 * 34; }
-  void at(size_t i, V& a, V& b) const {
-    const std::byte* const block = p + i / 32 * 34;
-    uint16_t bits;
-    std::memcpy(&bits, block, sizeof bits);
-    const V scale = splat(half_to_float(bits));
-    a = mul(load_i8(block + 2), scale);
-    b = mul(load_i8(block + 18), scale);
-  }
-};
-
-/// The last cols % 32 elements of a plain row, as if zeros followed.
-template <class Row>
-void tail_of(const Row& row, size_t i, size_t n, V& a, V& b) {
-  if constexpr (Row::kBytes != 0) {
-    std::byte padded[128] = {};
-    std::memcpy(padded, row.p + i * Row::kBytes, n * Row::kBytes);
-    row.from(padded, i, a, b);
-  } else {
-    a = b = zero();
-  }
-}
+#include "inference/kernels/lane_rows.inl"
 
 void padded_tail(const float* x, size_t n, V& a, V& b) {
   float padded[32] = {};
@@ -120,64 +15,134 @@ void padded_tail(const float* x, size_t n, V& a, V& b) {
 
 // ---------------------------------------------------------------- one vector against R rows
 
-template <class Row, size_t R>
-void dot_rows(const Weight& w, uint64_t r0, const float* x, float* y) {
-  const auto rows = [&]<size_t... I>(std::index_sequence<I...>) {
-    return std::array<Row, R>{Row(w, r0 + I)...};
+/// How far ahead of its use a weight is fetched: about what is in flight to memory at any time.
+constexpr size_t kPrefetchBytes = 4096;
+
+/// Fetches weights as the one stream that they are in memory, though R rows of them are read side
+/// by side: R short streams are more than the machine's own prefetching follows.
+class RowsAhead {
+ public:
+  /// `base`: where the R rows begin.
+  RowsAhead(const std::byte* base, size_t bytes_in_rows)
+      : at_(base + bytes_in_rows + kPrefetchBytes) {}
+  /// The R rows went on by `Bytes` together.
+  template <size_t Bytes>
+  void step() {
+    constexpr size_t kLine = 64;
+#pragma GCC unroll 16
+    for (size_t i = 0; i < Bytes; i += kLine) __builtin_prefetch(at_ + i);
+    at_ += Bytes;
   }
-  (std::make_index_sequence<R>());
-  V acc[R];
-  for (size_t r = 0; r < R; ++r) acc[r] = zero();
+
+ private:
+  const std::byte* at_;
+};
+
+/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once. The vectors
+/// are at `x`, dealt as the format asks.
+template <class Rows, size_t R, size_t T>
+void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride) {
+  const Weight& w = *job.weight;
+  const Rows rows(w, job.row_begin + r0);
+  V acc[T * R];
+#pragma GCC unroll 32
+  for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
   const size_t whole = w.cols / 32 * 32;
-  // R short streams side by side are more than the machine's own prefetching follows; the next R rows
-  // lie directly behind these.
-  const size_t ahead = R * w.row_bytes;
+  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
   for (size_t i = 0; i < whole; i += 32) {
-    const V x0 = load(x + i), x1 = load(x + i + 16);
-    for (size_t r = 0; r < R; ++r) {
-      __builtin_prefetch(rows[r].where(i) + ahead);
-      V a, b;
-      rows[r].at(i, a, b);
-      acc[r] = fma(b, x1, fma(a, x0, acc[r]));
-    }
-  }
-  if (whole < w.cols) {
-    V x0, x1;
-    padded_tail(x + whole, w.cols - whole, x0, x1);
+    ahead.step<R * Rows::kStep>();
+#pragma GCC unroll 16
     for (size_t r = 0; r < R; ++r) {
       V a, b;
-      tail_of(rows[r], whole, w.cols - whole, a, b);
-      acc[r] = fma(b, x1, fma(a, x0, acc[r]));
+      if constexpr (Rows::kDealt) {
+        rows.dealt(r, i, a, b);
+      } else {
+        rows.at(r, i, a, b);
+      }
+#pragma GCC unroll 16
+      for (size_t t = 0; t < T; ++t) {
+        const float* const xt = x + t * x_stride + i;
+        acc[t * R + r] = fma(b, load(xt + 16), fma(a, load(xt), acc[t * R + r]));
+      }
     }
   }
-  for (size_t r = 0; r < R; ++r) y[r] = sum(acc[r]);
+  if constexpr (Rows::kDealt) {
+#pragma GCC unroll 32
+    for (size_t k = 0; k < T * R; ++k) acc[k] = Rows::undeal(acc[k]);
+  } else if (whole < w.cols) {
+    for (size_t r = 0; r < R; ++r) {
+      V a, b, x0, x1;
+      rows.tail(r, whole, w.cols - whole, a, b);
+      for (size_t t = 0; t < T; ++t) {
+        padded_tail(x + t * x_stride + whole, w.cols - whole, x0, x1);
+        acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
+      }
+    }
+  }
+  float products[T * R];
+  sums<T * R>(acc, products);
+  for (size_t t = 0; t < T; ++t) {
+    std::memcpy(job.y + t * job.y_stride + r0, products + t * R, R * sizeof(float));
+  }
 }
 
-template <class Row>
-void matvec(const MatmulJob& job, uint64_t begin, uint64_t end) {
+template <class Rows, size_t T>
+void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  constexpr size_t R = std::min(kMatvecRows, std::bit_floor(kMatvecSums / T));
+  const float* x = job.x;
+  size_t stride = job.x_stride;
+  if constexpr (Rows::kDealt) {
+    x = scratch;
+    stride = job.weight->cols;
+    for (size_t t = 0; t < T; ++t) {
+      for (size_t i = 0; i < stride; i += 16) {
+        store(scratch + t * stride + i, Rows::deal(load(job.x + t * job.x_stride + i)));
+      }
+    }
+  }
   uint64_t r = begin;
-  for (; r + 4 <= end; r += 4) dot_rows<Row, 4>(*job.weight, job.row_begin + r, job.x, job.y + r);
-  for (; r < end; ++r) dot_rows<Row, 1>(*job.weight, job.row_begin + r, job.x, job.y + r);
+  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r, x, stride);
+  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r, x, stride);
 }
 
-/// How far ahead one stream is fetched while it is decoded.
-constexpr size_t kPrefetchBytes = 2048;
+/// Products with few vectors, without decoded rows in memory between. False when there is no such
+/// kernel for so many.
+template <class Rows>
+bool fused(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  switch (job.n_tokens) {
+    case 1:
+      return few_vectors<Rows, 1>(job, begin, end, scratch), true;
+    case 2:
+      return few_vectors<Rows, 2>(job, begin, end, scratch), true;
+    case 3:
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 3>(job, begin, end, scratch), true;
+      return false;
+    case 4:
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 4>(job, begin, end, scratch), true;
+      return false;
+    case 8:
+      if constexpr (kMatvecSums >= 16) return few_vectors<Rows, 8>(job, begin, end, scratch), true;
+      return false;
+    default:
+      return false;
+  }
+}
 
-template <class Row>
+template <class Rows>
 void decode_row_as(const Weight& w, uint64_t r, float* out) {
-  const Row row(w, r);
+  const Rows row(w, r);
   const size_t whole = w.cols / 32 * 32;
   for (size_t i = 0; i < whole; i += 32) {
-    __builtin_prefetch(row.where(i) + kPrefetchBytes);
+    __builtin_prefetch(row.where(i) + 2 * kPrefetchBytes);
     V a, b;
-    row.at(i, a, b);
+    row.at(0, i, a, b);
     store(out + i, a);
     store(out + i + 16, b);
   }
   if (whole < w.cols) {
     V a, b;
     float padded[32];
-    tail_of(row, whole, w.cols - whole, a, b);
+    row.tail(0, whole, w.cols - whole, a, b);
     store(padded, a);
     store(padded + 16, b);
     std::memcpy(out + whole, padded, (w.cols - whole) * sizeof(float));
@@ -187,19 +152,29 @@ void decode_row_as(const Weight& w, uint64_t r, float* out) {
 void decode_row(const Weight& w, uint64_t r, float* out) {
   switch (w.type) {
     case DType::f32:
-      return decode_row_as<F32Row>(w, r, out);
+      return decode_row_as<PlainRows<F32>>(w, r, out);
     case DType::bf16:
-      return decode_row_as<Bf16Row>(w, r, out);
+      return decode_row_as<PlainRows<Bf16>>(w, r, out);
     case DType::f16:
-      return decode_row_as<F16Row>(w, r, out);
+      return decode_row_as<PlainRows<F16>>(w, r, out);
     case DType::f8_e4m3:
-      return decode_row_as<E4m3Row>(w, r, out);
+      return decode_row_as<E4m3Rows>(w, r, out);
     case DType::f4_e2m1:
-      return decode_row_as<E2m1Row>(w, r, out);
+      return decode_row_as<E2m1Rows>(w, r, out);
     case DType::mxfp4:
-      return decode_row_as<Mxfp4Row>(w, r, out);
+      return decode_row_as<Mxfp4Rows>(w, r, out);
     case DType::q8_0:
-      return decode_row_as<Q8Row>(w, r, out);
+      return decode_row_as<Q8Rows>(w, r, out);
+    case DType::q2_k:
+      return decode_row_as<Q2kRows>(w, r, out);
+    case DType::q4_k:
+      return decode_row_as<Q4kRows>(w, r, out);
+    case DType::q5_k:
+      return decode_row_as<Q5kRows>(w, r, out);
+    case DType::q6_k:
+      return decode_row_as<Q6kRows>(w, r, out);
+    case DType::iq2_xxs:
+      return decode_row_as<Iq2XxsRows>(w, r, out);
     default:
       return dequantize_row(*w.tensor, r, {out, w.cols});
   }
@@ -212,17 +187,16 @@ void decode_row(const Weight& w, uint64_t r, float* out) {
 /// dot_rows.
 template <size_t R, size_t T>
 void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float* y, size_t ys) {
-  V acc[T][R];
-  for (size_t t = 0; t < T; ++t) {
-    for (size_t r = 0; r < R; ++r) acc[t][r] = zero();
-  }
+  V acc[T * R];
+#pragma GCC unroll 32
+  for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
   const size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) {
     V wr[R];
     for (size_t r = 0; r < R; ++r) wr[r] = load(w + r * ws + i);
     for (size_t t = 0; t < T; ++t) {
       const V xt = load(x + t * xs + i);
-      for (size_t r = 0; r < R; ++r) acc[t][r] = fma(wr[r], xt, acc[t][r]);
+      for (size_t r = 0; r < R; ++r) acc[t * R + r] = fma(wr[r], xt, acc[t * R + r]);
     }
   }
   if (whole < n) {
@@ -233,29 +207,29 @@ void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float*
       for (size_t t = 0; t < T; ++t) {
         V xt;
         padded_tail(x + t * xs + whole, n - whole, xt, unused);
-        acc[t][r] = fma(wr, xt, acc[t][r]);
+        acc[t * R + r] = fma(wr, xt, acc[t * R + r]);
       }
     }
   }
-  for (size_t t = 0; t < T; ++t) {
-    for (size_t r = 0; r < R; ++r) y[t * ys + r] = sum(acc[t][r]);
-  }
+  float products[T * R];
+  sums<T * R>(acc, products);
+  for (size_t t = 0; t < T; ++t) std::memcpy(y + t * ys, products + t * R, R * sizeof(float));
 }
 
 template <size_t T>
 void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n,
                float* y, size_t ys) {
+  // Few vectors leave room for more rows, and more sums hide the time that each addition takes.
+  constexpr size_t R = kTileVectors / T >= 3 ? 2 * kTileRows : kTileRows;
   size_t r = 0;
-  for (; r + kTileRows <= n_rows; r += kTileRows) {
-    tile<kTileRows, T>(w + r * ws, ws, x, xs, n, y + r, ys);
-  }
+  for (; r + R <= n_rows; r += R) tile<R, T>(w + r * ws, ws, x, xs, n, y + r, ys);
   for (; r < n_rows; ++r) tile<1, T>(w + r * ws, ws, x, xs, n, y + r, ys);
 }
 
 /// The last n_vectors, at most T of them.
 template <size_t T>
-void rest_of_tile(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
-                  size_t n, float* y, size_t ys) {
+void rest_of_tile(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs,
+                  size_t n_vectors, size_t n, float* y, size_t ys) {
   if constexpr (T > 0) {
     if (n_vectors == T) return tile_rows<T>(w, ws, n_rows, x, xs, n, y, ys);
     rest_of_tile<T - 1>(w, ws, n_rows, x, xs, n_vectors, n, y, ys);
@@ -274,8 +248,9 @@ void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, 
 
 void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   const size_t cols = job.weight->cols, stride = (cols + 15) / 16 * 16;
-  for (uint64_t r = begin; r < end; r += kDecodedRows) {
-    const size_t n = std::min<uint64_t>(kDecodedRows, end - r);
+  const size_t n_rows = decoded_rows(cols);
+  for (uint64_t r = begin; r < end; r += n_rows) {
+    const size_t n = std::min<uint64_t>(n_rows, end - r);
     for (size_t i = 0; i < n; ++i) {
       decode_row(*job.weight, job.row_begin + r + i, scratch + i * stride);
     }
@@ -283,26 +258,39 @@ void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* s
   }
 }
 
-void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  if (job.n_tokens != 1) return matmul_decoded(job, begin, end, scratch);
+bool matmul_fused(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   switch (job.weight->type) {
     case DType::f32:
-      return matvec<F32Row>(job, begin, end);
+      return fused<PlainRows<F32>>(job, begin, end, scratch);
     case DType::bf16:
-      return matvec<Bf16Row>(job, begin, end);
+      return fused<PlainRows<Bf16>>(job, begin, end, scratch);
     case DType::f16:
-      return matvec<F16Row>(job, begin, end);
+      return fused<PlainRows<F16>>(job, begin, end, scratch);
     case DType::f8_e4m3:
-      return matvec<E4m3Row>(job, begin, end);
+      return fused<E4m3Rows>(job, begin, end, scratch);
     case DType::f4_e2m1:
-      return matvec<E2m1Row>(job, begin, end);
+      return fused<E2m1Rows>(job, begin, end, scratch);
     case DType::mxfp4:
-      return matvec<Mxfp4Row>(job, begin, end);
+      return fused<Mxfp4Rows>(job, begin, end, scratch);
     case DType::q8_0:
-      return matvec<Q8Row>(job, begin, end);
+      return fused<Q8Rows>(job, begin, end, scratch);
+    case DType::q2_k:
+      return fused<Q2kRows>(job, begin, end, scratch);
+    case DType::q4_k:
+      return fused<Q4kRows>(job, begin, end, scratch);
+    case DType::q5_k:
+      return fused<Q5kRows>(job, begin, end, scratch);
+    case DType::q6_k:
+      return fused<Q6kRows>(job, begin, end, scratch);
+    case DType::iq2_xxs:
+      return fused<Iq2XxsRows>(job, begin, end, scratch);
     default:
-      return matmul_decoded(job, begin, end, scratch);
+      return false;
   }
+}
+
+void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  if (!matmul_fused(job, begin, end, scratch)) matmul_decoded(job, begin, end, scratch);
 }
 
 // ---------------------------------------------------------------- vectors
@@ -362,24 +350,47 @@ void swiglu(const float* gate, const float* up, float limit, float weight, size_
   }
 }
 
+/// body(d, n) for n = 16 channels at a time, and at last for those that are left.
+template <class Body>
+void channels(size_t dim, const Body& body) {
+  size_t d = 0;
+  for (; d + 16 <= dim; d += 16) body(d, size_t{16});
+  if (d < dim) body(d, dim - d);
+}
+V load_first(const float* p, size_t n) {
+  if (n == 16) return load(p);
+  V a, unused;
+  padded_tail(p, n, a, unused);
+  return a;
+}
+void store_first(float* p, V a, size_t n) {
+  if (n == 16) return store(p, a);
+  float lanes[16];
+  store(lanes, a);
+  std::memcpy(p, lanes, n * sizeof(float));
+}
+
 void mix(const float* streams, const float* pre, size_t dim, float* y) {
-  for (size_t d = 0; d < dim; ++d) {
-    float v = 0;
-    for (size_t j = 0; j < kStreams; ++j) v += pre[j] * streams[j * dim + d];
-    y[d] = v;
-  }
+  channels(dim, [&](size_t d, size_t n) {
+    V v = zero();
+    for (size_t j = 0; j < kStreams; ++j) {
+      v = fma(splat(pre[j]), load_first(streams + j * dim + d, n), v);
+    }
+    store_first(y + d, v, n);
+  });
 }
 
 void merge(const float* f, const float* post, const float* comb, size_t dim, float* streams) {
-  for (size_t d = 0; d < dim; ++d) {
-    float in[kStreams];
-    for (size_t j = 0; j < kStreams; ++j) in[j] = streams[j * dim + d];
+  channels(dim, [&](size_t d, size_t n) {
+    V in[kStreams];
+    for (size_t j = 0; j < kStreams; ++j) in[j] = load_first(streams + j * dim + d, n);
+    const V added = load_first(f + d, n);
     for (size_t k = 0; k < kStreams; ++k) {
-      float v = post[k] * f[d];
-      for (size_t j = 0; j < kStreams; ++j) v += comb[j * kStreams + k] * in[j];
-      streams[k * dim + d] = v;
+      V v = mul(splat(post[k]), added);
+      for (size_t j = 0; j < kStreams; ++j) v = fma(splat(comb[j * kStreams + k]), in[j], v);
+      store_first(streams + k * dim + d, v, n);
     }
-  }
+  });
 }
 
 void pool(const PoolJob& job, size_t n_channels) {
@@ -408,6 +419,14 @@ void unpack(const PackedEntryShape& shape, const std::byte* packed, float* out) 
   for (size_t i = 0; i < shape.rope_dim; i += 16) {
     store(out + shape.n_fp8() + i, load_bf16(rope + 2 * i));
   }
+}
+
+/// Entries are anywhere in memory: asked for a little before they are decoded, they are there in time.
+void fetch_entry(const AttendShape& shape, const std::byte* entry) {
+  constexpr size_t kLine = 64;
+  const bool packed = shape.format == CacheFormat::packed;
+  const size_t bytes = packed ? shape.packed.bytes() : shape.head_dim * sizeof(float);
+  for (size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(entry + i);
 }
 
 void load_entry(const AttendShape& shape, const std::byte* entry, float* out) {
@@ -497,7 +516,13 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
   std::memset(out, 0, n_heads * dim * sizeof(float));
   for (size_t begin = 0; begin < row.n_entries; begin += kAttendBlock) {
     const size_t n = std::min(kAttendBlock, row.n_entries - begin);
-    for (size_t i = 0; i < n; ++i) load_entry(shape, row.entries[begin + i], entries + i * dim);
+    for (size_t i = 0; i < n; ++i) {
+      constexpr size_t kEntriesAhead = 12;
+      if (begin + i + kEntriesAhead < row.n_entries) {
+        fetch_entry(shape, row.entries[begin + i + kEntriesAhead]);
+      }
+      load_entry(shape, row.entries[begin + i], entries + i * dim);
+    }
     block(entries, dim, n, q, dim, n_heads, dim, p, kAttendBlock);
     for (size_t h = 0; h < n_heads; ++h) {
       const V shrink = splat(soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]));
@@ -507,6 +532,9 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
     size_t h = 0;
     for (; h + 4 <= n_heads; h += 4) {
       add_values<4>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
+    }
+    for (; h + 2 <= n_heads; h += 2) {
+      add_values<2>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
     }
     for (; h < n_heads; ++h) {
       add_values<1>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
@@ -521,47 +549,75 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
 
 // ---------------------------------------------------------------- the indexer
 
-void load_key(const SelectShape& shape, const std::byte* key, float* out) {
-  if (shape.format != CacheFormat::packed) {
-    std::memcpy(out, key, shape.head_dim * sizeof(float));
-    return;
-  }
-  const std::byte* const scales = key + shape.head_dim / 2;
-  for (size_t i = 0; i < shape.head_dim; i += 32) {
-    V a, b;
-    load_e2m1_pairs(key + i / 2, a, b);
-    const V scale = splat(kE8m0[static_cast<uint8_t>(scales[i / 32])]);
-    store(out + i, mul(a, scale));
-    store(out + i + 16, mul(b, scale));
+/// The keys of one page from `first` on, seen as a matrix with a row for each.
+Weight keys_as_rows(const SelectShape& shape, const std::byte* first, size_t n) {
+  const bool packed = shape.format == CacheFormat::packed;
+  return {.type = packed ? DType::f4_e2m1 : DType::f32,
+          .rows = n,
+          .cols = shape.head_dim,
+          .bytes = first,
+          .scales = packed ? first + shape.head_dim / 2 : nullptr,
+          .row_bytes = shape.key_bytes,
+          .scale_row_bytes = shape.key_bytes};
+}
+
+void score_keys(const SelectShape& shape, std::span<const SelectRow> rows, size_t begin, size_t end,
+                float* const* scores, float* scratch) {
+  float* const products = scratch;  // [rows, n_heads, kKeyBlock]
+  float* const matmul_scratch = products + kQueriesTogether * shape.n_heads * kKeyBlock;
+  for (size_t s = begin; s < end; s += kKeyBlock) {
+    const size_t n = std::min(kKeyBlock, end - s);
+    const std::byte* const page = rows.front().pages[s / shape.keys_per_page];
+    const Weight keys = keys_as_rows(shape, page + s % shape.keys_per_page * shape.key_bytes, n);
+    const MatmulJob job{.weight = &keys,
+                        .n_rows = n,
+                        .x = rows.front().q,
+                        .x_stride = shape.head_dim,
+                        .y = products,
+                        .y_stride = kKeyBlock,
+                        .n_tokens = rows.size() * shape.n_heads};
+    matmul(job, 0, n, matmul_scratch);
+    for (size_t r = 0; r < rows.size(); ++r) {
+      if (rows[r].n_visible <= s) continue;
+      V total = zero();
+      for (size_t h = 0; h < shape.n_heads; ++h) {
+        const V positive = max(load(products + (r * shape.n_heads + h) * kKeyBlock), zero());
+        total = fma(positive, splat(rows[r].head_weights[h]), total);
+      }
+      store_first(scores[r] + s, total, std::min(n, rows[r].n_visible - s));
+    }
   }
 }
 
-void score_keys(const SelectShape& shape, const SelectRow& row, size_t begin, size_t end,
-                float* scores, float* scratch) {
-  const size_t dim = shape.head_dim;
-  float* const keys = scratch;
-  float* const products = keys + kKeyBlock * dim;  // [n_heads, kKeyBlock]
-  for (size_t s = begin; s < end; s += kKeyBlock) {
-    const size_t n = std::min(kKeyBlock, end - s);
-    for (size_t i = 0; i < n; ++i) {
-      const size_t at = s + i;
-      load_key(shape,
-               row.pages[at / shape.keys_per_page] + at % shape.keys_per_page * shape.key_bytes,
-               keys + i * dim);
-    }
-    block(keys, dim, n, row.q, dim, shape.n_heads, dim, products, kKeyBlock);
-    V total = zero();
-    for (size_t h = 0; h < shape.n_heads; ++h) {
-      const V positive = max(load(products + h * kKeyBlock), zero());
-      total = fma(positive, splat(row.head_weights[h]), total);
-    }
-    float lanes[16];
-    store(lanes, total);
-    std::memcpy(scores + s, lanes, n * sizeof(float));
+size_t candidates(const float* scores, size_t n, size_t k, int32_t* ids) {
+  // The k-th largest of many disjoint parts' largest scores: at least k scores are not below it.
+  constexpr size_t kParts = 16;
+  const size_t n_columns = n / kParts;
+  if (n_columns < 2 * k || k == 0) {
+    for (size_t i = 0; i < n; ++i) ids[i] = static_cast<int32_t>(i);
+    return n;
   }
+  const auto rank = [](float x) {  // ordered like the floats, NaN below everything
+    const auto bits = std::bit_cast<int32_t>(x + 0.0F);
+    const int32_t ordered = bits ^ ((bits >> 31) & 0x7fffffff);
+    return x != x ? std::numeric_limits<int32_t>::min() : ordered;
+  };
+  for (size_t i = 0; i < n_columns; ++i) ids[i] = rank(scores[i]);
+  for (size_t part = 1; part < kParts; ++part) {
+    const float* const from = scores + part * n_columns;
+    for (size_t i = 0; i < n_columns; ++i) ids[i] = std::max(ids[i], rank(from[i]));
+  }
+  std::nth_element(ids, ids + k - 1, ids + n_columns, std::greater<>());
+  const int32_t least = ids[k - 1];
+  size_t n_candidates = 0;
+  for (size_t i = 0; i < n; ++i) {
+    ids[n_candidates] = static_cast<int32_t>(i);
+    n_candidates += rank(scores[i]) >= least ? 1 : 0;
+  }
+  return n_candidates;
 }
 
 }  // namespace
 
-constexpr LaneKernels kKernels = {kName,      matmul, decode_row, dot, rms_norm, attend,
-                                  score_keys, pool,   swiglu,     mix, merge};
+constexpr LaneKernels kKernels = {kName,      matmul,     decode_row, dot,    rms_norm, attend,
+                                  score_keys, candidates, pool,       swiglu, mix,      merge};

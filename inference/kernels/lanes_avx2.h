@@ -15,6 +15,8 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 2, kTileVectors = 3, kValueVectors = 1;
+/// How many rows few vectors meet at a time, at most, and how many sums they may be together.
+inline constexpr size_t kMatvecRows = 4, kMatvecSums = 4;
 
 inline V zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline V splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -55,7 +57,19 @@ inline float largest(V a) {
   return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 
-inline float half_to_float(uint16_t bits) { return _cvtsh_ss(bits); }
+/// out[i] = sum(a[i]), i < N.
+template <size_t N>
+void sums(const V* a, float* out) {
+  for (size_t i = 0; i < N; ++i) out[i] = sum(a[i]);
+}
+
+/// Sixteen times the binary16 number at p.
+inline V splat_f16(const void* p) {
+  short bits;
+  std::memcpy(&bits, p, sizeof bits);
+  const __m256 all = _mm256_cvtph_ps(_mm_set1_epi16(bits));
+  return {all, all};
+}
 
 inline __m128i load_half(const void* p, int which) {
   return _mm_loadu_si128(static_cast<const __m128i*>(p) + which);
@@ -81,24 +95,50 @@ inline V load_e4m3_over_256(const void* p) {
           _mm256_cvtph_ps(_mm256_extracti128_si256(f16, 1))};
 }
 
+/// Sixteen small unsigned numbers.
+using Bytes16 = __m128i;
+inline Bytes16 load_bytes(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+/// (byte >> shift) & mask, of each; the mask has no bit that the shift would bring in.
+inline Bytes16 field(Bytes16 a, int shift, int mask) {
+  return _mm_and_si128(_mm_srl_epi16(a, _mm_cvtsi32_si128(shift)),
+                       _mm_set1_epi8(static_cast<char>(mask)));
+}
+/// low | high << at, of each, where that stays in eight bits.
+inline Bytes16 with_upper(Bytes16 low, Bytes16 high, int at) {
+  return _mm_or_si128(low, _mm_sll_epi16(high, _mm_cvtsi32_si128(at)));
+}
+inline V from_u8(Bytes16 a) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(a)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(a, a)))};
+}
+
 /// Twice the FP4 value of each nibble, as a byte. -0 reads as +0: it never changes a sum but for
 /// the sign of a zero, which the portable lanes lose in their first addition too.
 inline __m128i doubled_e2m1(__m128i nibbles) {
   const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
   return _mm_shuffle_epi8(table, nibbles);
 }
-inline V half_of(V a) { return mul(a, splat(0.5F)); }
-inline void load_e2m1_pairs(const void* p, V& a, V& b) {
+inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
   const __m128i raw = load_half(p, 0), mask = _mm_set1_epi8(15);
   const __m128i even = doubled_e2m1(_mm_and_si128(raw, mask));
   const __m128i odd = doubled_e2m1(_mm_and_si128(_mm_srli_epi16(raw, 4), mask));
-  a = half_of(from_i8(_mm_unpacklo_epi8(even, odd)));
-  b = half_of(from_i8(_mm_unpackhi_epi8(even, odd)));
+  const V half = splat(0.5F), factor = splat(scale);
+  a = mul(mul(from_i8(_mm_unpacklo_epi8(even, odd)), half), factor);
+  b = mul(mul(from_i8(_mm_unpackhi_epi8(even, odd)), half), factor);
 }
-inline void load_e2m1_halves(const void* p, V& a, V& b) {
+inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
   const __m128i raw = load_half(p, 0), mask = _mm_set1_epi8(15);
-  a = half_of(from_i8(doubled_e2m1(_mm_and_si128(raw, mask))));
-  b = half_of(from_i8(doubled_e2m1(_mm_and_si128(_mm_srli_epi16(raw, 4), mask))));
+  const V half = splat(0.5F), factor = splat(scale);
+  a = mul(mul(from_i8(doubled_e2m1(_mm_and_si128(raw, mask))), half), factor);
+  b = mul(mul(from_i8(doubled_e2m1(_mm_and_si128(_mm_srli_epi16(raw, 4), mask))), half), factor);
 }
+
+// No other order of lanes is faster here.
+inline constexpr bool kDealE2m1 = false;
+inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
+  load_e2m1_pairs(p, scale, a, b);
+}
+inline V deal_pairs(V x) { return x; }
+inline V undeal_pairs(V x) { return x; }
 
 }  // namespace sable::inference::lanes_avx2

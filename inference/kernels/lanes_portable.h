@@ -17,6 +17,8 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 1, kTileVectors = 2, kValueVectors = 1;
+/// How many rows few vectors meet at a time, at most, and how many sums they may be together.
+inline constexpr size_t kMatvecRows = 2, kMatvecSums = 2;
 
 inline V zero() { return V{}; }
 inline V splat(float x) {
@@ -75,6 +77,11 @@ inline float sum(const V& a) {
   for (int i = 0; i < 2; ++i) t[i] += t[i + 2];
   return t[0] + t[1];
 }
+/// out[i] = sum(a[i]), i < N.
+template <size_t N>
+void sums(const V* a, float* out) {
+  for (size_t i = 0; i < N; ++i) out[i] = sum(a[i]);
+}
 inline float largest(const V& a) {
   float r = a.v[0];
   for (int i = 1; i < 16; ++i) r = a.v[i] > r ? a.v[i] : r;
@@ -90,6 +97,13 @@ inline float half_to_float(uint16_t bits) {
   }
   const uint32_t wide = exponent == 31 ? 0xffu : exponent + 112u;
   return std::bit_cast<float>(sign | (wide << 23) | (mantissa << 13));
+}
+
+/// Sixteen times the binary16 number at p.
+inline V splat_f16(const void* p) {
+  uint16_t bits;
+  std::memcpy(&bits, p, sizeof bits);
+  return splat(half_to_float(bits));
 }
 
 inline V load_bf16(const void* p) {
@@ -126,28 +140,62 @@ inline V load_e4m3_over_256(const void* p) {
   return r;
 }
 
+/// Sixteen small unsigned numbers.
+struct Bytes16 {
+  uint8_t v[16];
+};
+inline Bytes16 load_bytes(const void* p) {
+  Bytes16 a;
+  std::memcpy(a.v, p, sizeof a.v);
+  return a;
+}
+/// (byte >> shift) & mask, of each.
+inline Bytes16 field(Bytes16 a, int shift, int mask) {
+  for (uint8_t& x : a.v) x = static_cast<uint8_t>((x >> shift) & mask);
+  return a;
+}
+/// low | high << at, of each, where that stays in eight bits.
+inline Bytes16 with_upper(Bytes16 low, const Bytes16& high, int at) {
+  for (int i = 0; i < 16; ++i) low.v[i] = static_cast<uint8_t>(low.v[i] | high.v[i] << at);
+  return low;
+}
+inline V from_u8(const Bytes16& a) {
+  V r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<float>(a.v[i]);
+  return r;
+}
+
 inline constexpr float kE2m1[16] = {0.0F,  0.5F,  1.0F,  1.5F,  2.0F,  3.0F,  4.0F,  6.0F,
                                     -0.0F, -0.5F, -1.0F, -1.5F, -2.0F, -3.0F, -4.0F, -6.0F};
 
 /// 32 FP4 values from 16 bytes, low nibble first: a = elements 0..15, b = 16..31.
-inline void load_e2m1_pairs(const void* p, V& a, V& b) {
+/// Each times `scale`.
+inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
   uint8_t raw[16];
   std::memcpy(raw, p, sizeof raw);
   for (int i = 0; i < 8; ++i) {
-    a.v[2 * i] = kE2m1[raw[i] & 15];
-    a.v[2 * i + 1] = kE2m1[raw[i] >> 4];
-    b.v[2 * i] = kE2m1[raw[8 + i] & 15];
-    b.v[2 * i + 1] = kE2m1[raw[8 + i] >> 4];
+    a.v[2 * i] = kE2m1[raw[i] & 15] * scale;
+    a.v[2 * i + 1] = kE2m1[raw[i] >> 4] * scale;
+    b.v[2 * i] = kE2m1[raw[8 + i] & 15] * scale;
+    b.v[2 * i + 1] = kE2m1[raw[8 + i] >> 4] * scale;
   }
 }
 /// 32 FP4 values from 16 bytes, ggml's order: a = the low nibbles, b = the high ones.
-inline void load_e2m1_halves(const void* p, V& a, V& b) {
+inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
   uint8_t raw[16];
   std::memcpy(raw, p, sizeof raw);
   for (int i = 0; i < 16; ++i) {
-    a.v[i] = kE2m1[raw[i] & 15];
-    b.v[i] = kE2m1[raw[i] >> 4];
+    a.v[i] = kE2m1[raw[i] & 15] * scale;
+    b.v[i] = kE2m1[raw[i] >> 4] * scale;
   }
 }
+
+// No other order of lanes is faster here.
+inline constexpr bool kDealE2m1 = false;
+inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
+  load_e2m1_pairs(p, scale, a, b);
+}
+inline V deal_pairs(V x) { return x; }
+inline V undeal_pairs(V x) { return x; }
 
 }  // namespace sable::inference::lanes_portable

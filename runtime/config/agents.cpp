@@ -53,8 +53,9 @@ class AgentReader {
 
  private:
   Result<void> entry(const YamlValue& key, const YamlValue& value) {
-    static const std::vector<std::string> kKeys = {"name",  "description",       "system_prompt",
-                                                   "tools", "read_instructions", "sampling"};
+    static const std::vector<std::string> kKeys = {"name",          "version", "description",
+                                                   "system_prompt", "tools",   "read_instructions",
+                                                   "sampling"};
     const auto& name = key.scalar;
     auto& config = definition.config;
     if (name == "name") return text(key, value, check_word, config.name);
@@ -66,6 +67,12 @@ class AgentReader {
       Origin where = file_;
       where.layer = Layer::user;
       return assign_tree(value, where, "sampling", scratch_);
+    }
+    if (name == "version") {
+      const auto number = value.as_int();
+      if (!number || *number < 1) return refuse(value, name, "expected a number from 1");
+      definition.version = static_cast<int>(*number);
+      return {};
     }
     if (name == "read_instructions") {
       const auto flag = value.as_bool();
@@ -112,11 +119,52 @@ class AgentReader {
     auto& names = definition.config.tools;
     for (const auto& item : value.items) {
       std::string name;
-      SABLE_TRY_VOID(text(key, item, check_word, name));
+      if (item.kind == YamlValue::Kind::mapping) {
+        SABLE_TRY(name, offer(key, item));
+      } else {
+        SABLE_TRY_VOID(text(key, item, check_word, name));
+      }
       if (std::find(names.begin(), names.end(), name) != names.end()) {
         return refuse(item, key.scalar, name + " stands here twice");
       }
       names.push_back(std::move(name));
+    }
+    return {};
+  }
+
+  /// {name, description, parameters: {NAME: DESCRIPTION}}: the agent's own words for a tool.
+  Result<std::string> offer(const YamlValue& key, const YamlValue& item) {
+    std::string name;
+    agent::ToolOffer offer;
+    for (const auto& [field, value] : item.entries) {
+      if (field.scalar == "name") {
+        SABLE_TRY_VOID(text(field, value, check_word, name));
+      } else if (field.scalar == "description") {
+        SABLE_TRY_VOID(text(field, value, check_line, offer.description));
+      } else if (field.scalar == "parameters") {
+        SABLE_TRY_VOID(parameters(field, value, offer));
+      } else {
+        return refuse(field, key.scalar,
+                      fmt::format("unknown key \"{}\"; known here: name, description, parameters",
+                                  one_line(field.scalar)));
+      }
+    }
+    if (name.empty()) return refuse(item, key.scalar, "name is missing");
+    definition.config.offers[name] = std::move(offer);
+    return name;
+  }
+
+  Result<void> parameters(const YamlValue& key, const YamlValue& value, agent::ToolOffer& offer) {
+    if (value.kind != YamlValue::Kind::mapping) {
+      return refuse(value, key.scalar, "expected parameters' names with their descriptions");
+    }
+    offer.parameters.emplace();
+    for (const auto& [name, description] : value.entries) {
+      std::string words;
+      if (description.kind != YamlValue::Kind::null) {
+        SABLE_TRY_VOID(text(name, description, check_line, words));
+      }
+      offer.parameters->emplace_back(name.scalar, std::move(words));
     }
     return {};
   }

@@ -1,5 +1,5 @@
 // One call inside the launcher: what the parent half prepares, and what pid 1 does with it.
-// Everything that runs after the clone uses only system calls on data prepared before it.
+// Whoever clones is single-threaded, so the child may allocate.
 #pragma once
 
 #include <cerrno>
@@ -10,21 +10,18 @@
 
 namespace sable::sandbox {
 
-/// Descriptors as they came with the request; owned by whoever holds the struct's call.
-struct CallDescriptors {
-  int status = -1, plan = -1, input = -1, output = -1, errors = -1;
+/// What Landlock will grant at and below something in the view.
+struct LandlockRule {
+  Access access = Access::none;
+  int place = -1;  ///< O_PATH descriptor
 };
 
-/// A decoded plan plus the flat arrays that execve and the Landlock rules need.
+/// A decoded plan and what belongs to its way into force.
 struct PreparedCall {
-  explicit PreparedCall(Plan decoded);
-  PreparedCall(const PreparedCall&) = delete;
-  PreparedCall& operator=(const PreparedCall&) = delete;
-
   Plan plan;
-  std::vector<char*> arguments, environment;  ///< null-terminated; they point into `plan`
-  std::vector<int> entry_fds;                 ///< of each view entry, for its Landlock rule; or -1
-  int launcher_pidfd = -1;  ///< borrowed: to notice a launcher that is gone already
+  int status = -1;                  ///< borrowed until the clone: the call's status socket
+  int launcher_pidfd = -1;          ///< borrowed: to notice a parent that is gone already
+  std::vector<LandlockRule> rules;  ///< of the view's entries; of a worker also its keeper's
 };
 
 /// Reports failures of one call and ends the process.
@@ -33,7 +30,8 @@ class FailureReport {
   explicit FailureReport(int status_fd) : status_fd_(status_fd) {}
 
   int status_fd() const { return status_fd_; }
-  void send(const StatusMessage& message) const;
+  /// `fd` goes along unless it is -1.
+  void send(const StatusMessage& message, int fd = -1) const;
   /// With errno as it is.
   [[noreturn]] void fail(Step step, int index = -1) const;
 
@@ -41,16 +39,28 @@ class FailureReport {
   int status_fd_;
 };
 
-/// The life of pid 1: builds the sandbox, starts the program, waits for it. Never returns.
-[[noreturn]] void run_first_process(PreparedCall& call, const CallDescriptors& descriptors);
+/// Clones pid 1 of `call` and tells the runtime; its life is the function for its role. Returns its
+/// pid, or -1 after a failure was reported.
+int make_first_process(PreparedCall& call);
+
+/// The life of pid 1: builds the sandbox, waits for a program, starts it, waits for it.
+[[noreturn]] void run_first_process(PreparedCall& call);
+/// The life of a keeper: builds what the calls of a session share, and makes them.
+[[noreturn]] void run_keeper(PreparedCall& call);
 
 // The parts of it, in the order of their use.
+void take_on_life(const PreparedCall& call,
+                  const FailureReport& report);  ///< and dies with its parent
 void map_user(const Plan& plan, const FailureReport& report);
-void build_view(PreparedCall& call, const FailureReport& report);  ///< ends in the new root
-void bring_up_loopback(const FailureReport& report);
+void build_view(PreparedCall& call, const FailureReport& report);
+/// Brings up what the plan wants; returns the proxy's listener, or -1.
+int set_up_network(const Plan& plan, const FailureReport& report);
 void set_resource_limits(const Plan& plan, const FailureReport& report);
 void drop_privileges(PreparedCall& call,
                      const FailureReport& report);  ///< up to the seccomp filter
+/// Waits until the runtime says what to run, and starts it; returns its pid. Ends the process when
+/// nobody asks.
+int start_program(const Plan& plan, const FailureReport& report);
 [[noreturn]] void supervise(const Plan& plan, int program_pid, int process_folder,
                             const FailureReport& report);
 

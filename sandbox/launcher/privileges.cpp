@@ -6,13 +6,9 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-
-#include <net/if.h>
 
 #include "sandbox/landlock_rights.h"
 #include "sandbox/launcher/call.h"
@@ -86,20 +82,15 @@ void restrict_files(PreparedCall& call, const FailureReport& report) {
   // An older kernel knows a shorter structure; zeros beyond what it knows are accepted.
   const int rules = kernel::landlock_create_ruleset(&attributes, sizeof attributes, 0);
   if (rules < 0) report.fail(Step::landlock_rules);
-  for (size_t i = 0; i < plan.view.size(); ++i) {
-    int& fd = call.entry_fds[i];
-    if (fd < 0) continue;
+  for (const LandlockRule& granted : call.rules) {
     struct stat seen {};
-    if (::fstat(fd, &seen) != 0) report.fail(Step::landlock_rules, static_cast<int>(i));
-    const uint64_t rights =
-        rights_of(plan.view[i].access, S_ISDIR(seen.st_mode)) & plan.landlock_files;
-    const kernel::landlock_path_beneath_attr rule{rights, fd};
+    if (::fstat(granted.place, &seen) != 0) report.fail(Step::landlock_rules);
+    const uint64_t rights = rights_of(granted.access, S_ISDIR(seen.st_mode)) & plan.landlock_files;
+    const kernel::landlock_path_beneath_attr rule{rights, granted.place};
     if (rights != 0 &&
         kernel::landlock_add_rule(rules, kernel::kLandlockRulePathBeneath, &rule) != 0) {
-      report.fail(Step::landlock_rules, static_cast<int>(i));
+      report.fail(Step::landlock_rules);
     }
-    ::close(fd);
-    fd = -1;
   }
   if (kernel::landlock_restrict_self(rules) != 0) report.fail(Step::landlock_restrict);
   ::close(rules);
@@ -133,16 +124,6 @@ void map_user(const Plan& plan, const FailureReport& report) {
   size = one_id(text, plan.group);
   write_map("/proc/self/gid_map", text, size, report);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-}
-
-void bring_up_loopback(const FailureReport& report) {
-  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) report.fail(Step::bring_up_loopback);
-  ifreq request{};
-  std::memcpy(request.ifr_name, "lo", 3);
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  if (::ioctl(socket, SIOCSIFFLAGS, &request) != 0) report.fail(Step::bring_up_loopback);
-  ::close(socket);
 }
 
 void set_resource_limits(const Plan& plan, const FailureReport& report) {

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <utility>
 
 #include "sandbox/launcher/call.h"
 #include "sandbox/launcher/kernel.h"
@@ -48,14 +49,25 @@ class ViewBuilder {
   ViewBuilder(PreparedCall& call, const FailureReport& report) : call_(call), report_(report) {}
 
   void build() {
-    create_root();
+    const Role role = call_.plan.role;
+    if (role == Role::worker) {
+      enter_shared_root();
+    } else {
+      create_root();
+    }
     const auto& view = call_.plan.view;
     for (size_t i = 0; i < view.size(); ++i) {
       index_ = static_cast<int>(i);
       make(view[i]);
     }
     index_ = -1;
-    if (covers_made_) {
+    if (role == Role::keeper) {
+      // Its workers go on from here: each in a copy of these mounts.
+      make_covers();
+      if (::fchdir(root_) != 0) fail(Step::change_root);
+      return;
+    }
+    if (covers_made_ && role == Role::call) {
       ::unlinkat(root_, kEmptyFile, 0);
       ::unlinkat(root_, kEmptyFolder, AT_REMOVEDIR);
     }
@@ -89,6 +101,13 @@ class ViewBuilder {
     }
   }
 
+  // The keeper's working directory is the root it made, and ours its copy.
+  void enter_shared_root() {
+    root_ = ::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root_ < 0) fail(Step::private_file_system);
+    covers_made_ = true;
+  }
+
   void make(const ViewEntry& entry) {
     int fd = -1;
     switch (entry.kind) {
@@ -117,19 +136,26 @@ class ViewBuilder {
       case ViewKind::bind:
         fd = bind(entry);
         break;
+      case ViewKind::overlay:
+        fd = overlay(entry);
+        break;
       case ViewKind::process_folder:
         fd = process_folder(entry);
+        break;
+      case ViewKind::terminal_folder:
+        fd = terminal_folder(entry);
         break;
       case ViewKind::cover_file:
       case ViewKind::cover_folder:
         cover(entry);
         break;
     }
-    if (entry.access == Access::none && fd >= 0) {
+    if (fd < 0) return;
+    if (entry.access == Access::none) {
       ::close(fd);
-      fd = -1;
+    } else {
+      call_.rules.push_back({entry.access, fd});
     }
-    call_.entry_fds[static_cast<size_t>(index_)] = fd;
   }
 
   void make_directory(const ViewEntry& entry) {
@@ -176,7 +202,7 @@ class ViewBuilder {
     ::close(target);
   }
 
-  int bind(const ViewEntry& entry) const {
+  int open_source(const ViewEntry& entry) const {
     const int source =
         kernel::openat2(AT_FDCWD, entry.source.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC, kNoLinks);
     if (source < 0) fail(Step::open_source);
@@ -186,6 +212,40 @@ class ViewBuilder {
       errno = ESTALE;
       fail(Step::source_changed);
     }
+    return source;
+  }
+
+  // The layers are named by descriptors that were opened without following links.
+  int overlay(const ViewEntry& entry) const {
+    const int lower = open_source(entry);
+    const int store =
+        kernel::openat2(AT_FDCWD, entry.store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC, kNoLinks);
+    if (store < 0) fail(Step::open_source);
+    const int upper = kernel::openat2(store, "upper", O_PATH | O_DIRECTORY | O_CLOEXEC, kNoLinks);
+    const int work = kernel::openat2(store, "work", O_PATH | O_DIRECTORY | O_CLOEXEC, kNoLinks);
+    if (upper < 0 || work < 0) fail(Step::open_source);
+    const int context = ::fsopen("overlay", FSOPEN_CLOEXEC);
+    if (context < 0) fail(Step::mount_overlay);
+    const std::pair<const char*, int> layers[] = {
+        {"lowerdir", lower}, {"upperdir", upper}, {"workdir", work}};
+    for (const auto& [key, fd] : layers) {
+      char path[40] = "/proc/self/fd/";
+      std::strcat(path, Decimal(static_cast<uint64_t>(fd)).c_str());
+      if (::fsconfig(context, FSCONFIG_SET_STRING, key, path, 0) != 0) fail(Step::mount_overlay);
+    }
+    if (::fsconfig(context, FSCONFIG_SET_FLAG, "userxattr", nullptr, 0) != 0 ||
+        ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+      fail(Step::mount_overlay);
+    }
+    const int mount = ::fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    if (mount < 0) fail(Step::mount_overlay);
+    attach(mount, entry);
+    for (const int fd : {lower, store, upper, work, context}) ::close(fd);
+    return mount;
+  }
+
+  int bind(const ViewEntry& entry) const {
+    const int source = open_source(entry);
     const int tree = clone_tree(source, "", AT_EMPTY_PATH | AT_RECURSIVE);
     ::close(source);
     uint64_t attributes = MOUNT_ATTR_NOSUID;
@@ -214,6 +274,20 @@ class ViewBuilder {
     return mount;
   }
 
+  int terminal_folder(const ViewEntry& entry) const {
+    const int context = ::fsopen("devpts", FSOPEN_CLOEXEC);
+    if (context < 0 || ::fsconfig(context, FSCONFIG_SET_STRING, "ptmxmode", "0666", 0) != 0 ||
+        ::fsconfig(context, FSCONFIG_SET_STRING, "mode", "0600", 0) != 0 ||
+        ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+      fail(Step::mount_terminal_folder);
+    }
+    const int mount = ::fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    ::close(context);
+    if (mount < 0) fail(Step::mount_terminal_folder);
+    attach(mount, entry);
+    return mount;
+  }
+
   // When all mounts are made: cloning one counts as a mount namespace. From here on /proc is
   // read-only.
   void close_process_folder() {
@@ -224,11 +298,16 @@ class ViewBuilder {
   }
 
   void write_settings(int proc) const {
-    for (const char* kind : {"sys/user/max_user_namespaces", "sys/user/max_mnt_namespaces",
-                             "sys/user/max_pid_namespaces", "sys/user/max_net_namespaces",
+    for (const char* kind : {"sys/user/max_user_namespaces", "sys/user/max_net_namespaces",
                              "sys/user/max_ipc_namespaces", "sys/user/max_uts_namespaces",
                              "sys/user/max_cgroup_namespaces"}) {
       if (!write_file(proc, kind, "0")) fail(Step::forbid_namespaces);
+    }
+    // A keeper makes these two for the calls to come. Without a new user namespace nobody else can.
+    for (const char* kind : {"sys/user/max_mnt_namespaces", "sys/user/max_pid_namespaces"}) {
+      if (call_.plan.role == Role::call && !write_file(proc, kind, "0")) {
+        fail(Step::forbid_namespaces);
+      }
     }
     if (call_.plan.pid_max != 0) {
       const Decimal limit(call_.plan.pid_max);
@@ -253,13 +332,16 @@ class ViewBuilder {
     return written;
   }
 
+  void make_covers() {
+    if (covers_made_) return;
+    const int file = ::openat(root_, kEmptyFile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    if (file < 0 || ::mkdirat(root_, kEmptyFolder, 0555) != 0) fail(Step::make_file);
+    ::close(file);
+    covers_made_ = true;
+  }
+
   void cover(const ViewEntry& entry) {
-    if (!covers_made_) {
-      const int file = ::openat(root_, kEmptyFile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-      if (file < 0 || ::mkdirat(root_, kEmptyFolder, 0555) != 0) fail(Step::make_file);
-      ::close(file);
-      covers_made_ = true;
-    }
+    make_covers();
     // The first cover of a kind is made read-only; the next are clones of it, and so as well.
     const bool folder = entry.kind == ViewKind::cover_folder;
     int& first = folder ? folder_cover_ : file_cover_;

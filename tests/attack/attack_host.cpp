@@ -129,11 +129,29 @@ std::vector<std::string> AttackHost::heard() const {
   return heard;
 }
 
-AttackOutcome AttackHost::run(const std::string& id, sandbox::Network network,
+asio::awaitable<Result<sandbox::RunResult>> AttackHost::call(Spawn spawn, sandbox::Policy policy,
+                                                             sandbox::Command command,
+                                                             sandbox::OutputSink sink) {
+  if (spawn == Spawn::fresh) {
+    auto result =
+        co_await runner_.box().run(std::move(policy), std::move(command), std::move(sink));
+    co_return result;
+  }
+  SABLE_CO_TRY(const auto session, co_await runner_.box().open_session(std::move(policy)));
+  // Not the first call of its session: what one leaves must not help the next.
+  sandbox::Command first{.argv = {"true"}};
+  auto before = co_await session->run(std::move(first), {});
+  auto result = co_await session->run(std::move(command), std::move(sink));
+  co_await session->close();
+  if (!before) co_return before;
+  co_return result;
+}
+
+AttackOutcome AttackHost::run(const std::string& id, Spawn spawn, sandbox::Network network,
                               sandbox::Limits limits,
                               std::map<std::string, std::string> environment) {
   AttackOutcome outcome{.marker = test::unique_marker()};
-  constexpr const char* kModes[] = {"none", "loopback", "open"};
+  constexpr const char* kModes[] = {"none", "loopback", "allow", "open"};
   const passwd* user = ::getpwuid(::geteuid());
   environment.insert({{"READABLE", readable_.path()},
                       {"HIDDEN", hidden_.path()},
@@ -150,6 +168,7 @@ AttackOutcome AttackHost::run(const std::string& id, sandbox::Network network,
                          .writable = {runner_.folder().path()},
                          .masked = {runner_.folder() / "masked-file"},
                          .network = network,
+                         .allowed_hosts = {{.name = "allowed.invalid", .port = 443}},
                          .environment = std::move(environment),
                          .limits = limits};
   const auto before = record();
@@ -159,7 +178,7 @@ AttackOutcome AttackHost::run(const std::string& id, sandbox::Network network,
     if (outcome.run.output.size() < 100'000) outcome.run.output += bytes;
   };
   bool over = false;
-  asio::co_spawn(loop, runner_.box().run(std::move(policy), {.argv = {program, id}}, sink),
+  asio::co_spawn(loop, call(spawn, std::move(policy), {.argv = {program, id}}, sink),
                  [&](const std::exception_ptr& failure, Result<sandbox::RunResult> result) {
                    if (failure) std::rethrow_exception(failure);
                    outcome.run.result = std::move(result);

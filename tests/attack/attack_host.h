@@ -12,6 +12,9 @@
 
 namespace sable::attack {
 
+/// How the sandbox of a call comes to be.
+enum class Spawn { fresh, session };
+
 struct AttackOutcome {
   test::Outcome run;
   std::vector<std::string> host_damage;        ///< what changed on the host, or who heard something
@@ -25,12 +28,16 @@ class AttackHost {
 
   /// Runs one attack of the attacking program under the default policy with this network and these
   /// limits.
-  AttackOutcome run(const std::string& id, sandbox::Network network, sandbox::Limits limits = {},
+  AttackOutcome run(const std::string& id, Spawn spawn, sandbox::Network network,
+                    sandbox::Limits limits = {},
                     std::map<std::string, std::string> environment = {});
 
   test::SandboxRunner& runner() { return runner_; }
 
  private:
+  asio::awaitable<Result<sandbox::RunResult>> call(Spawn spawn, sandbox::Policy policy,
+                                                   sandbox::Command command,
+                                                   sandbox::OutputSink sink);
   std::map<std::string, std::string> record() const;
   std::vector<std::string> heard() const;
 

@@ -137,5 +137,6 @@ TEST_CASE("a thousand calls, and thirty-two at once, leave nothing", "[positive]
   CHECK(n_fine == 32);
   CHECK(test::open_descriptors() <= with_loop + 3);  // what Asio opens at its first use
   ::usleep(100'000);
-  CHECK(test::children_of(test::launcher_of(::getpid())) == 0);
+  // Sandboxes made ahead for the next call with either policy, and nothing of these.
+  CHECK(test::children_of(test::launcher_of(::getpid())) <= 2);
 }

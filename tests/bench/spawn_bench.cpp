@@ -1,8 +1,13 @@
 // What it costs to run /bin/true in a sandbox, against a bare posix_spawn in the same round.
 //
-// spawn_bench [--rounds N] [--files N] [--parent-mib N] [--json]
+// spawn_bench [--rounds N] [--files N] [--parent-mib N] [--pause-ms N] [--json]
 //   --files       writes so many files and 20 repositories into the writable root
 //   --parent-mib  so much touched memory in this process
+//   --pause-ms    before every measured spawn, so that what is prepared ahead (or taken down after)
+//                 for one does not run beside another; with 0 it does
+//
+// fresh: new namespaces for each call, made ahead of it and never used before. unprepared: the
+// same, made on demand. session: one session for all calls, each with its own process namespace.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -55,17 +60,49 @@ void spawn(std::vector<const char*> arguments) {
   }
 }
 
-void run_sandboxed(sandbox::Sandbox& box, const sandbox::Policy& policy) {
-  asio::io_context loop;
-  bool fine = false;
-  asio::co_spawn(loop, box.run(policy, {.argv = {"/bin/true"}}, {}),
-                 [&](const std::exception_ptr&, Result<sandbox::RunResult> result) {
-                   fine = result && result->end == sandbox::End::exited && result->exit_code == 0;
-                   if (!result) std::fprintf(stderr, "%s\n", result.error().message.c_str());
-                 });
-  loop.run();
-  if (!fine) std::exit(1);
+bool is_fine(const Result<sandbox::RunResult>& result) {
+  if (!result) std::fprintf(stderr, "%s\n", result.error().message.c_str());
+  return result && result->end == sandbox::End::exited && result->exit_code == 0;
 }
+
+// One loop for all calls, as a program has it.
+class Calls {
+ public:
+  explicit Calls(sandbox::Sandbox& box) : box_(box) {}
+
+  void fresh(const sandbox::Policy& policy) {
+    finish(box_.run(policy, {.argv = {"/bin/true"}}, {}));
+  }
+  void in_session() { finish(session_->run({.argv = {"/bin/true"}}, {})); }
+
+  void open_session(const sandbox::Policy& policy) {
+    asio::co_spawn(
+        loop_, box_.open_session(policy),
+        [&](const std::exception_ptr&, Result<std::unique_ptr<sandbox::Session>> session) {
+          if (!session) std::fprintf(stderr, "%s\n", session.error().message.c_str());
+          if (session) session_ = std::move(*session);
+        });
+    loop_.run();
+    loop_.restart();
+    if (!session_) std::exit(1);
+  }
+
+ private:
+  void finish(asio::awaitable<Result<sandbox::RunResult>> call) {
+    bool fine = false;
+    asio::co_spawn(loop_, std::move(call),
+                   [&](const std::exception_ptr&, const Result<sandbox::RunResult>& result) {
+                     fine = is_fine(result);
+                   });
+    loop_.run();
+    loop_.restart();
+    if (!fine) std::exit(1);
+  }
+
+  sandbox::Sandbox& box_;
+  asio::io_context loop_;
+  std::unique_ptr<sandbox::Session> session_;
+};
 
 // `n_files` files in folders of 20, and 20 repositories among them.
 void fill(const fs::path& root, int n_files) {
@@ -82,7 +119,7 @@ void fill(const fs::path& root, int n_files) {
 }
 
 struct Options {
-  int rounds = 200, files = 0;
+  int rounds = 200, files = 0, pause_ms = 15;
   size_t parent_mib = 0;
   bool json = false;
 };
@@ -98,11 +135,14 @@ Options parse(int argc, char** argv) {
       options.files = number();
     } else if (name == "--parent-mib") {
       options.parent_mib = static_cast<size_t>(number());
+    } else if (name == "--pause-ms") {
+      options.pause_ms = number();
     } else if (name == "--json") {
       options.json = true;
     } else {
       std::fprintf(stderr,
-                   "usage: spawn_bench [--rounds N] [--files N] [--parent-mib N] [--json]\n");
+                   "usage: spawn_bench [--rounds N] [--files N] [--parent-mib N] [--pause-ms N] "
+                   "[--json]\n");
       std::exit(2);
     }
   }
@@ -160,17 +200,40 @@ int main(int argc, char** argv) {
            "/bin/true"});
   };
 
-  std::vector<double> bare, fresh, ratio_fresh, ratio_bubblewrap;
-  const double first = milliseconds_of([&] { run_sandboxed(**box, policy); });
+  Calls calls(**box);
+  calls.open_session(policy);
+  // A policy that nobody had before: nothing can have been made ahead for it.
+  sandbox::Policy other = policy;
+  const auto unprepared_call = [&] {
+    other.limits.cpu += std::chrono::seconds(1);
+    calls.fresh(other);
+  };
+  const auto settle = [&] { ::usleep(static_cast<useconds_t>(options.pause_ms) * 1000); };
+  const auto timed = [&](const std::function<void()>& work) {
+    settle();
+    return milliseconds_of(work);
+  };
+
+  std::vector<double> bare, fresh, session, unprepared, bubblewrap_ms;
+  std::vector<double> ratio_fresh, ratio_session, ratio_unprepared, ratio_bubblewrap;
+  const double first = milliseconds_of([&] { calls.fresh(policy); });
   for (int i = 0; i < options.rounds + 3; ++i) {
-    const double base = milliseconds_of([] { spawn({"/bin/true"}); });
-    const double ours = milliseconds_of([&] { run_sandboxed(**box, policy); });
-    const double theirs = with_bubblewrap ? milliseconds_of(bubblewrap) : 0;
+    const double base = timed([] { spawn({"/bin/true"}); });
+    const double ours = timed([&] { calls.fresh(policy); });
+    const double shared = timed([&] { calls.in_session(); });
+    const double cold = timed(unprepared_call);
+    const double theirs = with_bubblewrap ? timed(bubblewrap) : 0;
     if (i < 3) continue;  // warm-up
     bare.push_back(base);
     fresh.push_back(ours);
+    session.push_back(shared);
+    unprepared.push_back(cold);
     ratio_fresh.push_back(ours / base);
-    if (with_bubblewrap) ratio_bubblewrap.push_back(theirs / base);
+    ratio_session.push_back(shared / base);
+    ratio_unprepared.push_back(cold / base);
+    if (!with_bubblewrap) continue;
+    bubblewrap_ms.push_back(theirs);
+    ratio_bubblewrap.push_back(theirs / base);
   }
   fs::remove_all(root);
 
@@ -179,9 +242,12 @@ int main(int argc, char** argv) {
   if (options.json) {
     std::printf(
         "{\"bench\":\"spawn\",\"kernel\":\"%s\",\"rounds\":%d,\"files\":%d,\"parent_mib\":%zu,"
-        "\"bare_ms\":%.3f,\"fresh_ms\":%.3f,\"first_ms\":%.3f,\"ratio_fresh\":%.3f",
-        machine.release, options.rounds, options.files, options.parent_mib, median(bare),
-        median(fresh), first, median(ratio_fresh));
+        "\"pause_ms\":%d,\"bare_ms\":%.3f,\"fresh_ms\":%.3f,\"session_ms\":%.3f,"
+        "\"unprepared_ms\":%.3f,\"first_ms\":%.3f,\"ratio_fresh\":%.3f,\"ratio_session\":%.3f,"
+        "\"ratio_unprepared\":%.3f",
+        machine.release, options.rounds, options.files, options.parent_mib, options.pause_ms,
+        median(bare), median(fresh), median(session), median(unprepared), first,
+        median(ratio_fresh), median(ratio_session), median(ratio_unprepared));
     if (with_bubblewrap) std::printf(",\"peer_bubblewrap\":%.3f", median(ratio_bubblewrap));
     std::printf("}\n");
     return 0;
@@ -192,10 +258,15 @@ int main(int argc, char** argv) {
       machine.release, ::sysconf(_SC_NPROCESSORS_ONLN), options.rounds, options.files,
       options.parent_mib);
   std::printf("  %-28s %8.3f ms\n", "bare posix_spawn", median(bare));
-  std::printf("  %-28s %8.3f ms   %5.2f times bare (median of the rounds' ratios)\n",
-              "fresh sandbox", median(fresh), median(ratio_fresh));
-  if (with_bubblewrap)
-    std::printf("  %-28s %20s%5.2f times bare\n", "bubblewrap", "", median(ratio_bubblewrap));
+  const auto row = [](const char* label, const std::vector<double>& ms,
+                      const std::vector<double>& ratio) {
+    std::printf("  %-28s %8.3f ms   %5.2f times bare (median of the rounds' ratios)\n", label,
+                median(ms), median(ratio));
+  };
+  row("fresh sandbox", fresh, ratio_fresh);
+  row("session", session, ratio_session);
+  row("fresh, nothing prepared", unprepared, ratio_unprepared);
+  if (with_bubblewrap) row("bubblewrap", bubblewrap_ms, ratio_bubblewrap);
   std::printf("  %-28s %8.3f ms\n", "the first call", first);
   return 0;
 }

@@ -87,7 +87,8 @@ void Faults::on_remove(const std::string& path) {
   files_.erase(path);
 }
 
-void Faults::write_crash_image(const std::filesystem::path& folder, unsigned seed) {
+void Faults::write_crash_image(const std::filesystem::path& home,
+                               const std::filesystem::path& folder, unsigned seed) {
   std::mt19937 random(seed);
   const std::lock_guard lock(mutex_);
   for (const auto& [path, file] : files_) {
@@ -99,7 +100,9 @@ void Faults::write_crash_image(const std::filesystem::path& folder, unsigned see
       apply(content, change,
             torn && n_sectors > 0 ? 512 * (random() % n_sectors) : change.bytes.size());
     }
-    std::ofstream(folder / std::filesystem::path(path).filename(), std::ios::binary) << content;
+    const auto image = folder / std::filesystem::path(path).lexically_relative(home);
+    std::filesystem::create_directories(image.parent_path());
+    std::ofstream(image, std::ios::binary) << content;
   }
 }
 

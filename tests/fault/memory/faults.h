@@ -39,9 +39,10 @@ class Faults {
   void on_truncate(const std::string& path, size_t size);
   void on_sync(const std::string& path);
   void on_remove(const std::string& path);
-  /// Makes the files as they may be found when power returns: a subset of the unsynced writes,
-  /// chosen and torn by `seed`; seed 0 keeps none of them.
-  void write_crash_image(const std::filesystem::path& folder, unsigned seed);
+  /// Makes the files below `home` as they may be found below `folder` when power returns: a subset
+  /// of the unsynced writes, chosen and torn by `seed`; seed 0 keeps none of them.
+  void write_crash_image(const std::filesystem::path& home, const std::filesystem::path& folder,
+                         unsigned seed);
 
  private:
   struct Change {

@@ -10,10 +10,7 @@ namespace {
 
 Plan example() {
   Plan plan;
-  plan.programs = {"/usr/bin/true", "/bin/true"};
-  plan.arguments = {"true", "", "a\nb"};
-  plan.environment = {"A=1"};
-  plan.working_directory = "/w";
+  plan.role = Role::worker;
   plan.user = 65534;
   plan.loopback_up = true;
   plan.view = {{.kind = ViewKind::bind,
@@ -29,6 +26,13 @@ Plan example() {
   return plan;
 }
 
+Execution example_execution() {
+  return {.programs = {"/usr/bin/true", "/bin/true"},
+          .arguments = {"true", "", "a\nb"},
+          .environment = {"A=1"},
+          .working_directory = "/w"};
+}
+
 }  // namespace
 
 TEST_CASE("a plan comes back from its bytes unchanged") {
@@ -37,6 +41,17 @@ TEST_CASE("a plan comes back from its bytes unchanged") {
   REQUIRE(back);
   CHECK(*back == plan);
   CHECK(decode_plan(encode_plan(Plan{})) == Plan{});
+}
+
+TEST_CASE("an execution comes back from its bytes unchanged, and cut short it is refused") {
+  auto bytes = encode_execution(example_execution());
+  CHECK(decode_execution(bytes) == example_execution());
+  CHECK_FALSE(decode_plan(bytes));
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    CHECK_FALSE(decode_execution(std::span(bytes).first(size)));
+  }
+  bytes.push_back(0);
+  CHECK_FALSE(decode_execution(bytes));
 }
 
 TEST_CASE("a plan cut short anywhere, or with a byte too many, is refused") {
@@ -50,7 +65,7 @@ TEST_CASE("a plan cut short anywhere, or with a byte too many, is refused") {
 
 TEST_CASE("a plan with a NUL inside a string is refused") {
   Plan plan = example();
-  plan.programs[0] += std::string("\0x", 2);
+  plan.view[0].source += std::string("\0x", 2);
   CHECK_FALSE(decode_plan(encode_plan(plan)));
 }
 
@@ -70,7 +85,7 @@ TEST_CASE("the decoder of plans survives random damage and never makes up a plan
 }
 
 TEST_CASE("a short message that announces a huge list costs no memory") {
-  auto bytes = encode_plan(Plan{});
+  auto bytes = encode_execution(Execution{});
   bytes[8] = bytes[9] = bytes[10] = bytes[11] = 0xff;  // the count of programs
-  CHECK_FALSE(decode_plan(bytes));
+  CHECK_FALSE(decode_execution(bytes));
 }

@@ -67,7 +67,7 @@ const Command kTrue{.argv = {"true"}};
 }  // namespace
 
 TEST_CASE("a view holds the system read-only and the writable root at its own path") {
-  const auto plan = make_plan({.writable = {"/home/me/repo"}}, kTrue, host_with(machine()));
+  const auto plan = make_plan({.writable = {"/home/me/repo"}}, host_with(machine()));
   REQUIRE(plan);
   const auto* usr = find(*plan, ViewKind::bind, "/usr");
   REQUIRE(usr);
@@ -81,15 +81,18 @@ TEST_CASE("a view holds the system read-only and the writable root at its own pa
   CHECK(repo->inode == 10);
   CHECK(find(*plan, ViewKind::directory, "/home"));
   CHECK(find(*plan, ViewKind::directory, "/home/me"));
-  CHECK(plan->working_directory == "/home/me/repo");
-  CHECK(plan->programs.front() == "/usr/local/bin/true");
+  const auto execution =
+      make_execution({.writable = {"/home/me/repo"}}, kTrue, host_with(machine()));
+  REQUIRE(execution);
+  CHECK(execution->working_directory == "/home/me/repo");
+  CHECK(execution->programs.front() == "/usr/local/bin/true");
 }
 
 TEST_CASE("nothing outside the policy is in the view") {
   auto paths = machine();
   paths["/etc/shadow"] = file("/etc/shadow", 20);
   paths["/root"] = folder("/root", 21);
-  const auto plan = make_plan({.writable = {"/home/me/repo"}}, kTrue, host_with(paths));
+  const auto plan = make_plan({.writable = {"/home/me/repo"}}, host_with(paths));
   REQUIRE(plan);
   for (const auto& entry : plan->view) {
     INFO(entry.target);
@@ -107,7 +110,7 @@ TEST_CASE("protected paths lie over their writable root: pinned or read-only, pa
        {.hold = ProtectedPath::Hold::pinned, .folder = true, .device = 1, .inode = 11}},
       {"/home/me/repo/.git/config", {.device = 1, .inode = 13}},
       {"/home/me/elsewhere/.envrc", {.device = 1, .inode = 14}}};
-  const auto plan = make_plan({.writable = {"/home/me/repo"}}, kTrue, host_with(machine()), held);
+  const auto plan = make_plan({.writable = {"/home/me/repo"}}, host_with(machine()), held);
   REQUIRE(plan);
   const auto* root = find(*plan, ViewKind::bind, "/home/me/repo");
   const auto* git = find(*plan, ViewKind::bind, "/home/me/repo/.git");
@@ -124,7 +127,7 @@ TEST_CASE(
     "a readable folder below /tmp is shown through a link, out of reach of what /tmp grants") {
   auto paths = machine();
   paths["/tmp/data"] = folder("/tmp/data", 40);
-  const auto plan = make_plan({.readable = {"/tmp/data"}}, kTrue, host_with(paths));
+  const auto plan = make_plan({.readable = {"/tmp/data"}}, host_with(paths));
   REQUIRE(plan);
   const auto* link = find(*plan, ViewKind::symlink, "/tmp/data");
   REQUIRE(link);
@@ -136,7 +139,7 @@ TEST_CASE(
 
 TEST_CASE("masks lie on top of everything else") {
   const auto plan = make_plan({.writable = {"/home/me/repo"}, .masked = {"/home/me/repo/secret"}},
-                              kTrue, host_with(machine()));
+                              host_with(machine()));
   REQUIRE(plan);
   CHECK(plan->view.back().kind == ViewKind::cover_file);
   CHECK(plan->view.back().target == "/home/me/repo/secret");
@@ -153,7 +156,7 @@ TEST_CASE("paths that cannot be granted are refused by name") {
                                    .inode = 31};
   const Host host = host_with(paths);
   const auto refuse = [&](Policy policy, const std::string& word) {
-    const auto plan = make_plan(policy, kTrue, host);
+    const auto plan = make_plan(policy, host);
     REQUIRE_FALSE(plan);
     CHECK(plan.error().code == ErrorCode::invalid_input);
     CHECK_THAT(plan.error().message, Catch::Contains(word));
@@ -167,32 +170,33 @@ TEST_CASE("paths that cannot be granted are refused by name") {
 
 TEST_CASE("the environment is the fixed one and the policy's, and nothing of ours") {
   ::setenv("SABLE_TEST_SECRET", "s", 1);
-  const auto plan =
-      make_plan({.writable = {"/home/me/repo"}, .environment = {{"A", "b"}, {"TERM", "vt100"}}},
-                kTrue, host_with(machine()));
-  REQUIRE(plan);
-  CHECK(plan->environment.size() == fixed_environment().size() + 1);
-  CHECK(std::count(plan->environment.begin(), plan->environment.end(), "A=b") == 1);
-  CHECK(std::count(plan->environment.begin(), plan->environment.end(), "TERM=vt100") == 1);
-  CHECK_FALSE(make_plan({.environment = {{"A=B", "c"}}}, kTrue, host_with(machine())));
+  const auto execution = make_execution(
+      {.writable = {"/home/me/repo"}, .environment = {{"A", "b"}, {"TERM", "vt100"}}}, kTrue,
+      host_with(machine()));
+  REQUIRE(execution);
+  const auto& variables = execution->environment;
+  CHECK(variables.size() == fixed_environment().size() + 1);
+  CHECK(std::count(variables.begin(), variables.end(), "A=b") == 1);
+  CHECK(std::count(variables.begin(), variables.end(), "TERM=vt100") == 1);
+  CHECK_FALSE(make_execution({.environment = {{"A=B", "c"}}}, kTrue, host_with(machine())));
 }
 
 TEST_CASE("a machine that cannot bound processes or lacks Landlock gets a refusal") {
   Host host = host_with(machine());
   host.user = 0;
   host.own_pid_max = false;
-  auto plan = make_plan({}, kTrue, host);
+  auto plan = make_plan({}, host);
   REQUIRE_FALSE(plan);
   CHECK(plan.error().code == ErrorCode::unsupported);
   CHECK_THAT(plan.error().message, Catch::Contains("6.14"));
   host.own_pid_max = true;
   host.landlock_abi = 0;
-  plan = make_plan({}, kTrue, host);
+  plan = make_plan({}, host);
   REQUIRE_FALSE(plan);
   CHECK_THAT(plan.error().message, Catch::Contains("Landlock"));
 }
 
 TEST_CASE("an empty command and a NUL in an argument are refused") {
-  CHECK_FALSE(make_plan({}, {}, host_with(machine())));
-  CHECK_FALSE(make_plan({}, {.argv = {"true", std::string("a\0b", 3)}}, host_with(machine())));
+  CHECK_FALSE(make_execution({}, {}, host_with(machine())));
+  CHECK_FALSE(make_execution({}, {.argv = {"true", std::string("a\0b", 3)}}, host_with(machine())));
 }

@@ -83,6 +83,55 @@ Outcome SandboxRunner::shell(const std::string& script, sandbox::Policy policy) 
   return run({"/bin/sh", "-c", script}, std::move(policy));
 }
 
+SessionRunner::SessionRunner(SandboxRunner& runner, sandbox::Policy policy) {
+  policy.writable.insert(policy.writable.begin(), runner.folder().path());
+  std::string error;
+  asio::co_spawn(loop_, runner.box().open_session(std::move(policy)),
+                 [&](const std::exception_ptr&, Result<std::unique_ptr<sandbox::Session>> opened) {
+                   if (!opened) error = opened.error().message;
+                   if (opened) session_ = std::move(*opened);
+                 });
+  while (!session_ && error.empty() && loop_.run_one() > 0) {
+  }
+  INFO(error);
+  REQUIRE(session_);
+}
+
+SessionRunner::~SessionRunner() {
+  bool closed = false;
+  asio::co_spawn(loop_, session_->close(), [&](const std::exception_ptr&) { closed = true; });
+  loop_.restart();
+  while (!closed && loop_.run_one() > 0) {
+  }
+}
+
+Outcome SessionRunner::run(std::vector<std::string> argv) {
+  return std::move(run_together({std::move(argv)}).front());
+}
+
+std::vector<Outcome> SessionRunner::run_together(
+    const std::vector<std::vector<std::string>>& commands) {
+  std::vector<Outcome> outcomes(commands.size());
+  size_t n_done = 0;
+  for (size_t i = 0; i < commands.size(); ++i) {
+    Outcome& outcome = outcomes[i];
+    const auto sink = [&outcome](sandbox::Stream stream, std::string_view bytes) {
+      (stream == sandbox::Stream::standard_output ? outcome.output : outcome.errors) += bytes;
+    };
+    asio::co_spawn(
+        loop_, session_->run({.argv = commands[i]}, sink),
+        [&outcome, &n_done](const std::exception_ptr& failure, Result<sandbox::RunResult> result) {
+          if (failure) std::rethrow_exception(failure);
+          outcome.result = std::move(result);
+          ++n_done;
+        });
+  }
+  loop_.restart();
+  while (n_done < outcomes.size() && loop_.run_one() > 0) {
+  }
+  return outcomes;
+}
+
 std::string unique_marker() {
   static int count = 0;
   return "sable-marker-" + std::to_string(::getpid()) + "-" + std::to_string(++count);

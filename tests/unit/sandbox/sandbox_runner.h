@@ -33,6 +33,39 @@ class SandboxRunner {
   std::unique_ptr<sandbox::Sandbox> sandbox_;
 };
 
+/// A session of a runner's sandbox, and a loop.
+class SessionRunner {
+ public:
+  /// `policy.writable` gets the runner's folder in front. The runner outlives this.
+  explicit SessionRunner(SandboxRunner& runner, sandbox::Policy policy = {});
+  ~SessionRunner();  ///< closes it
+
+  Outcome run(std::vector<std::string> argv);
+  Outcome shell(const std::string& script) { return run({"/bin/sh", "-c", script}); }
+  /// All at the same time, to the end of the last.
+  std::vector<Outcome> run_together(const std::vector<std::vector<std::string>>& commands);
+
+  sandbox::Session& session() { return *session_; }
+
+  /// Runs a coroutine to its end.
+  template <class T>
+  T await(asio::awaitable<T> work) {
+    std::optional<T> value;
+    asio::co_spawn(loop_, std::move(work), [&](const std::exception_ptr& failure, T done) {
+      if (failure) std::rethrow_exception(failure);
+      value = std::move(done);
+    });
+    loop_.restart();
+    while (!value && loop_.run_one() > 0) {
+    }
+    return std::move(*value);
+  }
+
+ private:
+  asio::io_context loop_;
+  std::unique_ptr<sandbox::Session> session_;
+};
+
 /// A name that no other process on the machine carries in its arguments.
 std::string unique_marker();
 /// How many processes have `marker` in their command line or environment.

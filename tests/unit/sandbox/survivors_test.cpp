@@ -129,7 +129,8 @@ TEST_CASE("sixteen calls at once end each with its own output, and leave no desc
   }
   CHECK(test::open_descriptors() <= before);
   std::this_thread::sleep_for(50ms);
-  CHECK(test::children_of(launcher_of(::getpid())) == 0);
+  // The sandbox made ahead for the next call, and nothing of these.
+  CHECK(test::children_of(launcher_of(::getpid())) <= 1);
 }
 
 namespace {

@@ -108,7 +108,7 @@ TEST_CASE(
   CHECK(events.back().is_null());
   CHECK(events[events.size() - 2]["usage"]["total_tokens"] == 110);
   CHECK(events[events.size() - 3]["choices"][0]["finish_reason"] == "tool_calls");
-  CHECK(server->over());
+  CHECK(server->wait_until_over(std::chrono::seconds(10)));
   CHECK(server->complaints().empty());
   REQUIRE(server->requests().size() == 1);
   CHECK(server->requests()[0]["authorization"] == "Bearer k");

@@ -1,0 +1,45 @@
+// A change to the log whose answer a coroutine awaits.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "memory/commit_thread.h"
+#include "memory/pending.h"
+
+namespace sable::memory {
+
+/// `made` runs in the transaction; `durable` after its commit, when it succeeded.
+template <class T>
+class AwaitedChange : public Change {
+ public:
+  using Make = std::function<Result<T>(LogDatabase&)>;
+
+  AwaitedChange(std::shared_ptr<Pending<T>> pending, Make make, std::function<void()> durable,
+                bool alone)
+      : pending_(std::move(pending)),
+        make_(std::move(make)),
+        durable_(std::move(durable)),
+        alone_(alone) {}
+
+  bool make(LogDatabase& database) override {
+    result_.emplace(make_(database));
+    return result_->has_value();
+  }
+  void settle(const Result<void>& committed) override {
+    if (!committed && (!result_ || *result_)) result_.emplace(fail(committed.error()));
+    if (*result_ && durable_) durable_();
+    Pending<T>::complete(pending_, std::move(*result_));
+  }
+  bool alone() const override { return alone_; }
+
+ private:
+  std::shared_ptr<Pending<T>> pending_;
+  Make make_;
+  std::function<void()> durable_;
+  const bool alone_;
+  std::optional<Result<T>> result_;
+};
+
+}  // namespace sable::memory

@@ -1,0 +1,318 @@
+#include "memory/file_checkpoints.h"
+
+#include <algorithm>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "memory/file_lock.h"
+#include "memory/file_restore.h"
+#include "memory/git_objects.h"
+#include "memory/home.h"
+#include "memory/working_files.h"
+
+namespace sable::memory {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// So many new files are synced one by one; more of them together.
+constexpr size_t kSyncEachMax = 64;
+
+// A file may change twice within one tick of the file system's clock without a new stamp.
+constexpr int64_t kTickNs = 40'000'000;
+
+fs::path folder_of(const fs::path& home, const fs::path& root) {
+  return home / "checkpoints" / to_hex(sha256(root.string())).substr(0, 32);
+}
+
+int64_t now_ns() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+Result<std::optional<ObjectId>> newest_of(const fs::path& folder, const std::string& session) {
+  const auto text = read_file(folder / "sessions" / session, 100);
+  if (!text) {
+    if (text.error().code == ErrorCode::not_found) return std::nullopt;
+    return fail(text.error());
+  }
+  SABLE_TRY(auto id, object_id(*text));
+  return id;
+}
+
+Result<std::string> content_of(int root, const std::string& path, const FileStamp& stamp) {
+  if (stamp.link) {
+    SABLE_TRY(const auto fd, open_below(root, path, O_PATH));
+    std::string target(4096, '\0');
+    const ssize_t n = ::readlinkat(fd.get(), "", target.data(), target.size());
+    if (n < 0) return fail_errno(path, errno);
+    target.resize(static_cast<size_t>(n));
+    return target;
+  }
+  SABLE_TRY(const auto fd, open_below(root, path, O_RDONLY | O_NONBLOCK));
+  std::string bytes(stamp.bytes + 1, '\0');  // one more, to see that it has not grown
+  size_t n_read = 0;
+  while (n_read < bytes.size()) {
+    const ssize_t n = ::read(fd.get(), bytes.data() + n_read, bytes.size() - n_read);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno(path, errno);
+    if (n == 0) break;
+    n_read += static_cast<size_t>(n);
+  }
+  bytes.resize(n_read);
+  return bytes;
+}
+
+class GitCheckpoints : public FileCheckpoints {
+ public:
+  GitCheckpoints(fs::path folder, UniqueFd root, UniqueFd lock, IgnoreRules ignore, GitObjects each,
+                 GitObjects bulk, CheckpointLimits limits, Log log)
+      : folder_(std::move(folder)),
+        root_(std::move(root)),
+        lock_(std::move(lock)),
+        ignore_(std::move(ignore)),
+        each_(std::move(each)),
+        bulk_(std::move(bulk)),
+        limits_(limits),
+        log_(std::move(log)) {}
+
+  Result<FileCheckpoint> take(const std::string& session) override {
+    SABLE_TRY(const auto parent, newest_of(folder_, session));
+    SABLE_TRY(auto captured, capture());
+    GitObjects& objects = captured.bulk ? bulk_ : each_;
+    SABLE_TRY(const auto files, write_folder(objects, captured.files, ""));
+    std::string left_out;
+    for (const LeftOut& one : captured.left_out) left_out.append(one.path).push_back('\0');
+    SABLE_TRY(auto names, objects.write_blob(left_out));
+    std::vector<TreeEntry> top;
+    top.push_back({TreeMode::folder, "files", files});
+    top.push_back({TreeMode::file, "left_out", std::move(names)});
+    SABLE_TRY(const auto tree, objects.write_tree(std::move(top)));
+    SABLE_TRY(const auto commit, objects.write_commit({tree, parent.value_or(ObjectId())},
+                                                      "files of session " + session + "\n"));
+    if (captured.bulk) {
+      SABLE_TRY_VOID(bulk_.sync());
+    }
+    SABLE_TRY_VOID(write_file_atomically(folder_ / "sessions" / session, hex_of(commit), 0600));
+    return FileCheckpoint{hex_of(commit), captured.files.size(), captured.n_stored,
+                          std::move(captured.left_out)};
+  }
+
+  Result<RestoreReport> restore(const std::string& id) override {
+    SABLE_TRY(const auto name, object_id(id));
+    SABLE_TRY(const auto commit, each_.read_commit(name));
+    SABLE_TRY(const auto top, each_.read_tree(commit.tree));
+    KeptFiles wanted;
+    std::string left_out;
+    for (const TreeEntry& entry : top) {
+      if (entry.name == "files") {
+        SABLE_TRY_VOID(read_folder(entry.id, "", wanted));
+      } else if (entry.name == "left_out") {
+        SABLE_TRY(left_out, each_.read_blob(entry.id));
+      }
+    }
+    SABLE_TRY(const auto captured, capture());
+    RestorePlan plan = plan_restore(wanted, left_out, captured.files, captured.left_out);
+    auto report = carry_out(root_.get(), plan, each_);
+    return report;
+  }
+
+ private:
+  struct Captured {
+    KeptFiles files;
+    std::vector<LeftOut> left_out;
+    uint64_t n_stored = 0;
+    bool bulk = false;
+  };
+  struct Known {
+    FileStamp stamp;
+    KeptFile kept;
+    int64_t hashed_ns = 0;
+  };
+
+  /// Stores what the files hold now.
+  Result<Captured> capture() {
+    SABLE_TRY(auto found, walk(root_.get(), ignore_, limits_.n_files_max));
+    Captured captured;
+    captured.left_out = std::move(found.left_out);
+    std::vector<const std::pair<const std::string, FileStamp>*> fresh;
+    uint64_t new_bytes = 0;
+    for (const auto& file : found.files) {
+      const auto& [path, stamp] = file;
+      const auto known = known_.find(path);
+      if (known != known_.end() && known->second.stamp == stamp &&
+          stamp.changed_ns < known->second.hashed_ns - kTickNs) {
+        captured.files.emplace(path, known->second.kept);
+      } else if (stamp.bytes > limits_.file_bytes_max) {
+        captured.left_out.push_back(
+            {path, fmt::format("larger than {} bytes", limits_.file_bytes_max)});
+      } else {
+        new_bytes += stamp.bytes;
+        fresh.push_back(&file);
+      }
+    }
+    if (new_bytes > limits_.new_bytes_max) {
+      return fail(ErrorCode::exhausted,
+                  fmt::format("{} bytes in the working directory are new since the last file "
+                              "checkpoint, more than {}",
+                              new_bytes, limits_.new_bytes_max));
+    }
+    captured.bulk = fresh.size() > kSyncEachMax;
+    for (const auto* file : fresh) {
+      SABLE_TRY_VOID(store(file->first, file->second, captured));
+    }
+    std::erase_if(known_, [&](const auto& known) { return !captured.files.contains(known.first); });
+    return captured;
+  }
+
+  Result<void> store(const std::string& path, const FileStamp& stamp, Captured& captured) {
+    const int64_t before = now_ns();
+    const auto content = content_of(root_.get(), path, stamp);
+    if (!content) {
+      // Gone since the walk is gone; anything else is told.
+      if (content.error().code != ErrorCode::not_found) {
+        captured.left_out.push_back({path, content.error().message});
+      }
+      return {};
+    }
+    SABLE_TRY(auto id, (captured.bulk ? bulk_ : each_).write_blob(*content));
+    const KeptFile kept{stamp.link         ? TreeMode::link
+                        : stamp.executable ? TreeMode::program
+                                           : TreeMode::file,
+                        std::move(id)};
+    captured.files[path] = kept;
+    if (content->size() == stamp.bytes) known_[path] = {stamp, kept, before};
+    ++captured.n_stored;
+    return {};
+  }
+
+  /// Writes the folder `path` (empty, or ending in '/') of `files`.
+  static Result<ObjectId> write_folder(GitObjects& objects, const KeptFiles& files,
+                                       const std::string& path) {
+    std::vector<TreeEntry> entries;
+    for (auto file = files.lower_bound(path);
+         file != files.end() && file->first.starts_with(path);) {
+      const size_t slash = file->first.find('/', path.size());
+      if (slash == std::string::npos) {
+        entries.push_back({file->second.mode, file->first.substr(path.size()), file->second.id});
+        ++file;
+        continue;
+      }
+      const std::string below = file->first.substr(0, slash + 1);
+      SABLE_TRY(auto id, write_folder(objects, files, below));
+      entries.push_back({TreeMode::folder,
+                         below.substr(path.size(), below.size() - path.size() - 1), std::move(id)});
+      while (file != files.end() && file->first.starts_with(below)) ++file;
+    }
+    return objects.write_tree(std::move(entries));
+  }
+
+  Result<void> read_folder(const ObjectId& tree, const std::string& path, KeptFiles& files) {
+    SABLE_TRY(const auto entries, each_.read_tree(tree));
+    for (const TreeEntry& entry : entries) {
+      if (entry.mode == TreeMode::folder) {
+        SABLE_TRY_VOID(read_folder(entry.id, path + entry.name + "/", files));
+      } else {
+        files.emplace(path + entry.name, KeptFile{entry.mode, entry.id});
+      }
+    }
+    return {};
+  }
+
+  const fs::path folder_;
+  const UniqueFd root_;
+  const UniqueFd lock_;  ///< shared: nothing is swept away meanwhile
+  IgnoreRules ignore_;
+  GitObjects each_, bulk_;  ///< one store; how it is synced differs
+  const CheckpointLimits limits_;
+  const Log log_;
+  std::unordered_map<std::string, Known> known_;
+};
+
+/// Everything that the newest checkpoint of a session and those before it are made of.
+Result<void> add_needed(GitObjects& objects, ObjectId commit, std::set<ObjectId>& needed) {
+  while (!commit.empty() && needed.insert(commit).second) {
+    SABLE_TRY(const auto record, objects.read_commit(commit));
+    std::vector<ObjectId> trees{record.tree};
+    while (!trees.empty()) {
+      const ObjectId tree = std::move(trees.back());
+      trees.pop_back();
+      if (!needed.insert(tree).second) continue;
+      SABLE_TRY(const auto entries, objects.read_tree(tree));
+      for (const TreeEntry& entry : entries) {
+        if (entry.mode == TreeMode::folder) {
+          trees.push_back(entry.id);
+        } else {
+          needed.insert(entry.id);
+        }
+      }
+    }
+    commit = record.parent;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FileCheckpoints>> FileCheckpoints::open(const fs::path& home,
+                                                               const fs::path& root,
+                                                               CheckpointLimits limits, Log log) {
+  std::error_code error;
+  const fs::path real = fs::canonical(root, error);
+  if (error) return fail(ErrorCode::not_found, root.string() + ": " + error.message());
+  UniqueFd root_fd(::open(real.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root_fd) return fail_errno(real.string(), errno);
+  const fs::path folder = folder_of(home, real);
+  for (const auto& needed :
+       {home / "checkpoints", folder, folder / "objects", folder / "sessions"}) {
+    SABLE_TRY_VOID(make_private_folder(needed));
+  }
+  if (!fs::exists(folder / "root", error)) {
+    SABLE_TRY_VOID(write_file_atomically(folder / "root", real.string() + "\n", 0600));
+  }
+  SABLE_TRY(auto lock, open_private_file(folder / "lock"));
+  if (!wait_for_lock(lock.get(), LockKind::shared)) {
+    return fail_errno((folder / "lock").string(), errno);
+  }
+  SABLE_TRY(auto each, GitObjects::open(folder / "objects", /*sync_each=*/true));
+  SABLE_TRY(auto bulk, GitObjects::open(folder / "objects", /*sync_each=*/false));
+  return std::make_unique<GitCheckpoints>(folder, std::move(root_fd), std::move(lock),
+                                          IgnoreRules(real), std::move(each), std::move(bulk),
+                                          limits, std::move(log));
+}
+
+Result<void> share_checkpoints(const fs::path& home, const fs::path& root, const std::string& from,
+                               const std::string& to) {
+  const fs::path folder = folder_of(home, root);
+  SABLE_TRY(const auto newest, newest_of(folder, from));
+  if (!newest) return {};
+  return write_file_atomically(folder / "sessions" / to, hex_of(*newest), 0600);
+}
+
+Result<void> forget_checkpoints(const fs::path& home, const fs::path& root,
+                                const std::string& session) {
+  const fs::path folder = folder_of(home, root);
+  std::error_code error;
+  if (!fs::remove(folder / "sessions" / session, error)) {
+    return error ? fail_errno(folder.string(), error.value()) : Result<void>();
+  }
+  SABLE_TRY(auto lock, open_private_file(folder / "lock"));
+  if (!try_lock(lock.get(), LockKind::alone)) return {};
+  SABLE_TRY(auto objects, GitObjects::open(folder / "objects", /*sync_each=*/false));
+  std::set<ObjectId> needed;
+  for (const auto& entry : fs::directory_iterator(folder / "sessions", error)) {
+    SABLE_TRY(const auto newest, newest_of(folder, entry.path().filename().string()));
+    // A damaged chain: what cannot be told to be unneeded stays.
+    if (newest && !add_needed(objects, *newest, needed)) return {};
+  }
+  return objects.keep_only(needed);
+}
+
+}  // namespace sable::memory

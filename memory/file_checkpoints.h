@@ -1,0 +1,76 @@
+// File checkpoints: what a working directory held at one moment, kept as Git objects in a private
+// store under the home. The user's repository, its index and its branches are only read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+
+namespace sable::memory {
+
+/// What is too much for a checkpoint.
+struct CheckpointLimits {
+  size_t n_files_max = 100'000;  ///< files and folders looked at; then no checkpoint
+  uint64_t file_bytes_max = uint64_t{64} << 20;  ///< a larger file is left out
+  uint64_t new_bytes_max = uint64_t{1} << 30;    ///< content that is new since the last one
+};
+
+struct LeftOut {
+  std::string path;    ///< relative to the root; bytes, not always UTF-8
+  std::string reason;  ///< "larger than 67108864 bytes", "Permission denied", ...
+};
+
+struct FileCheckpoint {
+  std::string id;  ///< of a Git commit, 40 hexadecimal digits
+  uint64_t n_files = 0;
+  uint64_t n_stored = 0;  ///< files whose content was not known from the last checkpoint
+  std::vector<LeftOut> left_out;
+};
+
+struct RestoreReport {
+  uint64_t n_written = 0, n_removed = 0;
+  /// Paths that could not be brought back, or hold what no checkpoint can bring back and were
+  /// therefore not touched.
+  std::vector<LeftOut> kept;
+};
+
+/// The checkpoints of one working directory. Symbolic links are kept as links and never followed;
+/// other file systems mounted below, devices, sockets and everything named ".git" are passed over,
+/// and so is what Git ignores and does not track. Of modes only "executable" is kept; empty
+/// folders are not. Functions block; one thread at a time.
+class FileCheckpoints {
+ public:
+  /// Creates HOME/checkpoints/HASH-OF-ROOT. Errors: io; not_found when the root is none.
+  static Result<std::unique_ptr<FileCheckpoints>> open(const std::filesystem::path& home,
+                                                       const std::filesystem::path& root,
+                                                       CheckpointLimits limits = {},
+                                                       Log log = Log::none());
+  virtual ~FileCheckpoints() = default;
+
+  /// Keeps the files as they are now, for as long as the session exists; durable when it returns.
+  /// Errors: exhausted (more files or new bytes than the limits allow, or the disk is full); io.
+  virtual Result<FileCheckpoint> take(const std::string& session) = 0;
+
+  /// Makes the files what they were. What it overwrites or removes was in a state that take() can
+  /// keep; take one before. Repeating it after a crash finishes it. Errors: not_found when the
+  /// checkpoint is not in this store; corrupt; exhausted; io.
+  virtual Result<RestoreReport> restore(const std::string& id) = 0;
+};
+
+/// The checkpoints of one session are from now on another one's too (a fork). Not an error when
+/// there are none.
+Result<void> share_checkpoints(const std::filesystem::path& home, const std::filesystem::path& root,
+                               const std::string& from, const std::string& to);
+
+/// Deletes what only this session's checkpoints needed; while another process makes or restores a
+/// checkpoint of the same directory, the space stays until the next time. Not an error when there
+/// is nothing.
+Result<void> forget_checkpoints(const std::filesystem::path& home,
+                                const std::filesystem::path& root, const std::string& session);
+
+}  // namespace sable::memory

@@ -1,0 +1,69 @@
+// A private store of Git objects, through libgit2: blobs, trees, commits by their hash.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+struct git_odb;
+
+namespace sable::memory {
+
+/// An object's name as raw bytes (SHA-1 with collision detection, as Git has it).
+using ObjectId = std::string;  // 20 bytes
+
+std::string hex_of(const ObjectId& id);
+/// Errors: invalid_input.
+Result<ObjectId> object_id(std::string_view hex);
+
+enum class TreeMode { file, program, link, folder };
+
+struct TreeEntry {
+  TreeMode mode;
+  std::string name;
+  ObjectId id;
+};
+
+struct CommitRecord {
+  ObjectId tree;
+  ObjectId parent;  ///< empty: none
+};
+
+class GitObjects {
+ public:
+  /// `folder` exists. `sync_each`: every object is durable when it is written; else sync() once.
+  static Result<GitObjects> open(const std::filesystem::path& folder, bool sync_each);
+
+  Result<ObjectId> write_blob(std::string_view bytes);
+  Result<ObjectId> write_tree(std::vector<TreeEntry> entries);
+  Result<ObjectId> write_commit(const CommitRecord& commit, std::string_view message);
+
+  /// Errors: not_found; corrupt when the bytes are not what the name says.
+  Result<std::string> read_blob(const ObjectId& id);
+  Result<std::vector<TreeEntry>> read_tree(const ObjectId& id);
+  Result<CommitRecord> read_commit(const ObjectId& id);
+
+  /// Makes everything written so far durable.
+  Result<void> sync();
+
+  /// Deletes every object that is not in `needed`. Nobody may be writing.
+  Result<void> keep_only(const std::set<ObjectId>& needed);
+
+ private:
+  struct Free {
+    void operator()(git_odb* odb) const;
+  };
+  Result<ObjectId> write(std::string_view bytes, int type);
+  Result<std::string> read(const ObjectId& id, int type);
+
+  std::filesystem::path folder_;
+  std::unique_ptr<git_odb, Free> odb_;
+};
+
+}  // namespace sable::memory

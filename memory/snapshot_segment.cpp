@@ -1,0 +1,197 @@
+#include "memory/snapshot_segment.h"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <fmt/format.h>
+
+#include "memory/file_lock.h"
+
+namespace sable::memory {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kBufferBytes = size_t{8} << 20;
+constexpr char kMagic[8] = {'S', 'B', 'L', 'S', 'N', 'A', 'P', '1'};
+
+/// In front of every payload. Integers little-endian (checked in snapshot_key.cpp).
+struct EntryHeader {
+  char magic[8];
+  uint8_t key[32];
+  uint64_t payload_bytes;
+  uint64_t payload_hash[2];  ///< XXH3, 128 bits
+  uint64_t header_hash;      ///< XXH3, 64 bits, of everything before it
+};
+static_assert(sizeof(EntryHeader) == 72 && std::is_trivially_copyable_v<EntryHeader>);
+
+uint64_t hash_of(const EntryHeader& header) {
+  return XXH3_64bits(&header, offsetof(EntryHeader, header_hash));
+}
+
+constexpr uint64_t aligned(uint64_t bytes) {
+  return (bytes + kEntryAlignment - 1) / kEntryAlignment * kEntryAlignment;
+}
+
+Error write_error(int number) {
+  if (number == ENOSPC || number == EDQUOT) {
+    return {ErrorCode::exhausted, "the disk is too full for a snapshot"};
+  }
+  return fail_errno("snapshot: write", number).value();
+}
+
+}  // namespace
+
+std::optional<std::span<const std::byte>> checked_payload(std::span<const std::byte> entry,
+                                                          const Digest& key) {
+  EntryHeader header;
+  if (entry.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, entry.data(), sizeof header);
+  if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 ||
+      header.header_hash != hash_of(header) ||
+      std::memcmp(header.key, key.data(), key.size()) != 0 ||
+      header.payload_bytes > entry.size() - sizeof header) {
+    return std::nullopt;
+  }
+  const auto payload = entry.subspan(sizeof header, header.payload_bytes);
+  const auto hash = XXH3_128bits(payload.data(), payload.size());
+  if (hash.low64 != header.payload_hash[0] || hash.high64 != header.payload_hash[1]) {
+    return std::nullopt;
+  }
+  return payload;
+}
+
+fs::path SegmentFolder::file(uint64_t segment) const {
+  return folder_ / fmt::format("{:08}.segment", segment);
+}
+
+std::vector<uint64_t> SegmentFolder::list() const {
+  std::vector<uint64_t> segments;
+  std::error_code error;
+  for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() != ".segment") continue;
+    const auto name = it->path().stem().string();
+    uint64_t number = 0;
+    const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (read.ec == std::errc() && read.ptr == name.data() + name.size()) segments.push_back(number);
+  }
+  std::sort(segments.begin(), segments.end());
+  return segments;
+}
+
+Result<UniqueFd> SegmentFolder::open(uint64_t segment) const {
+  UniqueFd fd(::open(file(segment).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (fd) return fd;
+  if (errno == ENOENT) return fail(ErrorCode::not_found, "the snapshot's segment is gone");
+  return fail_errno(file(segment).string(), errno);
+}
+
+void SegmentFolder::free(const EntryPlace& place) const {
+  UniqueFd fd(::open(file(place.segment).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return;
+  (void)::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    static_cast<off_t>(place.offset), static_cast<off_t>(place.bytes));
+}
+
+void SegmentFolder::remove_if_unused(uint64_t segment) const {
+  const fs::path path = file(segment);
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (fd && try_lock(fd.get(), LockKind::alone) && leads_to(path, fd.get())) ::unlink(path.c_str());
+}
+
+Result<SegmentWriter> SegmentWriter::claim(const SegmentFolder& folder, uint64_t bytes_max) {
+  SegmentWriter writer;
+  uint64_t next = 1;
+  for (const uint64_t segment : folder.list()) {
+    next = std::max(next, segment + 1);
+    const fs::path path = folder.file(segment);
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    struct stat info;
+    if (!fd || !try_lock(fd.get(), LockKind::alone) || !leads_to(path, fd.get()) ||
+        ::fstat(fd.get(), &info) != 0 || static_cast<uint64_t>(info.st_size) >= bytes_max) {
+      continue;
+    }
+    writer.segment_ = segment;
+    writer.fd_ = std::move(fd);
+    // Behind whatever a process that died has left: an address is never used twice.
+    writer.kept_ = writer.end_ = aligned(static_cast<uint64_t>(info.st_size));
+    return writer;
+  }
+  while (true) {
+    const fs::path path = folder.file(next);
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd && errno != EEXIST) return fail(write_error(errno));
+    if (fd && try_lock(fd.get(), LockKind::alone) && leads_to(path, fd.get())) {
+      writer.segment_ = next;
+      writer.fd_ = std::move(fd);
+      return writer;
+    }
+    ++next;
+  }
+}
+
+SegmentWriter::~SegmentWriter() {
+  if (fd_) cut();
+}
+
+Result<EntryPlace> SegmentWriter::append(const Digest& key, std::span<const std::byte> payload) {
+  EntryHeader header{};
+  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  std::memcpy(header.key, key.data(), key.size());
+  header.payload_bytes = payload.size();
+  const auto hash = XXH3_128bits(payload.data(), payload.size());
+  header.payload_hash[0] = hash.low64;
+  header.payload_hash[1] = hash.high64;
+  header.header_hash = hash_of(header);
+
+  const EntryPlace place{segment_, end_, aligned(sizeof header + payload.size())};
+  if (buffer_.size() + place.bytes > kBufferBytes) {
+    SABLE_TRY_VOID(flush());
+  }
+  const size_t at = buffer_.size();
+  buffer_.resize(at + place.bytes);  // the padding is zeros
+  std::memcpy(buffer_.data() + at, &header, sizeof header);
+  if (!payload.empty()) {
+    std::memcpy(buffer_.data() + at + sizeof header, payload.data(), payload.size());
+  }
+  end_ += place.bytes;
+  return place;
+}
+
+Result<void> SegmentWriter::flush() {
+  uint64_t offset = end_ - buffer_.size();
+  for (std::span<const std::byte> left = buffer_; !left.empty();) {
+    const ssize_t n = ::pwrite(fd_.get(), left.data(), left.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail(write_error(n < 0 ? errno : EIO));
+    left = left.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  buffer_.clear();
+  return {};
+}
+
+Result<void> SegmentWriter::sync() {
+  SABLE_TRY_VOID(flush());
+  if (::fdatasync(fd_.get()) != 0) return fail(write_error(errno));
+  return {};
+}
+
+void SegmentWriter::keep() { kept_ = end_; }
+
+void SegmentWriter::cut() {
+  buffer_.clear();
+  if (end_ != kept_) (void)::ftruncate(fd_.get(), static_cast<off_t>(kept_));
+  end_ = kept_;
+}
+
+}  // namespace sable::memory

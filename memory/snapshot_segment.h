@@ -1,0 +1,81 @@
+// Segment files: append-only, entries side by side, each with a header that says what it is and a
+// checksum. Space inside of them is given back by punching holes; nothing is ever written twice in
+// one place, so whoever holds a stale address finds the entry, zeros or nothing, never another one.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "base/unique_fd.h"
+#include "memory/snapshots.h"
+
+namespace sable::memory {
+
+inline constexpr uint64_t kEntryAlignment = 4096;  ///< a page: what a hole can free
+
+/// Where an entry lies; `bytes` with header and padding, a multiple of the alignment.
+struct EntryPlace {
+  uint64_t segment = 0, offset = 0, bytes = 0;
+  friend bool operator==(const EntryPlace&, const EntryPlace&) = default;
+};
+
+/// Whether an entry can lie there: a flipped bit in the index must not become a read of gigabytes.
+constexpr bool is_possible(const EntryPlace& place) {
+  constexpr uint64_t kOffsetMax = uint64_t{1} << 40, kBytesMax = uint64_t{1} << 32;
+  return place.offset < kOffsetMax && place.bytes < kBytesMax &&
+         place.offset % kEntryAlignment == 0 && place.bytes % kEntryAlignment == 0;
+}
+
+/// The payload of an entry that was read to `entry`, if it is whole and has this key.
+std::optional<std::span<const std::byte>> checked_payload(std::span<const std::byte> entry,
+                                                          const Digest& key);
+
+/// The segments below one folder.
+class SegmentFolder {
+ public:
+  explicit SegmentFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  std::filesystem::path file(uint64_t segment) const;
+  std::vector<uint64_t> list() const;
+  /// Errors: not_found.
+  Result<UniqueFd> open(uint64_t segment) const;
+  /// Gives the space of an entry back; where the file system cannot, it stays until remove().
+  void free(const EntryPlace& place) const;
+  /// Deletes a segment unless somebody appends to it.
+  void remove_if_unused(uint64_t segment) const;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// The right to append to one segment, and a buffer before it. What was appended since the last
+/// keep() is cut off on destruction.
+class SegmentWriter {
+ public:
+  /// Continues a segment that nobody appends to and is smaller than `bytes_max`, or begins one.
+  static Result<SegmentWriter> claim(const SegmentFolder& folder, uint64_t bytes_max);
+  SegmentWriter(SegmentWriter&& other) noexcept = default;
+  SegmentWriter& operator=(SegmentWriter&& other) = delete;
+  ~SegmentWriter();
+
+  uint64_t segment() const { return segment_; }
+  uint64_t end() const { return end_; }
+
+  /// Errors: exhausted (disk full), io.
+  Result<EntryPlace> append(const Digest& key, std::span<const std::byte> payload);
+  Result<void> sync();  ///< makes everything appended durable
+  void keep();          ///< from now on the index may name what was appended
+  void cut();           ///< drops what was appended since the last keep()
+
+ private:
+  SegmentWriter() = default;
+  Result<void> flush();
+
+  uint64_t segment_ = 0;
+  UniqueFd fd_;
+  uint64_t kept_ = 0;  ///< bytes of the file that stay
+  uint64_t end_ = 0;   ///< with what is in the buffer
+  std::vector<std::byte> buffer_;
+};
+
+}  // namespace sable::memory

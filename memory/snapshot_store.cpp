@@ -1,0 +1,405 @@
+// Saving and finding snapshots: the index says what is there, the segments hold it.
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <mutex>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <fmt/format.h>
+
+#include "memory/file_lock.h"
+#include "memory/schema.h"
+#include "memory/session_lock.h"
+#include "memory/snapshot_eviction.h"
+#include "memory/snapshot_index.h"
+#include "memory/snapshot_key.h"
+#include "memory/snapshot_reader.h"
+
+namespace sable::memory {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Saving starts anew when another process evicts the prefix that it builds on.
+constexpr int kAttemptsMax = 3;
+
+// Left by a process that met a damaged index; the next one that is alone throws it away.
+constexpr const char* kDamageMark = "index.damaged";
+
+/// The longest chain of stored blocks.
+struct StoredChain {
+  size_t n_blocks = 0;
+  int64_t last = 0;  ///< row of the last block, or of the engine; 0 when not even that is stored
+};
+
+struct NewBlock {
+  Digest key;
+  EntryPlace place;
+};
+
+/// What was appended to a segment and the index does not know yet.
+struct Written {
+  StoredChain before;
+  std::vector<NewBlock> blocks;
+  EntryPlace position;
+};
+
+uint64_t free_bytes(const fs::path& folder) {
+  struct statvfs info;
+  if (::statvfs(folder.c_str(), &info) != 0) return UINT64_MAX;
+  return uint64_t{info.f_bavail} * info.f_frsize;
+}
+
+/// Tells errors of the source from those of the store.
+class NotedSource : public SnapshotSource {
+ public:
+  explicit NotedSource(SnapshotSource& source) : source_(source) {}
+  Result<void> block(uint64_t index, std::vector<std::byte>& bytes) override {
+    return note(source_.block(index, bytes));
+  }
+  Result<void> position(std::vector<std::byte>& bytes) override {
+    return note(source_.position(bytes));
+  }
+  bool failed = false;
+
+ private:
+  Result<void> note(Result<void> result) {
+    failed = !result;
+    return result;
+  }
+  SnapshotSource& source_;
+};
+
+class FileSnapshotStore : public SnapshotStore {
+ public:
+  FileSnapshotStore(fs::path home, UniqueFd lock, SnapshotIndex index, SnapshotOptions options)
+      : cache_(home / "cache"),
+        locks_(home / "locks"),
+        lock_(std::move(lock)),
+        folder_(cache_),
+        options_(std::move(options)),
+        index_(std::move(index)) {}
+
+  Result<SaveReport> save(const std::string& session, TokenStream stream,
+                          SnapshotSource& source) override {
+    NotedSource from(source);
+    auto saved = save_stream(session, stream, from);
+    return from.failed ? saved : noted(std::move(saved));
+  }
+
+  Result<std::unique_ptr<SnapshotReader>> find(TokenStream stream) override {
+    return noted(find_prefix(stream));
+  }
+
+  Result<void> forget(const std::string& session) override {
+    const std::lock_guard lock(mutex_);
+    FreedPlaces freed;
+    SABLE_TRY_VOID(
+        noted(index_.in_transaction([&] { return index_.drop_session(session, freed); })));
+    give_back(index_, folder_, freed);
+    return {};
+  }
+
+  Result<SnapshotUsage> usage() override {
+    const std::lock_guard lock(mutex_);
+    return noted(index_.usage());
+  }
+
+ private:
+  template <class T>
+  Result<T> noted(Result<T> result) {
+    if (!result && result.error().code == ErrorCode::corrupt) {
+      (void)open_private_file(cache_ / kDamageMark);
+    }
+    return result;
+  }
+
+  Result<SaveReport> save_stream(const std::string& session, const TokenStream& stream,
+                                 SnapshotSource& source) {
+    const auto keys = block_keys(stream);
+    const auto tail = stream.tokens.subspan((keys.size() - 1) * kSnapshotBlockTokens);
+    const Digest position = position_key(keys.back(), tail);
+    const std::lock_guard saving(saving_);
+    for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+      SABLE_TRY(const bool there, use_if_stored(position, session));
+      if (there) return SaveReport{};
+      SABLE_TRY_VOID(make_room_on_disk());
+      SABLE_TRY(auto writer, SegmentWriter::claim(folder_, options_.segment_bytes_max));
+      SABLE_TRY(const auto written, write(keys, position, source, writer));
+      // From here on the index may name the new entries even if its commit seems to fail.
+      writer.keep();
+      SABLE_TRY(auto kept, kept_positions());
+      SABLE_TRY(const auto added, add(session, keys, position, tail, written));
+      if (!added) continue;
+      SaveReport report{.n_blocks_written = written.blocks.size(),
+                        .bytes_written = written.position.bytes};
+      for (const NewBlock& block : written.blocks) report.bytes_written += block.place.bytes;
+      SABLE_TRY(report.n_snapshots_evicted, stay_within_budget(*added, std::move(kept)));
+      return report;
+    }
+    return fail(ErrorCode::exhausted, "snapshots are evicted faster than this one is written");
+  }
+
+  Result<std::unique_ptr<SnapshotReader>> find_prefix(const TokenStream& stream) {
+    const auto keys = block_keys(stream);
+    const std::lock_guard lock(mutex_);
+    while (true) {
+      SABLE_TRY(const auto found, index_.read_consistently([&] { return longest(keys, stream); }));
+      if (!found) return fail(ErrorCode::not_found, "no snapshot of a prefix is stored");
+      if (found->sound) {
+        (void)index_.touch(found->plan.position.row);
+        return read_snapshot(folder_, found->plan, damage_report());
+      }
+      FreedPlaces lost;  // where they say they lie is not to be believed
+      SABLE_TRY_VOID(index_.in_transaction(
+          [&] { return index_.drop_position(found->plan.position.row, lost); }));
+    }
+  }
+
+  struct Found {
+    ReadPlan plan;
+    bool sound;  ///< false: the index contradicts itself
+  };
+
+  Result<std::optional<Found>> longest(const std::vector<Digest>& keys, const TokenStream& stream) {
+    SABLE_TRY(const auto chain, longest_chain(keys));
+    int64_t block = chain.last;
+    for (size_t n = chain.n_blocks; block != 0; --n) {
+      SABLE_TRY(const auto positions, index_.positions_behind(block));
+      const StoredPosition* best = nullptr;
+      const auto rest = stream.tokens.subspan(n * kSnapshotBlockTokens);
+      for (const StoredPosition& position : positions) {
+        const auto& tail = position.tail;
+        if (tail.size() <= rest.size() && std::equal(tail.begin(), tail.end(), rest.begin()) &&
+            (!best || tail.size() > best->tail.size())) {
+          best = &position;
+        }
+      }
+      if (best) return plan_of(keys, n, *best);
+      if (n == 0) break;
+      SABLE_TRY(const auto parent, index_.parent_of(block));
+      block = parent ? parent->number : 0;
+    }
+    return std::nullopt;
+  }
+
+  Result<bool> use_if_stored(const Digest& position, const std::string& session) {
+    const std::lock_guard lock(mutex_);
+    SABLE_TRY(const auto there, index_.position(position));
+    if (!there) return false;
+    SABLE_TRY_VOID(index_.in_transaction([&] { return index_.use(*there, session); }));
+    return true;
+  }
+
+  /// A stored block's parent is stored, so the end of the chain is found by halving.
+  Result<StoredChain> longest_chain(const std::vector<Digest>& keys) {
+    SABLE_TRY(const auto engine, index_.block(keys[0]));
+    if (!engine) return StoredChain{};
+    StoredChain chain{0, engine->number};
+    for (size_t low = 1, high = keys.size(); low < high;) {
+      const size_t middle = low + (high - low) / 2;
+      SABLE_TRY(const auto block, index_.block(keys[middle]));
+      if (block) {
+        chain = {middle, block->number};
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return chain;
+  }
+
+  Result<Written> write(const std::vector<Digest>& keys, const Digest& position,
+                        SnapshotSource& source, SegmentWriter& writer) {
+    Written written;
+    {
+      const std::lock_guard lock(mutex_);
+      SABLE_TRY(written.before, longest_chain(keys));
+    }
+    std::vector<std::byte> bytes;
+    for (size_t i = written.before.n_blocks; i + 1 < keys.size(); ++i) {
+      bytes.clear();
+      SABLE_TRY_VOID(source.block(i, bytes));
+      SABLE_TRY(const auto place, writer.append(keys[i + 1], bytes));
+      written.blocks.push_back({keys[i + 1], place});
+    }
+    bytes.clear();
+    SABLE_TRY_VOID(source.position(bytes));
+    SABLE_TRY(written.position, writer.append(position, bytes));
+    SABLE_TRY_VOID(writer.sync());
+    return written;
+  }
+
+  /// Row of the new position; none when what it builds on has been evicted meanwhile.
+  Result<std::optional<int64_t>> add(const std::string& session, const std::vector<Digest>& keys,
+                                     const Digest& position, std::span<const int32_t> tail,
+                                     const Written& written) {
+    const std::lock_guard lock(mutex_);
+    std::optional<int64_t> row;
+    FreedPlaces unneeded;
+    SABLE_TRY_VOID(index_.in_transaction([&]() -> Result<void> {
+      int64_t parent = 0;
+      SABLE_TRY(const auto base, index_.block(keys[written.before.n_blocks]));
+      if (base) {
+        parent = base->number;
+      } else if (written.before.last != 0) {
+        return {};
+      } else {
+        SABLE_TRY(parent, index_.add_block(keys[0], 0, {}));
+      }
+      for (const NewBlock& block : written.blocks) {
+        SABLE_TRY(const auto there, index_.block(block.key));
+        if (there) {
+          unneeded.push_back(block.place);  // another process was faster
+          parent = there->number;
+        } else {
+          SABLE_TRY(parent, index_.add_block(block.key, parent, block.place));
+        }
+      }
+      SABLE_TRY(row, index_.position(position));
+      if (row) {
+        unneeded.push_back(written.position);
+      } else {
+        SABLE_TRY(row, index_.add_position(position, parent, tail, written.position));
+      }
+      return index_.use(*row, session);
+    }));
+    if (!row) {
+      for (const NewBlock& block : written.blocks) unneeded.push_back(block.place);
+      unneeded.push_back(written.position);
+    }
+    give_back(index_, folder_, unneeded);
+    return row;
+  }
+
+  /// The log and the user's files come first.
+  Result<void> make_room_on_disk() {
+    const uint64_t left = free_bytes(cache_);
+    if (left >= options_.free_bytes_min) return {};
+    const std::lock_guard lock(mutex_);
+    SABLE_TRY(const auto kept, positions_in_use(index_, locks_));
+    SABLE_TRY(const auto usage, index_.usage());
+    const uint64_t wanted = options_.free_bytes_min - left;
+    SABLE_TRY_VOID(
+        evict_down_to(index_, folder_, usage.bytes > wanted ? usage.bytes - wanted : 0, kept));
+    if (free_bytes(cache_) >= options_.free_bytes_min) return {};
+    return fail(ErrorCode::exhausted, "the disk is too full for a snapshot");
+  }
+
+  Result<std::vector<int64_t>> kept_positions() {
+    const std::lock_guard lock(mutex_);
+    return positions_in_use(index_, locks_);
+  }
+
+  /// Evicts others for the new snapshot; the new one itself when that is not enough. `kept` is from
+  /// before it, so that its session has its last one in any case.
+  Result<uint64_t> stay_within_budget(int64_t fresh, std::vector<int64_t> kept) {
+    const std::lock_guard lock(mutex_);
+    kept.insert(std::upper_bound(kept.begin(), kept.end(), fresh), fresh);
+    SABLE_TRY(const auto n_evicted, evict_down_to(index_, folder_, options_.bytes_max, kept));
+    SABLE_TRY(const auto usage, index_.usage());
+    if (usage.bytes <= options_.bytes_max) return n_evicted;
+    FreedPlaces freed;
+    SABLE_TRY_VOID(index_.in_transaction([&] { return index_.drop_position(fresh, freed); }));
+    give_back(index_, folder_, freed);
+    return fail(ErrorCode::exhausted,
+                fmt::format("the snapshot does not fit into {} bytes beside those of live sessions",
+                            options_.bytes_max));
+  }
+
+  Result<std::optional<Found>> plan_of(const std::vector<Digest>& keys, size_t n_blocks,
+                                       const StoredPosition& position) {
+    ReadPlan plan{.n_tokens = n_blocks * kSnapshotBlockTokens + position.tail.size()};
+    plan.position = {position_key(keys[n_blocks], position.tail), position.place, position.number};
+    plan.blocks.reserve(n_blocks);
+    bool sound = is_possible(position.place);
+    for (size_t i = 1; i <= n_blocks && sound; ++i) {
+      SABLE_TRY(const auto block, index_.block(keys[i]));
+      sound = block && is_possible(block->place);
+      if (sound) plan.blocks.push_back({keys[i], block->place, block->number});
+    }
+    return Found{std::move(plan), sound};
+  }
+
+  DamageReport damage_report() {
+    const auto drop = [this](const ReadEntry& entry, bool is_block) {
+      options_.log.warning("a snapshot is damaged or gone; it is dropped",
+                           {{"segment", entry.place.segment}, {"offset", entry.place.offset}});
+      const std::lock_guard lock(mutex_);
+      FreedPlaces freed;
+      const auto dropped = index_.in_transaction([&] {
+        return is_block ? index_.drop_block(entry.row, freed)
+                        : index_.drop_position(entry.row, freed);
+      });
+      if (dropped) give_back(index_, folder_, freed);
+    };
+    return {[drop](const ReadEntry& entry) { drop(entry, true); },
+            [drop](const ReadEntry& entry) { drop(entry, false); }};
+  }
+
+  const fs::path cache_, locks_;
+  const UniqueFd lock_;  ///< shared, for as long as the store is open
+  const SegmentFolder folder_;
+  const SnapshotOptions options_;
+  std::mutex saving_;  ///< one save at a time, so that a chain's blocks lie side by side
+  std::mutex mutex_;   ///< of the index
+  SnapshotIndex index_;
+};
+
+/// Throws everything away. The caller is alone.
+Result<void> wipe(const fs::path& cache) {
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (fs::directory_iterator it(cache, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename() != "lock") files.push_back(it->path());
+  }
+  for (const fs::path& file : files) {
+    if (!fs::remove(file, error) && error) return fail_errno(file.string(), error.value());
+  }
+  return {};
+}
+
+Result<SnapshotIndex> open_index(const fs::path& cache) {
+  SABLE_TRY_VOID(open_private_file(cache / "index.db"));
+  return SnapshotIndex::open(cache / "index.db");
+}
+
+/// Alone: what cannot be read is thrown away, what processes that died left is freed.
+Result<SnapshotIndex> prepare_index(const fs::path& cache, const Log& log) {
+  std::error_code ignored;
+  const bool known_damage = fs::exists(cache / kDamageMark, ignored);
+  auto index = known_damage ? fail(ErrorCode::corrupt, "its index is damaged") : open_index(cache);
+  if (!index) {
+    const ErrorCode code = index.error().code;
+    if (code != ErrorCode::corrupt && code != ErrorCode::unsupported) return index;
+    log.warning("the stored snapshots cannot be read and are thrown away",
+                {{"error", index.error().message}});
+    SABLE_TRY_VOID(wipe(cache));
+    SABLE_TRY(index, open_index(cache));
+  }
+  SABLE_TRY_VOID(reconcile(*index, SegmentFolder(cache)));
+  return index;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(const fs::path& home,
+                                                           SnapshotOptions options) {
+  const fs::path cache = home / "cache";
+  SABLE_TRY_VOID(make_private_folder(cache));
+  SABLE_TRY(auto lock, open_private_file(cache / "lock"));
+  const bool alone = try_lock(lock.get(), LockKind::alone);
+  if (!alone && !wait_for_lock(lock.get(), LockKind::shared)) {
+    return fail_errno(cache.string() + ": lock", errno);
+  }
+  SABLE_TRY(auto index, alone ? prepare_index(cache, options.log) : open_index(cache));
+  if (alone && !try_lock(lock.get(), LockKind::shared)) {
+    return fail_errno(cache.string() + ": lock", errno);
+  }
+  return std::make_unique<FileSnapshotStore>(home, std::move(lock), std::move(index),
+                                             std::move(options));
+}
+
+}  // namespace sable::memory

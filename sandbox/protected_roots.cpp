@@ -1,0 +1,37 @@
+#include "sandbox/protected_roots.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+constexpr std::chrono::microseconds kSlice{800};
+
+}  // namespace
+
+ProtectedIndexes ProtectedRoots::of(const Policy& policy, const Host& host) {
+  const std::lock_guard lock(mutex_);
+  if (known_.size() > kKept) {
+    std::erase_if(known_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  }
+  ProtectedIndexes indexes;
+  for (const auto& path : policy.writable) {
+    const PathFacts facts = host.look_up(path.lexically_normal());
+    if (facts.kind != PathFacts::Kind::folder) continue;
+    auto& index = known_[facts.canonical];
+    if (!index) index = std::make_shared<ProtectedIndex>(facts.canonical);
+    indexes.push_back(index);
+  }
+  return indexes;
+}
+
+asio::awaitable<ProtectedPaths> look_at(ProtectedIndexes indexes) {
+  ProtectedPaths all;
+  const auto executor = co_await asio::this_coro::executor;
+  for (const auto& index : indexes) {
+    while (!index->advance(kSlice)) co_await asio::post(executor, asio::use_awaitable);
+    all.merge(index->found());
+  }
+  co_return all;
+}
+
+}  // namespace sable::sandbox

@@ -1,0 +1,31 @@
+// The protected paths of each writable root that was granted, kept from call to call.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "sandbox/host.h"
+#include "sandbox/protected_paths.h"
+#include "sandbox/sandbox.h"
+
+namespace sable::sandbox {
+
+using ProtectedIndexes = std::vector<std::shared_ptr<ProtectedIndex>>;
+
+/// Its calls may come from any thread.
+class ProtectedRoots {
+ public:
+  /// One index for each writable folder of the policy.
+  ProtectedIndexes of(const Policy& policy, const Host& host);
+
+ private:
+  static constexpr size_t kKept = 32;  // each holds a descriptor and its watches
+
+  std::mutex mutex_;
+  std::map<std::filesystem::path, std::shared_ptr<ProtectedIndex>> known_;
+};
+
+/// What they hold now. Looks in short slices, so that a large tree does not hold up the loop.
+asio::awaitable<ProtectedPaths> look_at(ProtectedIndexes indexes);
+
+}  // namespace sable::sandbox

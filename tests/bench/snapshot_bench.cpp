@@ -1,0 +1,249 @@
+// How fast a cache snapshot comes back from the disk, against reading the same bytes in sequence
+// from one file. `--json` prints one object a row, `--tiny` runs small sizes so that the program
+// cannot rot, `--folder DIR` names the disk, `--tokens N` and `--block-bytes N` the state.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/json.h"
+#include "base/unique_fd.h"
+#include "tests/support/made_up_state.h"
+
+using namespace sable;
+using namespace sable::memory;
+using namespace sable::test;
+
+namespace {
+
+namespace fs = std::filesystem;
+using Steady = std::chrono::steady_clock;
+
+struct Sizes {
+  size_t n_tokens = 1'000'000;
+  size_t block_bytes = 132'000;  ///< 128 tokens of about 1 KiB each: a compressed cache
+  size_t n_turns = 100;          ///< in so many saves, among those of another session
+  int n_repeats = 5;
+};
+
+double seconds_since(Steady::time_point start) {
+  return std::chrono::duration<double>(Steady::now() - start).count();
+}
+
+/// Of all threads together: on a machine that does other things it says more than the clock.
+double processor_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) {
+    fmt::print(stderr, "snapshot_bench: {}\n", result.error().message);
+    std::exit(1);
+  }
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+/// Bytes that cost nothing to make; content is tested elsewhere.
+class CheapState : public SnapshotSource {
+ public:
+  explicit CheapState(size_t block_bytes) : bytes_(made_up_bytes(7, block_bytes)) {}
+  Result<void> block(uint64_t index, std::vector<std::byte>& bytes) override {
+    bytes = bytes_;
+    std::memcpy(bytes.data(), &index, sizeof index);
+    return {};
+  }
+  Result<void> position(std::vector<std::byte>& bytes) override {
+    bytes = bytes_;
+    return {};
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+/// The next reads come from the disk, not from memory.
+void forget_pages(const fs::path& file) {
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  SABLE_CHECK(fd && ::fdatasync(fd.get()) == 0);
+  SABLE_CHECK(::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED) == 0);
+}
+
+void forget_pages_below(const fs::path& folder) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".segment") forget_pages(entry.path());
+  }
+}
+
+double read_in_sequence(const fs::path& file, size_t& n_bytes) {
+  forget_pages(file);
+  std::vector<char> buffer(size_t{8} << 20);
+  const auto start = Steady::now();
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+  n_bytes = 0;
+  while (true) {
+    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
+    SABLE_CHECK(n >= 0);
+    if (n == 0) return seconds_since(start);
+    n_bytes += static_cast<size_t>(n);
+  }
+}
+
+struct Restored {
+  double seconds;
+  size_t n_bytes;
+  uint64_t checksum;
+};
+
+Restored restore(SnapshotStore& cache, const TokenStream& stream, std::vector<std::byte>& into) {
+  const auto start = Steady::now();
+  Restored restored{0, 0, 0};
+  const auto reader = must(cache.find(stream));
+  SABLE_CHECK(reader->n_tokens() == stream.tokens.size());
+  const auto take = [&](std::span<const std::byte> bytes) {
+    into.resize(std::max(into.size(), bytes.size()));
+    std::memcpy(into.data(), bytes.data(), bytes.size());  // as an engine does
+    restored.n_bytes += bytes.size();
+    uint64_t first;
+    std::memcpy(&first, bytes.data(), sizeof first);
+    restored.checksum = restored.checksum * 31 + first;
+  };
+  for (uint64_t i = 0; i < reader->n_blocks(); ++i) take(must(reader->block(i)));
+  take(must(reader->position()));
+  restored.seconds = seconds_since(start);
+  return restored;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+void measure(const Sizes& sizes, const fs::path& folder, bool json) {
+  auto store = must(Store::open(folder / "home"));
+  auto cache = must(SnapshotStore::open(folder / "home", {.free_bytes_min = 0}));
+  CheapState state(sizes.block_bytes);
+  const auto tokens = made_up_tokens(sizes.n_tokens), other = made_up_tokens(sizes.n_tokens, -7);
+  const auto saving = Steady::now();
+  uint64_t bytes_written = 0;
+  for (size_t turn = 1; turn <= sizes.n_turns; ++turn) {
+    // The conversation grows turn by turn; one of a tenth of its length grows between.
+    const size_t n = sizes.n_tokens * turn / sizes.n_turns;
+    bytes_written +=
+        must(cache->save("s_long", {{}, std::span(tokens).first(n)}, state)).bytes_written;
+    bytes_written +=
+        must(cache->save("s_other", {{}, std::span(other).first(n / 10)}, state)).bytes_written;
+  }
+  const double save_seconds = seconds_since(saving);
+
+  const fs::path plain = folder / "plain";
+  {
+    const UniqueFd fd(::open(plain.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    const auto bytes = made_up_bytes(9, size_t{4} << 20);
+    const size_t total = sizes.n_tokens / kSnapshotBlockTokens * sizes.block_bytes;
+    for (size_t done = 0; done < total; done += bytes.size()) {
+      SABLE_CHECK(::write(fd.get(), bytes.data(), bytes.size()) > 0);
+    }
+  }
+  std::vector<double> plain_speed, restore_speed, ratio, restore_seconds;
+  std::vector<double> plain_processor, restore_processor;  // ns a byte
+  std::vector<std::byte> into;
+  uint64_t checksum = 0;
+  for (int i = 0; i < sizes.n_repeats; ++i) {
+    size_t plain_bytes = 0;
+    double before = processor_seconds();
+    const double plain_seconds = read_in_sequence(plain, plain_bytes);
+    plain_processor.push_back((processor_seconds() - before) * 1e9 /
+                              static_cast<double>(plain_bytes));
+    forget_pages_below(folder / "home" / "cache");
+    before = processor_seconds();
+    const auto restored = restore(*cache, {{}, tokens}, into);
+    restore_processor.push_back((processor_seconds() - before) * 1e9 /
+                                static_cast<double>(restored.n_bytes));
+    plain_speed.push_back(static_cast<double>(plain_bytes) / plain_seconds / 1e9);
+    restore_speed.push_back(static_cast<double>(restored.n_bytes) / restored.seconds / 1e9);
+    restore_seconds.push_back(restored.seconds);
+    ratio.push_back(restore_speed.back() / plain_speed.back());
+    checksum = restored.checksum;
+  }
+  const double worst = *std::min_element(ratio.begin(), ratio.end());
+  if (json) {
+    fmt::print(
+        "{}\n",
+        dump_json(Json{{"bench", "snapshot"},
+                       {"n_tokens", sizes.n_tokens},
+                       {"block_bytes", sizes.block_bytes},
+                       {"n_turns", sizes.n_turns},
+                       {"save_gb_per_s", static_cast<double>(bytes_written) / save_seconds / 1e9},
+                       {"sequential_gb_per_s", median(plain_speed)},
+                       {"restore_gb_per_s", median(restore_speed)},
+                       {"restore_seconds", median(restore_seconds)},
+                       {"ratio", median(ratio)},
+                       {"ratio_worst", worst},
+                       {"bar", 0.7},
+                       {"met", median(ratio) >= 0.7},
+                       {"checksum", checksum}}));
+    return;
+  }
+  utsname machine{};
+  ::uname(&machine);
+  fmt::print("{} {}, {} processors, disk of {}\n", machine.sysname, machine.release,
+             ::sysconf(_SC_NPROCESSORS_ONLN), folder.parent_path().string());
+  fmt::print("{} tokens in {} saves, {} bytes a block\n", sizes.n_tokens, sizes.n_turns,
+             sizes.block_bytes);
+  fmt::print("{:<44} {:>10.3f} GB/s\n", "saving, synced",
+             static_cast<double>(bytes_written) / save_seconds / 1e9);
+  fmt::print("{:<44} {:>10.3f} GB/s  {:.3f} ns of processor a byte\n",
+             "reading one file in sequence", median(plain_speed), median(plain_processor));
+  fmt::print("{:<44} {:>10.3f} GB/s  {:.3f} ns of processor a byte, {:.2f} s\n",
+             "restoring the snapshot", median(restore_speed), median(restore_processor),
+             median(restore_seconds));
+  fmt::print("{:<44} {:>10.3f} x     >= 0.7 {}  (worst {:.3f}, checksum {:x})\n", "ratio",
+             median(ratio), median(ratio) >= 0.7 ? "met" : "missed", worst, checksum);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bool json = false;
+  Sizes sizes;
+  fs::path parent = fs::temp_directory_path();
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--json") {
+      json = true;
+    } else if (argument == "--tiny") {
+      sizes = {.n_tokens = 5000, .block_bytes = 3000, .n_turns = 4, .n_repeats = 1};
+    } else if (argument == "--folder" && i + 1 < argc) {
+      parent = argv[++i];
+    } else if (argument == "--tokens" && i + 1 < argc) {
+      sizes.n_tokens = std::strtoull(argv[++i], nullptr, 10);
+    } else if (argument == "--block-bytes" && i + 1 < argc) {
+      sizes.block_bytes = std::max<size_t>(8, std::strtoull(argv[++i], nullptr, 10));
+    } else {
+      fmt::print(stderr,
+                 "usage: snapshot_bench [--json] [--tiny] [--folder DIR] [--tokens N] "
+                 "[--block-bytes N]\n");
+      return 2;
+    }
+  }
+  std::string folder = (parent / "sable-snapshot-bench-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) {
+    fmt::print(stderr, "snapshot_bench: {}: {}\n", folder, std::strerror(errno));
+    return 1;
+  }
+  measure(sizes, folder, json);
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  return 0;
+}

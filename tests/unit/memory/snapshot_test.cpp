@@ -1,0 +1,417 @@
+#include <fstream>
+#include <sys/stat.h>
+#include <thread>
+
+#include "tests/support/made_up_state.h"
+#include "tests/unit/memory/await.h"
+
+using namespace sable;
+using namespace sable::memory;
+using namespace sable::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+class Caches {
+ public:
+  explicit Caches(SnapshotOptions options = {}) : options_(std::move(options)) {
+    options_.free_bytes_min = 0;
+    store = open_store(home());
+    reopen();
+  }
+  fs::path home() const { return folder_ / "home"; }
+  void reopen() {
+    cache.reset();
+    auto opened = SnapshotStore::open(home(), options_);
+    INFO((opened ? "" : opened.error().message));
+    REQUIRE(opened.has_value());
+    cache = std::move(*opened);
+  }
+  std::unique_ptr<Lease> live_session() { return must(store->create_session({.title = "live"})); }
+  std::vector<fs::path> segments() const {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(home() / "cache")) {
+      if (entry.path().extension() == ".segment") files.push_back(entry.path());
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+  }
+  uint64_t bytes_on_disk() const {
+    uint64_t bytes = 0;
+    for (const auto& file : segments()) {
+      struct stat info;
+      REQUIRE(::stat(file.c_str(), &info) == 0);
+      bytes += static_cast<uint64_t>(info.st_blocks) * 512;
+    }
+    return bytes;
+  }
+
+ private:
+  TemporaryFolder folder_;
+  SnapshotOptions options_;
+
+ public:
+  std::unique_ptr<Store> store;
+  std::unique_ptr<SnapshotStore> cache;
+};
+
+SaveReport save(SnapshotStore& cache, const std::string& session, MadeUpState& state,
+                uint8_t engine = 1) {
+  const auto report = cache.save(session, state.stream(engine), state);
+  INFO((report ? "" : report.error().message));
+  REQUIRE(report.has_value());
+  return *report;
+}
+
+/// How many tokens of the stream are found and are, byte for byte, what was saved; 0 for none. What
+/// is damaged is asked for again, as whoever resumes does.
+uint64_t restored(SnapshotStore& cache, const MadeUpState& state, uint8_t engine = 1) {
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    const auto reader = cache.find(state.stream(engine));
+    if (!reader) {
+      CHECK(reader.error().code == ErrorCode::not_found);
+      return 0;
+    }
+    bool whole = true;
+    for (uint64_t i = 0; i < (*reader)->n_blocks() && whole; ++i) {
+      const auto block = (*reader)->block(i);
+      whole = block.has_value();
+      if (!whole) {
+        CHECK(block.error().code == ErrorCode::not_found);
+        break;
+      }
+      const auto expected = state.block_bytes(i);
+      REQUIRE(std::equal(block->begin(), block->end(), expected.begin(), expected.end()));
+    }
+    if (!whole) continue;
+    const auto position = (*reader)->position();
+    if (!position) continue;
+    const auto expected = state.position_bytes((*reader)->n_tokens());
+    REQUIRE(std::equal(position->begin(), position->end(), expected.begin(), expected.end()));
+    REQUIRE((*reader)->n_blocks() == (*reader)->n_tokens() / kSnapshotBlockTokens);
+    return (*reader)->n_tokens();
+  }
+  FAIL("damage is met again and again");
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("a snapshot is found again, byte for byte, also by the next process") {
+  Caches caches;
+  MadeUpState state(made_up_tokens(1000));
+  const auto report = save(*caches.cache, "s_a", state);
+  CHECK(report.n_blocks_written == 7);
+  CHECK(restored(*caches.cache, state) == 1000);
+  caches.reopen();
+  CHECK(restored(*caches.cache, state) == 1000);
+  CHECK(save(*caches.cache, "s_a", state).n_blocks_written == 0);
+}
+
+TEST_CASE("the longest stored prefix is found, wherever it ends") {
+  Caches caches;
+  const size_t length = GENERATE(0u, 1u, 127u, 128u, 129u, 256u, 300u);
+  MadeUpState shorter(made_up_tokens(length)), longer(made_up_tokens(length + 400));
+  save(*caches.cache, "s_a", shorter);
+  CHECK(restored(*caches.cache, longer) == length);
+  save(*caches.cache, "s_a", longer);
+  CHECK(restored(*caches.cache, longer) == length + 400);
+  CHECK(restored(*caches.cache, shorter) == length);
+}
+
+TEST_CASE("a stream that differs in one token shares only what is before it") {
+  Caches caches;
+  MadeUpState first(made_up_tokens(500));
+  save(*caches.cache, "s_a", first);
+  auto tokens = made_up_tokens(500);
+  const size_t at = GENERATE(0u, 127u, 128u, 383u, 499u);
+  tokens[at] = -1;
+  MadeUpState second(tokens);
+  CHECK(restored(*caches.cache, second) == 0);
+  const auto report = save(*caches.cache, "s_b", second);
+  CHECK(report.n_blocks_written == 3 - std::min<size_t>(at / 128, 3));
+  CHECK(second.n_asked == report.n_blocks_written);
+  CHECK(restored(*caches.cache, first) == 500);
+  CHECK(restored(*caches.cache, second) == 500);
+}
+
+TEST_CASE("a state of another engine is never found") {
+  Caches caches;
+  MadeUpState state(made_up_tokens(300));
+  save(*caches.cache, "s_a", state, /*engine=*/1);
+  CHECK(restored(*caches.cache, state, /*engine=*/2) == 0);
+  CHECK(save(*caches.cache, "s_a", state, /*engine=*/2).n_blocks_written == 2);
+}
+
+TEST_CASE("a chain's blocks lie side by side, and what was saved later goes behind it") {
+  Caches caches;
+  MadeUpState state(made_up_tokens(128 * 6));
+  save(*caches.cache, "s_a", state);
+  REQUIRE(caches.segments().size() == 1);
+  CHECK(fs::file_size(caches.segments().front()) == 7 * 4096);
+  MadeUpState more(made_up_tokens(128 * 8));
+  save(*caches.cache, "s_a", more);
+  CHECK(fs::file_size(caches.segments().front()) == 10 * 4096);
+}
+
+TEST_CASE("a segment that is long enough is left, and a new one begun") {
+  Caches caches({.segment_bytes_max = 10000});
+  MadeUpState a(made_up_tokens(500, 0)), b(made_up_tokens(500, 10000));
+  save(*caches.cache, "s_a", a);
+  save(*caches.cache, "s_b", b);
+  CHECK(caches.segments().size() == 2);
+  CHECK(restored(*caches.cache, a) == 500);
+  CHECK(restored(*caches.cache, b) == 500);
+}
+
+TEST_CASE("one changed byte anywhere in a segment costs a part, never a wrong answer") {
+  Caches caches;
+  MadeUpState half(made_up_tokens(200)), state(made_up_tokens(400));
+  save(*caches.cache, "s_a", half);
+  save(*caches.cache, "s_a", state);
+  const auto file = caches.segments().front();
+  const auto n_entries = static_cast<int>(fs::file_size(file) / 4096);
+  REQUIRE(n_entries == 5);
+  // Each field of the header, some of the payload, and the padding, which does not matter.
+  const int offsets[] = {0, 9, 20, 35, 41, 47, 50, 60, 66, 71, 72, 300, 771, 4000};
+  size_t n_noticed = 0;
+  for (int number = 0; number < n_entries * static_cast<int>(std::size(offsets)); ++number) {
+    const int at = number / static_cast<int>(std::size(offsets)) * 4096 +
+                   offsets[static_cast<size_t>(number) % std::size(offsets)];
+    {
+      std::fstream stream(file, std::ios::binary | std::ios::in | std::ios::out);
+      stream.seekg(at);
+      const int byte = stream.get();
+      stream.seekp(at);
+      stream.put(static_cast<char>(byte ^ 0x10));
+    }
+    const uint64_t n = restored(*caches.cache, state);
+    CHECK((n == 0 || n == 200 || n == 400));
+    n_noticed += n != 400;
+    // What was dropped is saved anew, and the damage is gone.
+    save(*caches.cache, "s_a", half);
+    save(*caches.cache, "s_a", state);
+    CHECK(restored(*caches.cache, state) == 400);
+    caches.cache.reset();
+    for (const auto& entry : fs::directory_iterator(caches.home() / "cache")) {
+      fs::remove(entry.path());
+    }
+    caches.reopen();
+    save(*caches.cache, "s_a", half);
+    save(*caches.cache, "s_a", state);
+  }
+  // Four of the five are needed for the longest prefix.
+  CHECK(n_noticed == 4 * (std::size(offsets) - 1));
+}
+
+TEST_CASE("a segment that is cut off, emptied or gone is a miss") {
+  Caches caches;
+  MadeUpState state(made_up_tokens(400));
+  save(*caches.cache, "s_a", state);
+  const auto file = caches.segments().front();
+  const int how = GENERATE(0, 1, 2, 3);
+  if (how == 0) fs::resize_file(file, 5000);
+  if (how == 1) fs::resize_file(file, 0);
+  if (how == 2) fs::remove(file);
+  if (how == 3) std::ofstream(file, std::ios::binary) << std::string(20000, '\0');
+  CHECK(restored(*caches.cache, state) == 0);
+  save(*caches.cache, "s_a", state);
+  CHECK(restored(*caches.cache, state) == 400);
+}
+
+TEST_CASE("a damaged or foreign index is thrown away with what it describes") {
+  Caches caches;
+  MadeUpState state(made_up_tokens(400));
+  save(*caches.cache, "s_a", state);
+  caches.cache.reset();
+  const auto index = caches.home() / "cache" / "index.db";
+  SECTION("not a database") { std::ofstream(index, std::ios::binary) << std::string(9000, 'x'); }
+  SECTION("another version") {
+    sqlite3* database = nullptr;
+    REQUIRE(sqlite3_open(index.c_str(), &database) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(database, "PRAGMA user_version=99", nullptr, nullptr, nullptr) == 0);
+    sqlite3_close(database);
+  }
+  SECTION("met while it was used") { std::ofstream(caches.home() / "cache" / "index.damaged"); }
+  caches.reopen();
+  CHECK(restored(*caches.cache, state) == 0);
+  CHECK(caches.segments().empty());
+  save(*caches.cache, "s_a", state);
+  CHECK(restored(*caches.cache, state) == 400);
+}
+
+TEST_CASE("one changed byte anywhere in the index never gives a wrong answer", "[slow]") {
+  Caches caches;
+  MadeUpState half(made_up_tokens(200)), state(made_up_tokens(400));
+  save(*caches.cache, "s_a", half);
+  save(*caches.cache, "s_a", state);
+  caches.cache.reset();
+  const auto sound = caches.home() / "sound";
+  fs::copy(caches.home() / "cache", sound);
+  const auto size = static_cast<int>(fs::file_size(sound / "index.db"));
+  for (int at = 0; at < size; at += 211) {
+    INFO("byte " << at);
+    fs::remove_all(caches.home() / "cache");
+    fs::copy(sound, caches.home() / "cache");
+    {
+      std::fstream stream(caches.home() / "cache" / "index.db",
+                          std::ios::binary | std::ios::in | std::ios::out);
+      stream.seekg(at);
+      const int byte = stream.get();
+      stream.seekp(at);
+      stream.put(static_cast<char>(byte ^ 0x20));
+    }
+    auto opened = SnapshotStore::open(caches.home(), {.free_bytes_min = 0});
+    if (!opened) continue;
+    for (const MadeUpState* wanted : {&half, &state}) {
+      const auto reader = (*opened)->find(wanted->stream());
+      if (!reader) continue;
+      for (uint64_t i = 0; i < (*reader)->n_blocks(); ++i) {
+        const auto block = (*reader)->block(i);
+        if (!block) break;
+        const auto expected = wanted->block_bytes(i);
+        REQUIRE(std::equal(block->begin(), block->end(), expected.begin(), expected.end()));
+      }
+      const auto position = (*reader)->position();
+      if (!position) continue;
+      const auto expected = wanted->position_bytes((*reader)->n_tokens());
+      REQUIRE(std::equal(position->begin(), position->end(), expected.begin(), expected.end()));
+    }
+  }
+}
+
+TEST_CASE("over the budget the longest unused snapshots go, and their space with them") {
+  Caches caches({.bytes_max = 40 * 4096});
+  std::vector<MadeUpState> states;
+  for (int i = 0; i < 20; ++i) states.emplace_back(made_up_tokens(400, 10000 * i));
+  for (size_t i = 0; i < states.size(); ++i) {
+    save(*caches.cache, "s_" + std::to_string(i), states[i]);
+    CHECK(restored(*caches.cache, states[0]) == 400);  // used all the time
+    const auto usage = caches.cache->usage();
+    REQUIRE(usage.has_value());
+    CHECK(usage->bytes <= 40 * 4096);
+    CHECK(caches.bytes_on_disk() <= 44 * 4096);
+  }
+  CHECK(restored(*caches.cache, states[0]) == 400);
+  CHECK(restored(*caches.cache, states[1]) == 0);
+  CHECK(restored(*caches.cache, states[19]) == 400);
+}
+
+TEST_CASE("a block that another snapshot needs stays when one of them goes") {
+  Caches caches;
+  MadeUpState shorter(made_up_tokens(300)), longer(made_up_tokens(900));
+  save(*caches.cache, "s_a", shorter);
+  save(*caches.cache, "s_b", longer);
+  REQUIRE(caches.cache->forget("s_b"));
+  CHECK(restored(*caches.cache, longer) == 300);
+  REQUIRE(caches.cache->forget("s_a"));
+  CHECK(restored(*caches.cache, longer) == 0);
+  const auto usage = caches.cache->usage();
+  REQUIRE(usage.has_value());
+  CHECK(usage->n_blocks == 0);
+  CHECK(usage->bytes == 0);
+  CHECK(caches.bytes_on_disk() == 0);
+}
+
+TEST_CASE("a snapshot that another session uses too outlives one of them") {
+  Caches caches;
+  MadeUpState state(made_up_tokens(300));
+  save(*caches.cache, "s_a", state);
+  save(*caches.cache, "s_b", state);
+  REQUIRE(caches.cache->forget("s_a"));
+  CHECK(restored(*caches.cache, state) == 300);
+}
+
+TEST_CASE(
+    "the newest snapshot of a live session is never evicted; a new one that finds no room is "
+    "refused") {
+  Caches caches({.bytes_max = 12 * 4096});
+  auto lease = caches.live_session();
+  MadeUpState first(made_up_tokens(400)), held(made_up_tokens(1000));
+  save(*caches.cache, lease->session(), first);
+  save(*caches.cache, lease->session(), held);
+  for (int i = 1; i < 10; ++i) {
+    MadeUpState other(made_up_tokens(500, 10000 * i));
+    const auto saved = caches.cache->save("s_other", other.stream(), other);
+    CHECK((saved || saved.error().code == ErrorCode::exhausted));
+    REQUIRE(restored(*caches.cache, held) == 1000);
+  }
+  MadeUpState larger(made_up_tokens(3000));
+  const auto refused = caches.cache->save(lease->session(), larger.stream(), larger);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == ErrorCode::exhausted);
+  CHECK(restored(*caches.cache, larger) == 1000);
+  lease.reset();
+  MadeUpState other(made_up_tokens(1200, 500000));
+  save(*caches.cache, "s_other", other);
+  CHECK(restored(*caches.cache, held) == 0);
+}
+
+TEST_CASE("a source that fails leaves nothing behind") {
+  class Failing : public MadeUpState {
+   public:
+    using MadeUpState::MadeUpState;
+    Result<void> block(uint64_t index, std::vector<std::byte>& bytes) override {
+      if (index == 2) return fail(ErrorCode::corrupt, "no such block");
+      return MadeUpState::block(index, bytes);
+    }
+  };
+  Caches caches;
+  Failing state(made_up_tokens(600));
+  const auto saved = caches.cache->save("s_a", state.stream(), state);
+  REQUIRE_FALSE(saved.has_value());
+  CHECK(saved.error().message == "no such block");
+  CHECK(restored(*caches.cache, state) == 0);
+  CHECK(caches.bytes_on_disk() == 0);
+  CHECK_FALSE(fs::exists(caches.home() / "cache" / "index.damaged"));
+}
+
+TEST_CASE("too little room on the disk refuses a snapshot before the log suffers") {
+  Caches caches;
+  auto opened = SnapshotStore::open(caches.home(), {.free_bytes_min = uint64_t{1} << 60});
+  REQUIRE(opened.has_value());
+  MadeUpState state(made_up_tokens(300));
+  const auto saved = (*opened)->save("s_a", state.stream(), state);
+  REQUIRE_FALSE(saved.has_value());
+  CHECK(saved.error().code == ErrorCode::exhausted);
+}
+
+TEST_CASE("several stores of one home save and evict at the same time") {
+  Caches caches({.bytes_max = 100 * 4096});
+  std::atomic<int> n_wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      auto opened =
+          SnapshotStore::open(caches.home(), {.bytes_max = 100 * 4096, .free_bytes_min = 0});
+      if (!opened) {
+        ++n_wrong;
+        return;
+      }
+      for (int i = 0; i < 25; ++i) {
+        // Half of the streams are common to all.
+        MadeUpState state(made_up_tokens(200 + 64 * static_cast<size_t>(i % 9),
+                                         i % 2 == 0 ? 0 : 100000 * (t + 1) + 1000 * i));
+        const auto saved = (*opened)->save("s_" + std::to_string(t), state.stream(), state);
+        if (!saved && saved.error().code != ErrorCode::exhausted) ++n_wrong;
+        const auto reader = (*opened)->find(state.stream());
+        if (!reader) continue;
+        for (uint64_t b = 0; b < (*reader)->n_blocks(); ++b) {
+          const auto block = (*reader)->block(b);
+          if (!block) break;
+          const auto expected = state.block_bytes(b);
+          if (!std::equal(block->begin(), block->end(), expected.begin(), expected.end())) {
+            ++n_wrong;
+          }
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(n_wrong == 0);
+  caches.reopen();
+  const auto usage = caches.cache->usage();
+  REQUIRE(usage.has_value());
+  CHECK(usage->bytes <= 100 * 4096);
+}

@@ -1,0 +1,89 @@
+#include "training/dataset.h"
+
+#include <algorithm>
+
+namespace sable::training {
+
+namespace {
+
+class ProblemWriter {
+ public:
+  ProblemWriter(const CopyTokens& tokens, Random& random) : tokens_(tokens), random_(random) {
+    add(tokens.begin, false);
+  }
+
+  void repeat() {
+    const std::vector<int32_t> run = words(random_.between(4, 24));
+    add(tokens_.user, false);
+    add(run, false);
+    answer(run);
+  }
+
+  void look_up() {
+    std::vector<std::vector<int32_t>> lines;
+    add(tokens_.user, false);
+    const size_t n_lines = random_.between(2, 8);
+    for (size_t i = 0; i < n_lines; ++i) {
+      lines.push_back(words(random_.between(4, 12)));
+      add(lines.back(), false);
+      add(tokens_.newline, false);
+    }
+    const std::vector<int32_t>& line = lines[random_.below(n_lines)];
+    const auto n_given = static_cast<std::ptrdiff_t>(random_.between(1, 2));
+    add({line.begin(), line.begin() + n_given}, false);
+    answer({line.begin() + n_given, line.end()});
+  }
+
+  Sequence take() { return std::move(sequence_); }
+
+ private:
+  std::vector<int32_t> words(size_t n) {
+    std::vector<int32_t> run(n);
+    for (int32_t& word : run) word = random_.pick(tokens_.words);
+    return run;
+  }
+  void answer(const std::vector<int32_t>& run) {
+    add(tokens_.assistant, false);
+    add(tokens_.think_end, false);
+    add(run, true);
+    add(tokens_.end, true);
+  }
+  void add(const std::vector<int32_t>& run, bool by_model) {
+    for (const int32_t token : run) add(token, by_model);
+  }
+  void add(int32_t token, bool by_model) {
+    sequence_.tokens.push_back(token);
+    sequence_.by_model.push_back(by_model ? 1 : 0);
+  }
+
+  const CopyTokens& tokens_;
+  Random& random_;
+  Sequence sequence_;
+};
+
+}  // namespace
+
+Sequence copy_problems(const CopyTokens& tokens, size_t n_problems, Random& random) {
+  ProblemWriter writer(tokens, random);
+  for (size_t i = 0; i < n_problems; ++i) {
+    if (random.chance(0.5)) {
+      writer.repeat();
+    } else {
+      writer.look_up();
+    }
+  }
+  return writer.take();
+}
+
+std::vector<float> weights_of(const Sequence& sequence, int32_t user_token, float others) {
+  const size_t n = sequence.tokens.size();
+  std::vector<float> weight(n, 0.0F);
+  bool talking = false;
+  for (size_t t = 0; t + 1 < n; ++t) {
+    talking = talking || sequence.tokens[t] == user_token;
+    weight[t] = sequence.by_model[t + 1] != 0 ? 1.0F : talking ? others : 0.0F;
+  }
+  return weight;
+}
+
+}  // namespace sable::training
