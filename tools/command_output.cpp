@@ -55,12 +55,6 @@ size_t unfinished_tail(std::string_view bytes) {
   return 0;
 }
 
-std::string_view meaning_of_exit(int code) {
-  if (code == 126) return " (found, but it cannot be executed)";
-  if (code == 127) return " (command not found)";
-  return "";
-}
-
 std::string_view meaning_of_signal(int number) {
   switch (number) {
     case SIGSEGV:
@@ -90,6 +84,14 @@ std::string signal_in_words(int number) {
   const char* name = ::sigabbrev_np(number);
   return fmt::format("signal {} (SIG{}{})", number, name != nullptr ? name : "?",
                      meaning_of_signal(number));
+}
+
+std::string meaning_of_exit(int code) {
+  if (code == 126) return " (found, but it cannot be executed)";
+  if (code == 127) return " (command not found)";
+  // Shells tell the death of a program in this way.
+  if (code > 128 && code <= 128 + SIGSYS) return fmt::format(" ({})", signal_in_words(code - 128));
+  return "";
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "tools/builtins.h"
 #include "tools/command_output.h"
+#include "tools/shell_state.h"
 #include "tools/shown_text.h"
 #include "tools/workspace_files.h"
 
@@ -42,25 +43,42 @@ class ShellRunner : public Runner {
       const auto asked = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
       policy.limits.wall = std::clamp(asked, std::chrono::milliseconds(1), wall_max);
     }
-    sandbox::Command command{.argv = {shell_program(), "-c", text},
-                             .working_directory = context.workspace.root()};
     const std::string folder = text_argument(call.arguments, "working_directory");
-    if (!folder.empty()) {
-      auto look = [files = &context.workspace.files(), folder] { return files->list(folder, 1); };
-      auto found = co_await run_blocking(context.workers, std::move(look));
-      if (!found) co_return failed("working_directory: " + found.error().message);
-      command.working_directory = context.workspace.root() / found->place;
+    ShellState& state = context.workspace.shell_state();
+    const std::string begin = folder.empty() ? state.folder : folder;
+    auto look = [files = &context.workspace.files(), begin] { return files->list(begin, 1); };
+    auto found = co_await run_blocking(context.workers, std::move(look));
+    if (!found && folder.empty()) {
+      const std::string gone = std::exchange(state.folder, ".");
+      co_return failed(
+          fmt::format("the working directory {} cannot be entered any more; nothing was run. The "
+                      "next call begins in the workspace's root",
+                      shown_path(gone)));
     }
+    if (!found) co_return failed("working_directory: " + found.error().message);
+    const std::string mark = fresh_mark();
+    sandbox::Command command{.argv = shell_command(shell_program(), text, state, mark),
+                             .working_directory = context.workspace.root() / found->place};
     CommandOutput output(context.preview);
-    sandbox::OutputSink sink = [&output](sandbox::Stream, std::string_view bytes) {
-      output.take(bytes);
+    ShellOutput parted(mark);
+    sandbox::OutputSink sink = [&output, &parted](sandbox::Stream stream, std::string_view bytes) {
+      output.take(stream == sandbox::Stream::standard_output ? parted.take(bytes) : bytes);
     };
     auto ran = co_await context.sandbox.run(std::move(policy), std::move(command), std::move(sink));
     if (!ran) co_return fail(ran.error());
+    output.take(parted.finish());
     output.finish();
+    KeptState kept{.state = state};
+    if (parted.has_state()) {
+      kept = kept_state(state, parted.state(), context.workspace.root(), folder.empty());
+    }
+    state = kept.state;
+    ran->stdout_bytes -= std::min<uint64_t>(ran->stdout_bytes, parted.n_hidden());
     // Cutting up to 64 MiB is not for the loop's thread.
-    auto cut = [result = *ran, whole = output.take_whole(), wall_max] {
-      return outcome_of(result, whole, wall_max);
+    auto cut = [result = *ran, whole = output.take_whole(), wall_max, note = kept.note] {
+      Outcome outcome = outcome_of(result, whole, wall_max);
+      outcome.text += note;
+      return outcome;
     };
     auto outcome = co_await run_blocking(context.workers, std::move(cut));
     co_return outcome;
@@ -90,14 +108,12 @@ class ShellRunner : public Runner {
 Tool shell_tool() {
   return make_builtin("shell",
                       "Runs a command line with bash (sh where there is none) in a sandbox: it can "
-                      "write only below the "
-                      "workspace's root, which is its working directory, and a private /tmp; there "
-                      "is no network unless "
-                      "the user allowed it. Each call is a new shell. Shows output and errors in "
-                      "the order in which they "
-                      "came, long output cut in the middle, and how the command ended. Programs "
-                      "that ask questions get "
-                      "an empty standard input.",
+                      "write only below the workspace's root and in a private /tmp; there is no "
+                      "network unless the user allowed it. The first call begins in the root, each "
+                      "later one where the last left off (cd, export); nothing else lasts. Shows "
+                      "output and errors in the order in which they came, long output cut in the "
+                      "middle, and how the command ended. Programs that ask questions get an empty "
+                      "standard input.",
                       R"({
         "type": "object",
         "properties": {
@@ -106,7 +122,7 @@ Tool shell_tool() {
           "timeout_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400,
                               "description": "when to stop it; default and limit are the session's"},
           "working_directory": {"type": "string", "minLength": 1, "maxLength": 4096,
-                                "description": "a folder of the workspace; default: its root"}
+                                "description": "a folder of the workspace, for this call only"}
         },
         "required": ["command"],
         "additionalProperties": false

@@ -69,6 +69,7 @@ struct Outcome {
 };
 
 class WorkspaceFiles;
+struct ShellState;
 
 /// The repository a session works on, opened once. Every path from a model is resolved beneath the
 /// root by openat2(2), never by comparing strings. Remembers what was read, so that a file changed
@@ -89,6 +90,9 @@ class Workspace {
 
   /// The files beneath the root, for the built-in tools (tools/workspace_files.h).
   virtual WorkspaceFiles& files() = 0;
+
+  /// What shell calls leave for the next one (tools/shell_state.h).
+  virtual ShellState& shell_state() = 0;
 };
 
 /// Output of a running command as it comes: a preview, made safe to show.

@@ -1,6 +1,7 @@
 // The door's Workspace: a root folder, the policy of its commands, and its files.
 #include <unistd.h>
 
+#include "tools/shell_state.h"
 #include "tools/shown_text.h"
 #include "tools/tools.h"
 #include "tools/workspace_files.h"
@@ -17,11 +18,13 @@ class OpenWorkspace : public Workspace {
   const std::filesystem::path& root() const override { return root_; }
   const sandbox::Policy& policy() const override { return policy_; }
   WorkspaceFiles& files() override { return files_; }
+  ShellState& shell_state() override { return shell_state_; }
 
  private:
   std::filesystem::path root_;
   sandbox::Policy policy_;
   WorkspaceFiles files_;
+  ShellState shell_state_;
 };
 
 }  // namespace
