@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "inference/kernels/quantize.h"
 #include "inference/kernels/rope.h"
 #include "training/lanes.h"
+#include "training/rounding.h"
 
 namespace sable::training {
 
@@ -96,10 +96,9 @@ void Attention::forward(size_t n, const float* x, const SequenceRotations& rotat
   }
   if (roundings_.entries) {
     const size_t rounded = c_ - 2 * turn.n_pairs;
-    for (size_t t = 0; t < n; ++t)
-      inference::fake_quantize_fp8({s.kv.data() + t * c_, rounded}, 64);
+    for (size_t t = 0; t < n; ++t) round_rows_fp8(s.kv.data() + t * c_, rounded, 64);
     for (size_t e = 0; e < n_entries; ++e) {
-      inference::fake_quantize_fp8({s.compressor.entries.data() + e * c_, rounded}, 64);
+      round_rows_fp8(s.compressor.entries.data() + e * c_, rounded, 64);
     }
   }
   s.kv_transposed.resize(c_ * n);

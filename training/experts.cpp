@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "inference/kernels/quantize.h"
 #include "training/lanes.h"
+#include "training/rounding.h"
 #include "training/rows.h"
 
 namespace sable::training {
@@ -84,7 +84,7 @@ void Experts::unit_forward(const ExpertAt& at, size_t n, const float* x, const f
       const float g = std::min(a[i], limit_), u = std::max(std::min(b[i], limit_), -limit_);
       h[i] = g * sigmoid(g) * u * w;
     }
-    if (roundings_.activations) inference::fake_quantize_fp8({h + r * F_, F_}, 128);
+    if (roundings_.activations) round_rows_fp8(h + r * F_, F_, 128);
   }
   Linear::at(p_, at.w2, D_, F_).forward(n, h, out);
 }

@@ -6,6 +6,7 @@
 
 #include "inference/kernels/quantize.h"
 #include "training/lanes.h"
+#include "training/rounding.h"
 
 namespace sable::training {
 
@@ -15,7 +16,7 @@ void rotate_and_round(float* x, size_t n_rows, size_t dim) {
   for (size_t i = 0; i < n_rows; ++i) {
     const std::span<float> row(x + i * dim, dim);
     inference::hadamard(row);
-    inference::fake_quantize_fp4(row);
+    round_rows_fp4(row.data(), dim);
   }
 }
 

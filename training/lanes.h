@@ -1,6 +1,6 @@
 // Sixteen floats at a time, and the few functions of them that training needs.
 //
-// GCC's vector type: one AVX-512 register where the machine has them, two or four registers
+// The compilers' vector type: one AVX-512 register where the machine has them, two or four registers
 // elsewhere.
 #pragma once
 

@@ -5,7 +5,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "inference/kernels/quantize.h"
 #include "training/random.h"
+#include "training/rounding.h"
 #include "training/sinkhorn.h"
 
 using namespace sable::training;
@@ -90,4 +92,26 @@ TEST_CASE("the gradient of the Sinkhorn projection agrees with finite difference
     const Lanes slope = (loss(up) - loss(down)) / 2e-2F;
     for (size_t l = 0; l < kLanes; ++l) CHECK(d[i][l] == Approx(slope[l]).margin(2e-4));
   }
+}
+
+TEST_CASE("rounding gives the numbers of the inference core's quantisers") {
+  const float size = GENERATE(1e-6F, 0.01F, 1.0F, 300.0F);
+  auto x = random_vector(4096, 6);
+  for (float& v : x) v *= size;
+  x[7] = 0.0F;
+  for (size_t i = 100; i < 200; ++i) x[i] = 0.25F * static_cast<float>(i % 29);  // ties
+  const auto wanted = [&](size_t group) {
+    auto y = x;
+    group == 32 ? sable::inference::fake_quantize_fp4(y)
+                : sable::inference::fake_quantize_fp8(y, group);
+    return y;
+  };
+  for (const size_t group : {size_t{64}, size_t{128}}) {
+    auto y = x;
+    round_rows_fp8(y.data(), y.size(), group);
+    CHECK(y == wanted(group));
+  }
+  auto y = x;
+  round_rows_fp4(y.data(), y.size());
+  CHECK(y == wanted(32));
 }
