@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/engine_provider.h"
 #include "agent/http_transport.h"
 #include "agent/prompt/conversation.h"
 #include "agent/prompt/encode_prompt.h"
@@ -21,6 +22,7 @@
 #include "agent/provider.h"
 #include "agent/rewind.h"
 #include "agent/sequence_snapshots.h"
+#include "agent/token_source.h"
 #include "base/asio.h"
 #include "base/clock.h"
 #include "base/json.h"

@@ -90,7 +90,9 @@ class Store {
   virtual asio::awaitable<Result<std::unique_ptr<Lease>>> acquire(std::string session) = 0;
 
   /// Appends events as one atomic step. When it returns, they are durable and only then may anyone
-  /// be shown them. Errors leave the log as it was. A lease that lost its session gets denied.
+  /// be shown them. Errors leave the log as it was; only where the disk failed while they were
+  /// synced, whether they are durable is known when the home is opened again. A lease that lost its
+  /// session gets denied.
   /// Cancellation does not undo an append that was accepted: it waits for the commit.
   virtual asio::awaitable<Result<std::vector<Event>>> append(Lease& lease,
                                                              std::vector<NewEvent> events) = 0;

@@ -12,9 +12,13 @@ AgentSessionHost::assemble(const std::filesystem::path& repository) const {
   if (!trusted.notice.empty()) services_.log.warning(trusted.notice);
   auto live = std::make_unique<Live>();
   SABLE_TRY(live->registry, make_registry(loaded, root, trusted));
-  SABLE_TRY(auto setup, make_setup(loaded, root, trusted));
+  SABLE_TRY(auto setup, make_setup(loaded, root, trusted, services_.log));
   SABLE_TRY(live->transport, make_transport(loaded));
-  SABLE_TRY(live->provider, make_provider(program_, loaded, *live->transport, services_.log));
+  const ProviderParts parts{.transport = *live->transport,
+                            .models = models_,
+                            .workers = services_.workers,
+                            .log = services_.log};
+  SABLE_TRY(live->provider, make_provider(program_, loaded, parts));
   return std::pair(std::move(live), std::move(setup));
 }
 

@@ -17,9 +17,9 @@ namespace sable::runtime {
 /// and policy. One loop's thread.
 class AgentSessionHost final : public SessionHost {
  public:
-  /// `program` and what `services` refers to outlive it.
-  AgentSessionHost(const Program& program, agent::Services services)
-      : program_(program), services_(std::move(services)) {}
+  /// `program`, `models` and what `services` refers to outlive it.
+  AgentSessionHost(const Program& program, Models& models, agent::Services services)
+      : program_(program), models_(models), services_(std::move(services)) {}
 
   asio::awaitable<Result<std::string>> create_session(std::filesystem::path cwd) override;
   asio::awaitable<Result<void>> open_session(std::string id) override;
@@ -50,6 +50,7 @@ class AgentSessionHost final : public SessionHost {
   Live* live(const std::string& id);
 
   const Program& program_;
+  Models& models_;
   agent::Services services_;
   std::map<std::string, std::unique_ptr<Live>> live_;
 };

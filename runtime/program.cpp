@@ -21,7 +21,8 @@ Result<config::LoadedConfig> Program::load_config(
   config::Sources sources{.environment = {.home = variable("HOME"),
                                           .xdg_config_home = variable("XDG_CONFIG_HOME"),
                                           .xdg_data_home = variable("XDG_DATA_HOME"),
-                                          .sable_home = variable("SABLE_HOME")},
+                                          .sable_home = variable("SABLE_HOME"),
+                                          .installed_models = installed_models()},
                           .repository = repository,
                           .flags = flags};
   if (!profile.empty()) sources.profile = profile;
@@ -45,6 +46,11 @@ Result<config::LoadedConfig> Program::load_config(
   }
   if (!log_level.empty()) sources.flags.push_back({"--log-level", "log_level", log_level});
   return config::load(sources);
+}
+
+std::filesystem::path Program::installed_models() const {
+  const auto folder = std::filesystem::path(invocation.executable).parent_path();
+  return (folder / "../share/sable/models").lexically_normal();
 }
 
 Result<std::unique_ptr<sandbox::Sandbox>> Program::start_sandbox() const {

@@ -38,6 +38,9 @@ struct Program {
   Result<config::LoadedConfig> load_config(
       const std::optional<std::filesystem::path>& repository) const;
 
+  /// Where the models lie that came with the program: share/sable/models beside its bin/.
+  std::filesystem::path installed_models() const;
+
   Result<std::unique_ptr<sandbox::Sandbox>> start_sandbox() const;
 
   /// Colour on this descriptor: a terminal, and neither NO_COLOR nor TERM=dumb.

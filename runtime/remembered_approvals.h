@@ -13,8 +13,8 @@ namespace sable::runtime {
 /// HOME/approvals.json: {"version": 1, "allowed": {"/repo": ["shell"]}}, mode 0600.
 class RememberedApprovals {
  public:
-  explicit RememberedApprovals(std::filesystem::path home)
-      : file_(std::move(home) / "approvals.json") {}
+  explicit RememberedApprovals(const std::filesystem::path& home)
+      : file_(home / "approvals.json") {}
 
   /// Names of the tools allowed in this repository; none when nothing was kept. corrupt names the
   /// file.

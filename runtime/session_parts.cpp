@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "runtime/config/embedded_files.h"
 #include "runtime/net/http_client.h"
 #include "runtime/remembered_approvals.h"
 
@@ -88,21 +89,45 @@ Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::Loade
   return std::unique_ptr<agent::HttpTransport>(std::move(client));
 }
 
+Result<agent::PromptTexts> built_in_prompt_texts() {
+  for (const auto& file : config::embedded_files()) {
+    if (file.path != "models/prompt.yaml") continue;
+    SABLE_TRY(auto texts, agent::parse_prompt_texts(file.content, file.path));
+    texts.source = "our own wording";
+    return texts;
+  }
+  return fail(ErrorCode::not_found, "this build has no models/prompt.yaml");
+}
+
+namespace {
+
+Result<std::unique_ptr<agent::Provider>> engine_provider(const config::ModelChoice& choice,
+                                                         const ProviderParts& parts) {
+  const auto card = choice.card.value_or(config::ModelCard{});
+  agent::EngineModelOptions options{
+      .name = choice.card ? choice.name : choice.path.filename().string(),
+      .thinking = card.thinking,
+      .effort = card.effort,
+      .sampling = card.sampling};
+  if (options.name.empty()) options.name = choice.path.parent_path().filename().string();
+  SABLE_TRY(options.texts, built_in_prompt_texts());
+  SABLE_TRY(auto model, parts.models.open(choice.path, std::move(options)));
+  return agent::make_engine_provider(std::move(model), parts.workers);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
                                                        const config::LoadedConfig& loaded,
-                                                       agent::HttpTransport& transport,
-                                                       const Log& log) {
+                                                       const ProviderParts& parts) {
   SABLE_TRY(const auto choice, config::choose_model(loaded));
   if (choice.provider == nullptr) {
-    return fail(
-        ErrorCode::not_found,
-        choice.path.empty()
-            ? "no model: this build has no embedded model yet. Name an endpoint that speaks "
-              "OpenAI Chat Completions: --base-url URL --model NAME [--api-key-env VARIABLE], "
-              "or set model and providers in the configuration (sable config show)"
-            : fmt::format("model {}: the built-in engine cannot be an agent's model yet; name "
-                          "an endpoint with --base-url and --model",
-                          choice.path.string()));
+    if (!choice.path.empty()) return engine_provider(choice, parts);
+    return fail(ErrorCode::not_found,
+                "no model: this build has no embedded model yet. Name an endpoint that speaks "
+                "OpenAI Chat Completions: --base-url URL --model NAME [--api-key-env VARIABLE], "
+                "or weights: --model PATH, or set model and providers in the configuration (sable "
+                "config show)");
   }
   std::string key;
   const auto& variable = *choice.provider->api_key_env;
@@ -116,15 +141,26 @@ Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
     }
   }
   return agent::make_openai_provider(
-      config::to_openai_options(choice.name, *choice.provider, std::move(key)), transport, log);
+      config::to_openai_options(choice.name, *choice.provider, std::move(key)), parts.transport,
+      parts.log);
 }
 
 Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
                                        const std::filesystem::path& repository,
-                                       const TrustedParts& trusted) {
+                                       const TrustedParts& trusted, const Log& log) {
   SABLE_TRY(const auto agents,
             config::load_agents(loaded, trusted.content ? &*trusted.content : nullptr));
-  SABLE_TRY(auto definition, config::find_agent(agents, loaded.config.agent));
+  SABLE_TRY(const auto choice, config::choose_model(loaded));
+  auto agent_name = loaded.config.agent;
+  const std::string own = choice.card ? choice.card->agent : "";
+  if (!own.empty() && agent_name.origin.layer == config::Layer::built_in) agent_name.value = own;
+  if (!own.empty() && *agent_name != own) {
+    log.warning(
+        fmt::format("the model {} was trained for the agent {}, not for {}: expect little "
+                    "of it; --agent {} fits",
+                    choice.name, own, *agent_name, own));
+  }
+  SABLE_TRY(auto definition, config::find_agent(agents, agent_name));
   agent::SessionSetup setup;
   setup.repository = repository;
   setup.agent = std::move(definition.config);
@@ -133,6 +169,7 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
   setup.limits = config::to_turn_limits(loaded.config.limits);
   setup.record["program"] = std::string("sable ") + kVersion;
   setup.record["agent_origin"] = definition.origin.text();
+  if (definition.version > 0) setup.record["agent_version"] = definition.version;
   if (trusted.content) setup.record["trusted"] = trusted.content->digest();
   if (setup.policy.network == sandbox::Network::open) {
     setup.record["opt_outs"] =

@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "runtime/config/agents.h"
 #include "runtime/config/trust.h"
+#include "runtime/engine/models.h"
 #include "runtime/program.h"
 #include "tools/tools.h"
 
@@ -33,16 +34,27 @@ Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
 /// one.
 Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::LoadedConfig& loaded);
 
-/// The provider that `model` names. not_found says what is missing and how to name a provider;
-/// denied when its key variable is not set. `transport` outlives it.
+/// What providers borrow; outlives them.
+struct ProviderParts {
+  agent::HttpTransport& transport;
+  Models& models;
+  asio::thread_pool& workers;
+  Log log;
+};
+
+/// The provider that `model` names. not_found says what is missing and how to name a model; denied
+/// when an endpoint's key variable is not set. May open a model: blocking.
 Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
                                                        const config::LoadedConfig& loaded,
-                                                       agent::HttpTransport& transport,
-                                                       const Log& log);
+                                                       const ProviderParts& parts);
 
-/// The rest: agent, policy, limits, approval mode.
+/// The fixed texts of prompts for models that bring none: our own wording.
+Result<agent::PromptTexts> built_in_prompt_texts();
+
+/// The rest: agent, policy, limits, approval mode. A model that was trained for an agent of its own
+/// gets that one unless somebody chose another; then `log` is told that they do not fit.
 Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
                                        const std::filesystem::path& repository,
-                                       const TrustedParts& trusted);
+                                       const TrustedParts& trusted, const Log& log);
 
 }  // namespace sable::runtime

@@ -76,4 +76,23 @@ bool ControlSocket::alive() const {
   return near_ && ::poll(&control, 1, 0) == 0;
 }
 
+ssize_t receive_status_message(int socket, StatusMessage& message, UniqueFd& fd) {
+  iovec data{&message, sizeof message};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  const ssize_t size = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (size < 0) return size;
+  const cmsghdr* part = CMSG_FIRSTHDR(&header);
+  if (part != nullptr && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS) {
+    int received = -1;
+    std::memcpy(&received, CMSG_DATA(part), sizeof received);
+    fd = UniqueFd(received);
+  }
+  return size;
+}
+
 }  // namespace sable::sandbox

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string_view>
+#include <sys/types.h>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -34,5 +35,9 @@ class ControlSocket {
 /// Sends one datagram with descriptors; does not block. Nothing: sent; else the errno.
 int send_with_descriptors(int socket, std::span<const std::string_view> parts,
                           std::span<const int> fds);
+
+/// One message off a status socket, with the descriptor that came along, if any. As recvmsg(2),
+/// without waiting; 0: the other end is closed.
+ssize_t receive_status_message(int socket, StatusMessage& message, UniqueFd& fd);
 
 }  // namespace sable::sandbox

@@ -95,6 +95,17 @@ void explain_network(Explanation& out, const Policy& policy) {
       out.line("It can talk over a loopback of its own, to processes of the same call only.");
       out.held_by({"network namespaces", "seccomp"});
       break;
+    case Network::allow:
+      out.line(
+          "It can talk over a loopback of its own, and through a proxy, which looks names up,");
+      out.line("  refuses private and local addresses unless said here, and logs, to:");
+      for (const auto& host : policy.allowed_hosts) {
+        out.line("    " + escape_controls(host.name) + " on port " + std::to_string(host.port) +
+                 (host.private_addresses ? ", private addresses too" : ""));
+      }
+      if (policy.allowed_hosts.empty()) out.line("    nobody");
+      out.held_by({"network namespaces", "seccomp"});
+      break;
     case Network::open:
       out.line(
           "THE NETWORK IS OPEN: it can talk to everything that this machine reaches, over TCP and "

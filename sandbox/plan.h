@@ -16,6 +16,7 @@ enum class ViewKind : uint8_t {
   empty_file,       ///< a mount point for a file
   private_folder,   ///< a writable folder of the private file system (all of them share its size)
   bind,             ///< the host's `source`, with everything mounted below it
+  overlay,          ///< `source` below, and over it the changes that are kept in `store`
   process_folder,   ///< a fresh, read-only /proc of the call's own processes
   terminal_folder,  ///< a fresh /dev/pts of the call's own
   cover_file,       ///< an empty file over what is there
@@ -41,6 +42,7 @@ struct ViewEntry {
   uint64_t device = 0;  ///< of a bind's source when it was resolved: a swap is noticed
   uint64_t inode = 0;
   uint32_t mode = 0755;  ///< of a made directory
+  std::string store;     ///< of an overlay: absolute, on the host; holds `upper` and `work`
 
   friend bool operator==(const ViewEntry&, const ViewEntry&) = default;
 };
@@ -68,6 +70,7 @@ struct Plan {
   uint32_t user = 0, group = 0;  ///< mapped to themselves; nobody else exists
   bool own_network = true;       ///< a network namespace of its own
   bool loopback_up = false;
+  uint16_t proxy_port = 0;      ///< a listener on it, on loopback, goes to the runtime; 0: none
   bool terminal = false;        ///< the program gets a terminal instead of three streams
   std::vector<ViewEntry> view;  ///< of a worker: what it adds to its keeper's
   uint64_t private_bytes = 0;   ///< size of the private file system
@@ -84,6 +87,14 @@ struct Plan {
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };
+
+/// Whether the view mounts the store of a transaction, which only one view may at a time.
+inline bool has_overlay(const Plan& plan) {
+  for (const auto& entry : plan.view) {
+    if (entry.kind == ViewKind::overlay) return true;
+  }
+  return false;
+}
 
 struct Execution {
   std::vector<std::string> programs;     ///< absolute paths in the view, tried in this order

@@ -32,6 +32,7 @@ void walk_plan(Archive& archive, PlanType& plan) {
   archive.number(plan.group);
   archive.flag(plan.own_network);
   archive.flag(plan.loopback_up);
+  archive.number(plan.proxy_port);
   archive.flag(plan.terminal);
   archive.list(plan.view, kViewEntriesMax, [&](auto& entry) {
     archive.choice(entry.kind, ViewKind::cover_folder);
@@ -41,6 +42,7 @@ void walk_plan(Archive& archive, PlanType& plan) {
     archive.number(entry.device);
     archive.number(entry.inode);
     archive.number(entry.mode);
+    archive.text(entry.store);
   });
   archive.number(plan.private_bytes);
   archive.number(plan.private_files);

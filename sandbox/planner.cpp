@@ -76,6 +76,7 @@ class ViewPlanner {
     fs::path path;
     Access access;
     PathFacts facts;
+    fs::path store;  ///< of its transaction, if it has one
   };
 
   void add(ViewEntry entry) {
@@ -100,7 +101,8 @@ class ViewPlanner {
 
   bool is_bound(const fs::path& path) const {
     return std::any_of(entries_.begin(), entries_.end(), [&](const ViewEntry& entry) {
-      return (entry.kind == ViewKind::bind || entry.kind == ViewKind::process_folder) &&
+      return (entry.kind == ViewKind::bind || entry.kind == ViewKind::overlay ||
+              entry.kind == ViewKind::process_folder) &&
              is_below_or_same(path, entry.target);
     });
   }
@@ -132,6 +134,10 @@ class ViewPlanner {
                     [&](const char* folder) { return is_below_or_same(root.path, folder); });
     if (root.access == Access::write || !in_private || is_bound(root.path)) {
       add_bind(root.path, root.path, root.access, root.facts);
+      if (!root.store.empty()) {
+        entries_.back().kind = ViewKind::overlay;
+        entries_.back().store = root.store.string();
+      }
       return;
     }
     const std::string place = "/readable/" + std::to_string(++n_moved_);
@@ -179,7 +185,9 @@ class ViewPlanner {
       const PathFacts facts = host_.look_up_system(device);
       if (facts.kind == PathFacts::Kind::device) add_bind(device, device, Access::device, facts);
     }
-    const std::pair<const char*, const char*> links[] = {{"/dev/fd", "/proc/self/fd"},
+    add_directory("/dev/pts");  // empty without a terminal
+    const std::pair<const char*, const char*> links[] = {{"/dev/ptmx", "pts/ptmx"},
+                                                         {"/dev/fd", "/proc/self/fd"},
                                                          {"/dev/stdin", "/proc/self/fd/0"},
                                                          {"/dev/stdout", "/proc/self/fd/1"},
                                                          {"/dev/stderr", "/proc/self/fd/2"}};
@@ -266,8 +274,36 @@ class ViewPlanner {
       }
       SABLE_TRY_VOID(check_place(path, facts, "writable"));
       add_root(facts, Access::write);
+      const auto transaction = policy_.transactions.find(path);
+      if (transaction == policy_.transactions.end()) continue;
+      SABLE_TRY(const auto store, resolve_store(facts.canonical, transaction->second));
+      for (auto& root : roots_) {
+        if (root.path == facts.canonical) root.store = store;
+      }
+    }
+    for (const auto& [root, unused] : policy_.transactions) {
+      if (std::find(policy_.writable.begin(), policy_.writable.end(), root) ==
+          policy_.writable.end()) {
+        return fail(ErrorCode::invalid_input, "the transaction's folder " + in_quotes(root) +
+                                                  " is none of the writable ones");
+      }
     }
     return {};
+  }
+
+  Result<fs::path> resolve_store(const fs::path& root, const fs::path& store) const {
+    SABLE_TRY(const auto facts, resolve(store, "transaction's"));
+    if (facts.kind != PathFacts::Kind::folder || is_below_or_same(facts.canonical, root)) {
+      return fail(ErrorCode::invalid_input, "the transaction's store " + in_quotes(store) +
+                                                " is no folder, or lies below what it is for");
+    }
+    for (const auto& writable : policy_.writable) {
+      if (is_below_or_same(facts.canonical, writable)) {
+        return fail(ErrorCode::invalid_input, "the transaction's store " + in_quotes(store) +
+                                                  " lies below a writable folder");
+      }
+    }
+    return facts.canonical;
   }
 
   // The same path twice: the wider grant wins.
@@ -277,7 +313,7 @@ class ViewPlanner {
       root.access = std::max(root.access, access);
       return;
     }
-    roots_.push_back({facts.canonical, access, facts});
+    roots_.push_back({facts.canonical, access, facts, {}});
   }
 
   // Over the writable roots, parents first. What the policy grants by its exact path stays granted.
@@ -329,6 +365,13 @@ class ViewPlanner {
 
 Result<std::vector<std::string>> environment_of(const Policy& policy) {
   auto variables = fixed_environment();
+  if (policy.network == Network::allow) {
+    const std::string proxy = "http://127.0.0.1:" + std::to_string(kProxyPort);
+    for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}) {
+      variables[name] = proxy;
+    }
+    variables["no_proxy"] = variables["NO_PROXY"] = "127.0.0.1,localhost,::1";
+  }
   for (const auto& [name, value] : policy.environment) {
     if (name.empty() || name.find('=') != std::string::npos ||
         name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
@@ -367,6 +410,12 @@ std::map<std::string, std::string> fixed_environment() {
           {"TERM", "dumb"},
           {"TMPDIR", "/tmp"},
           {"USER", "sable"}};
+}
+
+void give_terminal(Plan& plan) {
+  plan.terminal = true;
+  plan.view.push_back(
+      {.kind = ViewKind::terminal_folder, .access = Access::device, .target = "/dev/pts"});
 }
 
 Result<Execution> make_execution(const Policy& policy, const Command& command, const Host& host) {
@@ -423,7 +472,8 @@ Result<Plan> make_plan(const Policy& policy, const Host& host, const ProtectedPa
   plan.user = host.user;
   plan.group = host.group;
   plan.own_network = policy.network != Network::open;
-  plan.loopback_up = policy.network == Network::loopback;
+  plan.loopback_up = policy.network == Network::loopback || policy.network == Network::allow;
+  if (policy.network == Network::allow) plan.proxy_port = kProxyPort;
   plan.private_bytes = limits.temporary_bytes;
   plan.private_files = std::clamp<uint64_t>(limits.temporary_bytes / 4096, 4096, 262144);
   plan.cpu_seconds = static_cast<uint64_t>(std::max<int64_t>(limits.cpu.count(), 1));

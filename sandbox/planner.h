@@ -14,8 +14,14 @@ namespace sable::sandbox {
 /// unsupported (this host cannot bound it).
 Result<Plan> make_plan(const Policy& policy, const Host& host, const ProtectedPaths& held = {});
 
+/// Adds a terminal for the program.
+void give_terminal(Plan& plan);
+
 /// What runs in it. Errors: invalid_input (an empty command, a NUL, a bad variable name).
 Result<Execution> make_execution(const Policy& policy, const Command& command, const Host& host);
+
+/// Where a proxy listens inside: below 1024, so that no program of the call can take its place.
+inline constexpr uint16_t kProxyPort = 808;
 
 /// What every command is given besides the policy's own variables; those win over these.
 std::map<std::string, std::string> fixed_environment();

@@ -24,6 +24,8 @@ std::string_view name_of(Network network) {
       return "none";
     case Network::loopback:
       return "loopback";
+    case Network::allow:
+      return "allow";
     case Network::open:
       return "open";
   }
@@ -57,6 +59,20 @@ std::string to_json_text(const Policy& policy) {
   json["writable"] = strings_of(policy.writable);
   json["masked"] = strings_of(policy.masked);
   json["network"] = name_of(policy.network);
+  if (!policy.transactions.empty()) {
+    json["transactions"] = Json::object();
+    for (const auto& [root, store] : policy.transactions) {
+      json["transactions"][root.string()] = store.string();
+    }
+  }
+  // Only where it says something, so that the digests of all other policies stay as they are.
+  if (policy.network == Network::allow) {
+    json["allowed_hosts"] = Json::array();
+    for (const auto& host : policy.allowed_hosts) {
+      json["allowed_hosts"].push_back(
+          {{"name", host.name}, {"port", host.port}, {"private", host.private_addresses}});
+    }
+  }
   json["environment"] = Json::object();
   for (const auto& [name, value] : policy.environment) json["environment"][name] = value;
   const Limits& limits = policy.limits;

@@ -35,6 +35,8 @@ Result<UniqueFd> PreparedCalls::take(const Plan& plan) {
 }
 
 void PreparedCalls::replenish(const Plan& plan) {
+  // Two mounts of one store would take each other's work away.
+  if (has_overlay(plan)) return;
   const std::lock_guard lock(mutex_);
   auto kept = find(plan);
   if (!kept || (*kept)->status) return;

@@ -8,35 +8,14 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include "sandbox/protected_names.h"
+
 namespace sable::sandbox {
 
 namespace {
 
-// By name, wherever they lie; files and folders alike.
-constexpr std::string_view kNames[] = {
-    // Agents: settings that grant rights, tool servers.
-    ".sable", ".claude", ".codex", ".gemini", ".mcp.json",
-    // Editors: tasks and settings that run by themselves.
-    ".vscode", ".idea", ".cursor", ".fleet", ".nvim.lua", ".exrc",
-    // Shells and what hooks into them.
-    ".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshrc", ".zprofile", ".zshenv",
-    ".envrc",
-    // Tools that take commands from a file in the folder.
-    ".gitconfig", ".npmrc", ".yarnrc", ".yarnrc.yml", ".pypirc", ".gdbinit", ".lldbinit"};
-
-// Inside a repository's folder: what git runs, or takes its settings from.
-constexpr std::string_view kInRepository[] = {"hooks", "config", "config.worktree", "commondir"};
-// Large and harmless; nothing below them is looked at or watched.
-constexpr std::string_view kContentOfRepository[] = {"objects", "refs",  "logs",
-                                                     "lfs",     "hooks", "info"};
-
 constexpr uint32_t kEvents = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR |
                              IN_DONT_FOLLOW | IN_EXCL_UNLINK;
-
-template <size_t n>
-bool is_one_of(std::string_view name, const std::string_view (&names)[n]) {
-  return std::find(std::begin(names), std::end(names), name) != std::end(names);
-}
 
 struct FolderCloser {
   void operator()(DIR* folder) const { ::closedir(folder); }
@@ -140,8 +119,8 @@ void ProtectedIndex::read_events() {
 
 bool ProtectedIndex::event_matters(std::string_view name, uint32_t mask) const {
   if ((mask & (IN_CREATE | IN_MOVED_TO)) == 0) return false;  // what is gone is noticed by found()
-  return name == ".git" || name == "HEAD" || name == "objects" || name == "info" ||
-         name == "attributes" || is_one_of(name, kNames) || is_one_of(name, kInRepository);
+  return is_repository_name(name) || name == "HEAD" || name == "objects" || name == "info" ||
+         name == "attributes" || !protection_of_name(name).empty() || is_held_in_repository(name);
 }
 
 void ProtectedIndex::look_into(const std::string& folder) {
@@ -170,24 +149,25 @@ void ProtectedIndex::look_into(const std::string& folder) {
     has_objects = has_objects || name == "objects";
     has_refs = has_refs || name == "refs";
     const bool is_directory = is_folder(folder, *entry);
-    if (is_one_of(name, kNames) || (name == ".git" && !is_directory)) {
+    if (!protection_of_name(name).empty() || (is_repository_name(name) && !is_directory)) {
       note(folder + "/" + entry->d_name, ProtectedPath::Hold::read_only);
     } else if (is_directory) {
       folders.push_back(folder + "/" + entry->d_name);
     }
   }
-  const bool repository = last_part(folder) == ".git" || (has_head && has_objects && has_refs);
+  const bool repository =
+      is_repository_name(last_part(folder)) || (has_head && has_objects && has_refs);
   if (repository) note_repository(folder);
   for (auto& inner : folders) {
-    if (!repository || !is_one_of(last_part(inner), kContentOfRepository))
+    if (!repository || !is_content_of_repository(last_part(inner)))
       pending_.push_back(std::move(inner));
   }
 }
 
 void ProtectedIndex::note_repository(const std::string& folder) {
   if (folder != root_) note(folder, ProtectedPath::Hold::pinned);
-  for (const auto name : kInRepository) {
-    note(folder + "/" + std::string(name), ProtectedPath::Hold::read_only);
+  for (const char* name : {"hooks", "config", "config.worktree", "commondir"}) {
+    note(folder + "/" + name, ProtectedPath::Hold::read_only);
   }
   note(folder + "/info/attributes", ProtectedPath::Hold::read_only);
   // Linked worktrees have settings of their own, and a pointer to where the others are.

@@ -65,6 +65,10 @@ class ProtectedIndex {
   bool fresh_ = false;  ///< a complete walk has been done since the last start_over()
 };
 
+/// Whether something at `path` (relative to a writable root) would be protected by its name and
+/// place alone.
+bool is_protected_place(const std::filesystem::path& path);
+
 /// What is new, replaced or gone in `after`; of a new folder only itself, not what it holds.
 std::vector<std::filesystem::path> changes_between(const ProtectedPaths& before,
                                                    const ProtectedPaths& after);

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -23,6 +23,7 @@ using std::chrono::milliseconds;
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
 constexpr milliseconds kBusyPause{1};
+constexpr size_t kUnwrittenMax = size_t{1} << 20;
 constexpr size_t kPieceBytes = size_t{1}
                                << 20;  // of standard input, written between two turns of the loop
 
@@ -38,8 +39,26 @@ std::string seconds_of(milliseconds duration) {
   return std::to_string(duration.count()) + " ms";
 }
 
-// Waits while the launcher is behind.
-asio::awaitable<Result<UniqueFd>> take(PreparedCalls& prepared, const Plan& plan) {
+// write(2) to what may be a pipe that nobody reads any more, without the signal for that.
+ssize_t write_quietly(int fd, std::string_view bytes) {
+  sigset_t pipe, before;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+  const int error = errno;
+  if (written < 0 && error == EPIPE && ::sigismember(&before, SIGPIPE) == 0) {
+    constexpr timespec kNow{};
+    ::sigtimedwait(&pipe, nullptr, &kNow);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return written;
+}
+
+}  // namespace
+
+asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan& plan) {
   while (true) {
     auto status = prepared.take(plan);
     if (status || status.error().code != ErrorCode::exhausted) co_return status;
@@ -47,15 +66,13 @@ asio::awaitable<Result<UniqueFd>> take(PreparedCalls& prepared, const Plan& plan
   }
 }
 
-}  // namespace
-
 asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
-                                            Limits limits, std::string stdin_data,
+                                            Policy policy, std::string stdin_data,
                                             OutputSink output) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  SABLE_CO_TRY(UniqueFd status, co_await take(prepared, plan));
-  RunningCall call(executor, prepared.control(), std::move(status), plan, execution, limits,
+  SABLE_CO_TRY(UniqueFd status, co_await take_call(prepared, plan));
+  RunningCall call(executor, prepared.control(), std::move(status), plan, execution, policy,
                    std::move(output));
   SABLE_CO_TRY_VOID(co_await call.start(std::move(stdin_data)));
   prepared.replenish(plan);
@@ -64,42 +81,72 @@ asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, 
 
 RunningCall::RunningCall(asio::any_io_executor executor, const ControlSocket& control,
                          UniqueFd status, const Plan& plan, const Execution& execution,
-                         Limits limits, OutputSink output)
+                         const Policy& policy, OutputSink output, Interaction interaction)
     : executor_(executor),
       control_(control),
       plan_(plan),
       execution_(execution),
-      limits_(limits),
+      policy_(policy),
+      limits_(policy.limits),
       output_(std::move(output)),
       tasks_(executor),
       changed_(executor, asio::steady_timer::time_point::max()),
       status_(executor, status.release()),
       pidfd_(executor),
+      input_(executor),
+      interaction_(interaction),
+      has_input_(executor, asio::steady_timer::time_point::max()),
       outputs_{Output(executor), Output(executor)} {}
 
 asio::awaitable<Result<RunResult>> RunningCall::finish() {
   co_await asio::this_coro::throw_if_cancelled(false);
   tasks_.spawn(follow_status());
-  tasks_.spawn(pump(Stream::standard_output));
-  tasks_.spawn(pump(Stream::standard_error));
+  if (!interaction_.terminal) {
+    tasks_.spawn(pump(Stream::standard_output));
+    tasks_.spawn(pump(Stream::standard_error));
+  }
   tasks_.spawn(keep_deadline());
+  if (input_.is_open()) tasks_.spawn(feed());
   co_await wait_until_over();
   // Nothing is alive from here on, so nothing may interrupt the little that is left to do.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   co_await wait_for_output();
   tasks_.cancel();
   co_await tasks_.join();
-  co_return result();
+  if (proxy_) co_await proxy_->stop();
+  auto outcome = result();
+  if (outcome && proxy_) {
+    outcome->network_decisions = proxy_->take_decisions();
+    outcome->network_decisions_left_out = proxy_->take_left_out();
+  }
+  co_return outcome;
 }
 
 // Makes the streams and hands their far ends, with what to run, to pid 1.
 asio::awaitable<Result<void>> RunningCall::start(std::string stdin_data) {
   started_ = std::chrono::steady_clock::now();
-  SABLE_CO_TRY(auto out, pipe_pair());
-  outputs_[0].pipe.assign(out.first.release());
-  SABLE_CO_TRY(auto errors, pipe_pair());
-  outputs_[1].pipe.assign(errors.first.release());
-  SABLE_CO_TRY(const UniqueFd input, co_await input_of(std::move(stdin_data)));
+  std::vector<UniqueFd> far;
+  if (interaction_.terminal) {
+    // It comes with the word that the program runs.
+    for (auto& output : outputs_) output.open = false;
+    unwritten_ = std::move(stdin_data);
+  } else {
+    if (interaction_.open_input) {
+      SABLE_CO_TRY(auto input, pipe_pair());
+      input_.assign(input.second.release());
+      ::fcntl(input_.native_handle(), F_SETFL, O_NONBLOCK);
+      far.push_back(std::move(input.first));
+      unwritten_ = std::move(stdin_data);
+    } else {
+      SABLE_CO_TRY(UniqueFd input, co_await input_of(std::move(stdin_data)));
+      far.push_back(std::move(input));
+    }
+    for (auto& output : outputs_) {
+      SABLE_CO_TRY(auto pair, pipe_pair());
+      output.pipe.assign(pair.first.release());
+      far.push_back(std::move(pair.second));
+    }
+  }
 
   const auto bytes = encode_execution(execution_);
   if (bytes.size() > kPlanBytesMax) {
@@ -109,7 +156,8 @@ asio::awaitable<Result<void>> RunningCall::start(std::string stdin_data) {
   const bool in_file = bytes.size() > kInlineExecutionMax;
   const StartRequest request{.execution_bytes = in_file ? 0 : static_cast<uint32_t>(bytes.size())};
   std::vector<std::string_view> parts{{reinterpret_cast<const char*>(&request), sizeof request}};
-  std::vector<int> fds{input.get(), out.second.get(), errors.second.get()};
+  std::vector<int> fds;
+  for (const auto& fd : far) fds.push_back(fd.get());
   UniqueFd file;
   if (in_file) {
     SABLE_CO_TRY(file, memory_file_of(bytes));
@@ -183,28 +231,16 @@ asio::awaitable<void> RunningCall::follow_status() {
 // One message off the status socket; false when there is none now, or none will come.
 bool RunningCall::receive_status() {
   StatusMessage message;
-  iovec data{&message, sizeof message};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  msghdr header{};
-  header.msg_iov = &data;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  const ssize_t size = ::recvmsg(status_.native_handle(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  UniqueFd fd;
+  const ssize_t size = receive_status_message(status_.native_handle(), message, fd);
   if (size < 0 && errno == EINTR) return true;
   if (size < 0 && errno == EAGAIN) return false;
   if (size <= 0) {
     status_over_ = true;
     return false;
   }
-  const cmsghdr* part = CMSG_FIRSTHDR(&header);
-  if (part != nullptr && part->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
-    pidfd_.assign(fd);
-    if (kill_wanted_) kill();
-  }
   if (size != sizeof message) return true;
+  if (fd) take_descriptor(message.kind, std::move(fd));
   switch (message.kind) {
     case StatusMessage::Kind::created:
     case StatusMessage::Kind::prepared:
@@ -226,6 +262,25 @@ bool RunningCall::receive_status() {
       break;
   }
   return true;
+}
+
+void RunningCall::take_descriptor(StatusMessage::Kind kind, UniqueFd fd) {
+  if (kind == StatusMessage::Kind::created) {
+    pidfd_.assign(fd.release());
+    if (kill_wanted_) kill();
+  } else if (kind == StatusMessage::Kind::prepared && !proxy_) {
+    proxy_ = std::make_unique<EgressProxy>(executor_, std::move(fd), policy_.allowed_hosts);
+    proxy_->start();
+  } else if (kind == StatusMessage::Kind::running && interaction_.terminal) {
+    Output& screen = outputs_[0];
+    screen.pipe.assign(fd.release());
+    screen.open = true;
+    input_.assign(::fcntl(screen.pipe.native_handle(), F_DUPFD_CLOEXEC, 0));
+    ::fcntl(input_.native_handle(), F_SETFL, O_NONBLOCK);
+    (void)resize(*interaction_.terminal);
+    tasks_.spawn(pump(Stream::standard_output));
+    tasks_.spawn(feed());
+  }
 }
 
 asio::awaitable<void> RunningCall::pump(Stream stream) {
@@ -253,17 +308,78 @@ asio::awaitable<void> RunningCall::keep_deadline() {
   asio::steady_timer timer(executor_, started_ + limits_.wall);
   boost::system::error_code error;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-  if (error || ending_ || cause_) co_return;
-  cause_ = End::deadline;
+  if (!error) co_await end_gently(End::deadline);
+}
+
+asio::awaitable<void> RunningCall::end_gently(End cause) {
+  if (ending_ || cause_) co_return;
+  cause_ = cause;
   if (running_) {
     const TerminateRequest request;
     ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
-    timer.expires_after(limits_.grace);
+    asio::steady_timer timer(executor_, limits_.grace);
+    boost::system::error_code error;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return;
   }
   kill();
 }
+
+// Writes to the program's input as it takes it.
+asio::awaitable<void> RunningCall::feed() {
+  boost::system::error_code error;
+  while (input_.is_open()) {
+    if (unwritten_.empty()) {
+      if (input_closing_) break;
+      co_await has_input_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) co_return;
+      continue;
+    }
+    co_await input_.async_wait(asio::posix::stream_descriptor::wait_write,
+                               asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    const std::string_view piece = std::string_view(unwritten_).substr(0, kReadBytes);
+    const ssize_t written = write_quietly(input_.native_handle(), piece);
+    if (written > 0) unwritten_.erase(0, static_cast<size_t>(written));
+    if (written < 0 && errno != EAGAIN && errno != EINTR) break;
+  }
+  input_closing_ = true;
+  unwritten_.clear();
+  input_.close(error);
+}
+
+Result<void> RunningCall::write(std::string_view bytes) {
+  if (input_closing_ || ending_) {
+    return fail(ErrorCode::invalid_input, "the program's input is closed");
+  }
+  if (unwritten_.size() + bytes.size() > kUnwrittenMax) {
+    return fail(ErrorCode::exhausted, "the program does not read its input");
+  }
+  unwritten_ += bytes;
+  has_input_.cancel();
+  return {};
+}
+
+Result<void> RunningCall::close_input() {
+  // A terminal has no end of its own: a program in its usual mode takes this for it.
+  if (interaction_.terminal) return write("\x04");
+  input_closing_ = true;
+  has_input_.cancel();
+  return {};
+}
+
+Result<void> RunningCall::resize(TerminalSize size) {
+  if (!interaction_.terminal) return fail(ErrorCode::invalid_input, "the program has no terminal");
+  const winsize window{.ws_row = size.rows, .ws_col = size.columns, .ws_xpixel = 0, .ws_ypixel = 0};
+  if (outputs_[0].pipe.is_open() &&
+      ::ioctl(outputs_[0].pipe.native_handle(), TIOCSWINSZ, &window) != 0) {
+    return fail_errno("resizing the terminal", errno);
+  }
+  return {};
+}
+
+void RunningCall::stop() { tasks_.spawn(end_gently(End::cancelled)); }
 
 void RunningCall::end(End cause) {
   if (!cause_ && !ending_) cause_ = cause;

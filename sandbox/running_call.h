@@ -6,6 +6,7 @@
 #include "base/task_group.h"
 #include "base/unique_fd.h"
 #include "sandbox/control_socket.h"
+#include "sandbox/egress_proxy.h"
 #include "sandbox/plan.h"
 #include "sandbox/prepared_calls.h"
 #include "sandbox/sandbox.h"
@@ -13,20 +14,30 @@
 
 namespace sable::sandbox {
 
+/// How a program is talked to while it runs.
+struct Interaction {
+  bool open_input = false;               ///< write() feeds its standard input
+  std::optional<TerminalSize> terminal;  ///< the plan must have one as well
+};
+
+/// Waits while the other end of the control socket is behind.
+asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan& plan);
+
 /// One program from its start to its end in a sandbox made by `plan`, ahead or now; has the next
 /// one made meanwhile. `prepared` outlives it.
 asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
-                                            Limits limits, std::string stdin_data,
+                                            Policy policy, std::string stdin_data,
                                             OutputSink output);
 
 /// Runs on one thread. Lives in the frame of the coroutine that runs it; finish() must complete
 /// before it is destroyed.
 class RunningCall {
  public:
-  /// `control`, which the call was asked for at, `plan` and `execution` outlive the call; `status`
-  /// is the near end of its status socket.
+  /// `control`, which the call was asked for at, `plan`, `execution` and `policy` outlive the call;
+  /// `status` is the near end of its status socket.
   RunningCall(asio::any_io_executor executor, const ControlSocket& control, UniqueFd status,
-              const Plan& plan, const Execution& execution, Limits limits, OutputSink output);
+              const Plan& plan, const Execution& execution, const Policy& policy, OutputSink output,
+              Interaction interaction = {});
 
   /// Has the program started.
   asio::awaitable<Result<void>> start(std::string stdin_data);
@@ -34,6 +45,15 @@ class RunningCall {
   /// Follows it to its end; after start(). Cancellation of the caller ends the call, and is part of
   /// the result.
   asio::awaitable<Result<RunResult>> finish();
+
+  // While finish() runs.
+  /// exhausted: more than 1 MiB waits to be read; invalid_input: the input is closed.
+  Result<void> write(std::string_view bytes);
+  Result<void> close_input();
+  Result<void> resize(TerminalSize size);
+  /// As at the deadline, now.
+  void stop();
+  void kill();
 
  private:
   struct Output {
@@ -47,15 +67,21 @@ class RunningCall {
   asio::awaitable<void> follow_status();
   asio::awaitable<void> pump(Stream stream);
   asio::awaitable<void> keep_deadline();
+  asio::awaitable<void> end_gently(End cause);
+  asio::awaitable<void> feed();
   asio::awaitable<void> wait_until_over();
   asio::awaitable<void> wait_for_output();
 
   bool receive_status();
+  void take_descriptor(StatusMessage::Kind kind, UniqueFd fd);
   void deliver(Stream stream, std::string_view bytes);
   void end(End cause);
-  void kill();
   void notify() { changed_.cancel(); }
-  bool is_over() const { return ended_ || (status_over_ && (!pidfd_.is_open() || dead_)); }
+  /// Nothing of the program is alive; and a transaction's store is let go of.
+  bool is_over() const {
+    if (ended_ && !has_overlay(plan_)) return true;
+    return status_over_ && (!pidfd_.is_open() || dead_);
+  }
   Result<RunResult> result() const;
   std::string explanation(const RunResult& result) const;
 
@@ -63,12 +89,18 @@ class RunningCall {
   const ControlSocket& control_;
   const Plan& plan_;
   const Execution& execution_;
-  const Limits limits_;
+  const Policy& policy_;
+  const Limits& limits_;
   const OutputSink output_;
   TaskGroup tasks_;
   asio::steady_timer changed_;  ///< cancelled when something happened
-  asio::posix::stream_descriptor status_, pidfd_;
+  asio::posix::stream_descriptor status_, pidfd_, input_;
+  const Interaction interaction_;
+  std::string unwritten_;         ///< of the input
+  bool input_closing_ = false;    ///< after what is unwritten
+  asio::steady_timer has_input_;  ///< cancelled when there is something to write
   std::array<Output, 2> outputs_;
+  std::unique_ptr<EgressProxy> proxy_;  ///< of a fresh call with Network::allow
   std::chrono::steady_clock::time_point started_;
 
   std::optional<End> cause_;             ///< why we ended it, if we did

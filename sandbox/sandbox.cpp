@@ -16,9 +16,11 @@ namespace sable::sandbox {
 
 namespace {
 
+using Filters = std::array<std::vector<Filter>, 4>;  // by network
+
 class LaunchedSandbox : public Sandbox {
  public:
-  LaunchedSandbox(LauncherProcess launcher, std::array<std::vector<Filter>, 3> filters)
+  LaunchedSandbox(LauncherProcess launcher, Filters filters)
       : launcher_(std::move(launcher)), filters_(std::move(filters)), host_(this_host()) {}
 
   asio::awaitable<Result<RunResult>> run(Policy policy, Command command,
@@ -29,7 +31,7 @@ class LaunchedSandbox : public Sandbox {
     SABLE_CO_TRY(const Execution execution, make_execution(policy, command, host_));
     SABLE_CO_TRY(Plan plan, make_plan(policy, host_, before));
     plan.filters = filters_[static_cast<size_t>(policy.network)];
-    auto result = co_await run_call(prepared_, std::move(plan), execution, policy.limits,
+    auto result = co_await run_call(prepared_, std::move(plan), execution, policy,
                                     std::move(command.stdin_data), std::move(output));
     // Also after a cancelled call: what it left must be known.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
@@ -46,7 +48,7 @@ class LaunchedSandbox : public Sandbox {
  private:
   const LauncherProcess launcher_;
   PreparedCalls prepared_{launcher_.control()};
-  const std::array<std::vector<Filter>, 3> filters_;
+  const Filters filters_;
   const Host host_;
   ProtectedRoots roots_;
 };
@@ -59,8 +61,8 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Sandbox::open_session(Policy /
 
 Result<std::unique_ptr<Sandbox>> Sandbox::start(const std::filesystem::path& launcher) {
   SABLE_TRY(auto process, LauncherProcess::start(launcher));
-  std::array<std::vector<Filter>, 3> filters;
-  for (const auto network : {Network::none, Network::loopback, Network::open}) {
+  Filters filters;
+  for (const auto network : {Network::none, Network::loopback, Network::allow, Network::open}) {
     SABLE_TRY(filters[static_cast<size_t>(network)], make_filters(network));
   }
   SABLE_TRY(Plan plan, make_plan({}, this_host()));

@@ -23,7 +23,33 @@ namespace sable::sandbox {
 enum class Network {
   none,      ///< nobody: an own network namespace with its loopback down (the default)
   loopback,  ///< processes of the same call, over an own loopback
+  allow,     ///< as loopback, and hosts on a list through a logging proxy
   open,  ///< everything the host reaches: an explicit opt-out of the user, never of a repository
+};
+
+/// A host that Network::allow lets through, on one port. The proxy looks its name up, judges every
+/// address and dials the one it judged.
+struct AllowedHost {
+  std::string name;  ///< canonical; "*.example.org" for everything below it; or an address
+  uint16_t port = 443;
+  /// Its addresses may be private, loopback or this host's. Link-local ones and metadata services
+  /// may not, unless `name` is that very address.
+  bool private_addresses = false;
+
+  friend bool operator==(const AllowedHost&, const AllowedHost&) = default;
+};
+
+/// "HOST[:PORT][/private]"; the port is 443 unless given.
+Result<AllowedHost> parse_allowed_host(std::string_view text);
+
+/// What the proxy decided about one connection.
+struct NetworkDecision {
+  std::string host;  ///< canonical, or what was asked for, escaped
+  uint16_t port = 0;
+  bool allowed = false;
+  std::string reason;   ///< when refused or failed: one sentence
+  std::string address;  ///< that was dialed
+  uint64_t bytes_sent = 0, bytes_received = 0;
 };
 
 struct Limits {
@@ -48,7 +74,10 @@ struct Policy {
   std::vector<std::filesystem::path> readable;  ///< besides the system's programs and libraries
   std::vector<std::filesystem::path> writable;  ///< roots
   std::vector<std::filesystem::path> masked;    ///< shown empty, also below the roots above
+  /// Writable roots (folders) whose changes go to a transaction's store instead; see Transaction.
+  std::map<std::filesystem::path, std::filesystem::path> transactions;
   Network network = Network::none;
+  std::vector<AllowedHost> allowed_hosts;          ///< of Network::allow; none: nothing is allowed
   std::map<std::string, std::string> environment;  ///< exactly this besides a fixed PATH, HOME, ...
   Limits limits;
 
@@ -75,6 +104,66 @@ enum class End { exited, signalled, deadline, cancelled, output_limit, memory_li
 
 std::string_view name_of(End end);
 
+/// Why a file at `path` (relative to a writable root, at any depth) is run or believed by programs
+/// outside the sandbox: "repository control data ..." and the like. nullopt when it is not. The
+/// whole folder of a repository counts; commands may write most of that, file tools need not.
+std::optional<std::string_view> protection_of(std::string_view path);
+
+/// One path that a transaction changes.
+struct Change {
+  enum class Kind { created, modified, removed, replaced };  ///< replaced: by another type of thing
+  enum class Type { file, folder, symlink, other };          ///< other: cannot be applied
+  std::filesystem::path path;                                ///< relative to the root
+  Kind kind = Kind::created;
+  Type type = Type::file;  ///< of the new thing; of a removed one, what it was
+  uint64_t bytes = 0;      ///< of a new file
+  unsigned mode = 0;
+  /// Run or believed by programs outside the sandbox: hooks, settings, start-up files.
+  bool protected_name = false;
+
+  friend bool operator==(const Change&, const Change&) = default;
+};
+
+/// The changes that commands make below one writable root, kept apart until they are applied or
+/// dropped as a whole: an overlay whose upper layer is the transaction's store. Name it in
+/// Policy::transactions; one command or session at a time. Nothing may run in it while it is
+/// looked at, applied or dropped. Its calls block for as long as the disk needs.
+class Transaction {
+ public:
+  /// A new one. `store`: a folder of ours on a real file system, missing or empty, not below
+  /// `root`. Errors: invalid_input, io.
+  static Result<Transaction> create(const std::filesystem::path& root,
+                                    const std::filesystem::path& store);
+  /// One that exists. If a crash interrupted apply(), that is brought to its end first: what began
+  /// to be applied is applied whole. Errors: not_found, corrupt, io.
+  static Result<Transaction> open(const std::filesystem::path& store);
+
+  const std::filesystem::path& root() const { return root_; }
+  const std::filesystem::path& store() const { return store_; }
+
+  /// Parents before what lies in them. A folder that was replaced is named with all that it holds
+  /// now, but not with what it held.
+  Result<std::vector<Change>> changes() const;
+  /// The place of the new content of a changed file, for a diff; read it without following links.
+  std::filesystem::path changed_file(const std::filesystem::path& path) const;
+
+  enum class Protected { refuse, accept };
+  /// Makes all changes in the root, each file by a rename, and empties the store. denied: a
+  /// protected name is among them, or a path was changed in the root by somebody else meanwhile;
+  /// then nothing is applied. What cannot be applied (sockets, devices) is left out. Access rights
+  /// are applied, owners, set-id bits and extended attributes are not.
+  Result<void> apply(Protected names = Protected::refuse);
+  /// Forgets all changes; the transaction can be used on.
+  Result<void> drop();
+
+ private:
+  Transaction(std::filesystem::path root, std::filesystem::path store, int64_t since_ns)
+      : root_(std::move(root)), store_(std::move(store)), since_ns_(since_ns) {}
+
+  std::filesystem::path root_, store_;
+  int64_t since_ns_;  ///< what changed in the root later is somebody else's work
+};
+
 /// What became of the program: data, not an error of ours.
 struct RunResult {
   End end = End::exited;
@@ -88,6 +177,10 @@ struct RunResult {
   /// roots. What existed before cannot be edited; what is new is named here, never deleted: ask
   /// before using it.
   std::vector<std::filesystem::path> protected_changes;
+  /// Of Network::allow, in their order. In a session that runs several calls at once, those of all
+  /// of them since the last result.
+  std::vector<NetworkDecision> network_decisions;
+  uint64_t network_decisions_left_out = 0;  ///< beyond the first 256
 };
 
 /// One enforcing mechanism on this machine.
@@ -107,16 +200,62 @@ std::vector<Layer> probe_layers();
 /// line.
 std::string explain(const Policy& policy, const std::vector<Layer>& layers);
 
+struct TerminalSize {
+  uint16_t columns = 80, rows = 24;
+};
+
+struct ProcessOptions {
+  /// A terminal of its own instead of three streams, for programs that need one.
+  std::optional<TerminalSize> terminal;
+  size_t output_kept = size_t{1} << 20;  ///< the last so many unread bytes are kept
+};
+
+struct ProcessOutput {
+  std::string bytes;     ///< standard output and error as they came, or what the terminal got
+  uint64_t skipped = 0;  ///< bytes before these that were not kept
+  bool running = false;
+};
+
+/// A program that runs on beside other calls of its session, and ends with it at the latest; the
+/// policy's wall time and output limit do not apply. One thread: the one its session runs on.
+class Process {
+ public:
+  /// Ends the program; its session waits for that in close().
+  virtual ~Process() = default;
+
+  virtual bool running() const = 0;
+  /// What came since the last read. Waits for the first byte, the end, or `patience`.
+  virtual asio::awaitable<ProcessOutput> read(std::chrono::milliseconds patience) = 0;
+  /// Does not wait. exhausted: the program leaves too much unread; invalid_input: its input was
+  /// closed or it has ended.
+  virtual Result<void> write(std::string_view bytes) = 0;
+  /// What was written still arrives, then the end of the file. Of a terminal: types its end.
+  virtual Result<void> close_input() = 0;
+  /// invalid_input without a terminal.
+  virtual Result<void> resize(TerminalSize size) = 0;
+  virtual asio::awaitable<Result<RunResult>> wait() = 0;
+  /// SIGTERM to its process group, after the policy's grace SIGKILL to everything it started.
+  virtual asio::awaitable<Result<RunResult>> stop() = 0;
+};
+
 /// A place for several commands under one policy: they share temporary folders and (with
 /// Network::loopback) a network, each has its own processes. What one leaves in /tmp the next one
-/// finds; a process that it leaves behind is ended with it.
+/// finds; a process that it leaves behind is ended with it. One thread at a time.
 class Session {
  public:
-  /// Ends everything in it. run() must have completed.
+  /// Kills everything in it. close() must have completed if start() or Network::allow was used.
   virtual ~Session() = default;
 
   /// As Sandbox::run(), with the session's policy.
   virtual asio::awaitable<Result<RunResult>> run(Command command, OutputSink output) = 0;
+
+  /// A program in the background. Errors: as run(); what keeps the program from starting is in the
+  /// result of wait(). `command.stdin_data` is written first; the input stays open.
+  virtual asio::awaitable<Result<std::shared_ptr<Process>>> start(Command command,
+                                                                  ProcessOptions options) = 0;
+
+  /// Ends its processes and waits until they are gone. Nothing runs in it afterwards.
+  virtual asio::awaitable<void> close() = 0;
 };
 
 /// The connection to the launcher: a small process without secrets that makes the sandboxes. Start

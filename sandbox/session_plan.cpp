@@ -32,7 +32,7 @@ Result<Plan> worker_plan(const Plan& shared, Plan now, const ProtectedPaths& hel
       now.view.push_back(entry);
       continue;
     }
-    if (entry.kind != ViewKind::bind ||
+    if ((entry.kind != ViewKind::bind && entry.kind != ViewKind::overlay) ||
         std::find(shared.view.begin(), shared.view.end(), entry) != shared.view.end()) {
       continue;
     }

@@ -48,6 +48,9 @@ constexpr StepText kSteps[] = {
     {Step::clone_mount, "clone_mount", kMountCause},
     {Step::restrict_mount, "restrict_mount", "mount_setattr is needed: use Linux 5.12 or newer"},
     {Step::attach_mount, "attach_mount", "a part of the path is a link or missing inside the view"},
+    {Step::mount_overlay, "mount_overlay",
+     "transactions need overlayfs in user namespaces (Linux 5.11 or newer, CONFIG_OVERLAY_FS), and "
+     "a store on a file system with extended attributes"},
     {Step::mount_process_folder, "mount_process_folder",
      "a fresh /proc was refused, usually because a container covers parts of its own /proc; start "
      "the container with an unmasked /proc"},
@@ -60,6 +63,7 @@ constexpr StepText kSteps[] = {
      "pivot_root was refused; it does not work from a chroot or an initial ramdisk"},
     {Step::leave_old_root, "leave_old_root", kMountCause},
     {Step::bring_up_loopback, "bring_up_loopback", ""},
+    {Step::listen_for_proxy, "listen_for_proxy", ""},
     {Step::set_host_name, "set_host_name", ""},
     {Step::set_resource_limits, "set_resource_limits", ""},
     {Step::close_descriptors, "close_descriptors", ""},

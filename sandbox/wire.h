@@ -33,6 +33,7 @@ enum class Step : uint32_t {
   clone_mount,
   restrict_mount,
   attach_mount,
+  mount_overlay,
   mount_process_folder,
   mount_terminal_folder,
   forbid_namespaces,
@@ -40,6 +41,7 @@ enum class Step : uint32_t {
   change_root,
   leave_old_root,
   bring_up_loopback,
+  listen_for_proxy,
   set_host_name,
   set_resource_limits,
   close_descriptors,
@@ -72,7 +74,7 @@ inline constexpr int kCallDescriptors = 2;
 struct StatusMessage {
   enum class Kind : uint32_t {
     created,       ///< pid 1 exists; its pidfd comes along
-    prepared,      ///< everything of the plan is in force
+    prepared,      ///< everything of the plan is in force; its proxy's listener comes along
     failed,        ///< step, error: nothing ran
     running,       ///< the program was executed; with a terminal, its master side comes along
     exited,        ///< value: exit code; nothing that the program started is alive

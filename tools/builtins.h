@@ -11,6 +11,9 @@ Tool search_tool();
 Tool edit_file_tool();
 Tool write_file_tool();
 Tool apply_patch_tool();
+Tool git_status_tool();
+Tool git_diff_tool();
+Tool git_log_tool();
 Tool shell_tool();
 
 /// A built-in from its parts; `parameters` is JSON Schema text of ours.

@@ -68,6 +68,9 @@ Registry Registry::with_builtins() {
   tools.push_back(write_file_tool());
   tools.push_back(shell_tool());
   tools.push_back(apply_patch_tool());
+  tools.push_back(git_status_tool());
+  tools.push_back(git_diff_tool());
+  tools.push_back(git_log_tool());
   return registry;
 }
 

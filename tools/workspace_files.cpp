@@ -139,6 +139,30 @@ Result<LoadedFile> WorkspaceFiles::load(std::string_view path, size_t bytes_max)
   return LoadedFile{.place = file.place, .content = std::move(content), .digest = digest};
 }
 
+Result<UniqueFd> WorkspaceFiles::open_folder(std::string_view path) const {
+  SABLE_TRY(UniqueFd fd, open_beneath(root_.get(), relative(path), O_RDONLY | O_DIRECTORY));
+  SABLE_TRY(const std::string place, place_beneath(root_.get(), fd.get()));
+  SABLE_TRY_VOID(check_visible(place));
+  return fd;
+}
+
+Result<FileState> WorkspaceFiles::state_of(std::string_view path) const {
+  SABLE_TRY(const UniqueFd fd, open_beneath(root_.get(), relative(path), O_PATH | O_NOFOLLOW));
+  SABLE_TRY_VOID(check_visible(relative(path)));
+  struct stat info;
+  if (::fstat(fd.get(), &info) != 0) return fail_errno(shown_path(path), errno);
+  FileState state{.mode = info.st_mode,
+                  .bytes = static_cast<uint64_t>(info.st_size),
+                  .modified_s = info.st_mtim.tv_sec,
+                  .modified_ns = static_cast<uint32_t>(info.st_mtim.tv_nsec)};
+  if (S_ISLNK(info.st_mode)) {
+    char target[4096];
+    const ssize_t n = ::readlinkat(fd.get(), "", target, sizeof target);
+    if (n > 0) state.target.assign(target, static_cast<size_t>(n));
+  }
+  return state;
+}
+
 Result<Folder> WorkspaceFiles::list(std::string_view path, size_t entries_max) const {
   SABLE_TRY(UniqueFd fd, open_beneath(root_.get(), relative(path), O_RDONLY | O_DIRECTORY));
   SABLE_TRY(std::string place, place_beneath(root_.get(), fd.get()));

@@ -30,6 +30,15 @@ struct LoadedFile {
   Digest digest;  ///< of content
 };
 
+/// What the kernel says of something in the workspace, without opening it.
+struct FileState {
+  unsigned mode = 0;  ///< with its type, as stat(2) has it
+  uint64_t bytes = 0;
+  int64_t modified_s = 0;
+  uint32_t modified_ns = 0;
+  std::string target;  ///< of a symbolic link
+};
+
 struct FolderEntry {
   enum class Kind { file, folder, link, other };
   std::string name;
@@ -70,6 +79,10 @@ class WorkspaceFiles {
   Result<OpenedFile> open_file(std::string_view path) const;
   /// Errors as open_file, and exhausted when the file is larger than `bytes_max`.
   Result<LoadedFile> load(std::string_view path, size_t bytes_max) const;
+  /// A folder for reading. Errors as list().
+  Result<UniqueFd> open_folder(std::string_view path) const;
+  /// What lies at `path` itself, links not followed. Errors: not_found, denied.
+  Result<FileState> state_of(std::string_view path) const;
   Result<Folder> list(std::string_view path, size_t entries_max = 20'000) const;
   /// The real path of something that exists, relative to the root.
   Result<std::string> place_of(std::string_view path) const;

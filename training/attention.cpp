@@ -96,7 +96,8 @@ void Attention::forward(size_t n, const float* x, const SequenceRotations& rotat
   }
   if (roundings_.entries) {
     const size_t rounded = c_ - 2 * turn.n_pairs;
-    for (size_t t = 0; t < n; ++t) inference::fake_quantize_fp8({s.kv.data() + t * c_, rounded}, 64);
+    for (size_t t = 0; t < n; ++t)
+      inference::fake_quantize_fp8({s.kv.data() + t * c_, rounded}, 64);
     for (size_t e = 0; e < n_entries; ++e) {
       inference::fake_quantize_fp8({s.compressor.entries.data() + e * c_, rounded}, 64);
     }
@@ -134,8 +135,8 @@ void Attention::attend(const Block& b, float index_scale, AttentionState& s) con
   float* const p = s.probabilities.data() + b.at;
   float* const o = s.o.data() + b.begin * H_ * c_;
   multiply(rows, b.n_window, c_, {q, c_}, s.kv_transposed.data() + b.first_key, n, p, b.stride);
-  multiply(rows, b.n_entries, c_, {q, c_}, s.entries_transposed.data(), all_entries,
-           p + b.n_window, b.stride);
+  multiply(rows, b.n_entries, c_, {q, c_}, s.entries_transposed.data(), all_entries, p + b.n_window,
+           b.stride);
   const bool learns = index_scale > 0 && b.n_entries > 1;
   if (indexer_ && (learns || b.n_entries > indexer_->top_k())) {
     indexer_->score(b.begin, b.end, b.n_entries, s.indexer);
@@ -152,8 +153,8 @@ void Attention::weigh(const Block& b, size_t t, float index_scale, AttentionStat
   const size_t first = (t + 1 > window_ ? t + 1 - window_ : 0) - b.first_key;
   const size_t end = t + 1 - b.first_key;
   const size_t visible = layer_.ratio == 0 ? 0 : (t + 1) / layer_.ratio;
-  const float* const scores = indexer_ ? s.indexer.scores.data() + (t - b.begin) * b.n_entries
-                                       : nullptr;
+  const float* const scores =
+      indexer_ ? s.indexer.scores.data() + (t - b.begin) * b.n_entries : nullptr;
   std::vector<uint8_t> attends;
   if (indexer_) indexer_->select(scores, visible, attends);
   std::vector<float> target(index_scale > 0 && indexer_ ? visible : 0, 0.0F);
@@ -207,7 +208,8 @@ void Attention::attend_backward(const Block& b, AttentionState& s, AttentionWork
   const size_t used = b.n_window + b.n_entries;
   for (size_t r = 0; r < rows; ++r) {
     const float dot = work.dots[row0 + r];
-    for (size_t i = r * b.stride; i < r * b.stride + used; ++i) ds[i] = p[i] * (ds[i] - dot) * scale_;
+    for (size_t i = r * b.stride; i < r * b.stride + used; ++i)
+      ds[i] = p[i] * (ds[i] - dot) * scale_;
   }
   float* const dq = work.dq.data() + row0 * c_;
   const float* const entries = s.compressor.entries.data();

@@ -18,7 +18,7 @@ namespace sable::training {
 
 /// The angles that a sequence needs, for layers without (plain) and with compression.
 struct SequenceRotations {
-  Rotations plain, compressed;    ///< by token
+  Rotations plain, compressed;       ///< by token
   Rotations entries_4, entries_128;  ///< by entry: positions of first tokens
 
   void fill(const ModelConfig& config, size_t n_tokens);
@@ -26,12 +26,12 @@ struct SequenceRotations {
 
 /// What the way back needs of one layer.
 struct AttentionState {
-  std::vector<float> input, low;             ///< rounded inputs of wq_a and wkv, of wq_b
-  std::vector<float> qr_raw, qr, qr_r;       ///< low-rank queries around their norm
-  std::vector<float> q, q_r;                 ///< [n, H, c], turned
-  std::vector<float> kv_raw, kv, kv_r;       ///< [n, c]
-  std::vector<float> kv_transposed;          ///< [c, n]
-  std::vector<float> entries_transposed;     ///< [c, n_entries]
+  std::vector<float> input, low;          ///< rounded inputs of wq_a and wkv, of wq_b
+  std::vector<float> qr_raw, qr, qr_r;    ///< low-rank queries around their norm
+  std::vector<float> q, q_r;              ///< [n, H, c], turned
+  std::vector<float> kv_raw, kv, kv_r;    ///< [n, c]
+  std::vector<float> kv_transposed;       ///< [c, n]
+  std::vector<float> entries_transposed;  ///< [c, n_entries]
   CompressorState compressor;
   IndexerState indexer;
   std::vector<float> probabilities;  ///< block by block, [tokens, H, keys]
@@ -57,17 +57,17 @@ class Attention {
   void forward(size_t n, const float* x, const SequenceRotations& rotations, float index_scale,
                AttentionState& state, float* out) const;
   /// dx [n, D] is replaced.
-  void backward(size_t n, const float* x, const SequenceRotations& rotations,
-                AttentionState& state, const float* dout, float* dx, AttentionWork& work) const;
+  void backward(size_t n, const float* x, const SequenceRotations& rotations, AttentionState& state,
+                const float* dout, float* dx, AttentionWork& work) const;
 
  private:
   /// A run of queries and the keys that any of them sees.
   struct Block {
-    size_t begin, end;        // tokens
-    size_t first_key;         // of the window
+    size_t begin, end;  // tokens
+    size_t first_key;   // of the window
     size_t n_window, n_entries;
-    size_t stride;            // of a row of scores
-    size_t at;                // in AttentionState::probabilities
+    size_t stride;  // of a row of scores
+    size_t at;      // in AttentionState::probabilities
   };
   std::vector<Block> blocks(size_t n) const;
   void project(size_t n, const float* x, const Rotations& turn, AttentionState& s) const;

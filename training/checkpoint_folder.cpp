@@ -38,8 +38,8 @@ Result<void> write_f32_checkpoint(const Parameters& parameters, const std::vecto
     const auto& table = parameters.layers[i].experts_of_token;
     if (table.empty()) continue;
     const auto k = static_cast<uint64_t>(config.num_experts_per_tok);
-    tensors.push_back({fmt::format("layers.{}.ffn.gate.tid2eid", i), DType::i64,
-                       {table.size() / k, k}, {}});
+    tensors.push_back(
+        {fmt::format("layers.{}.ffn.gate.tid2eid", i), DType::i64, {table.size() / k, k}, {}});
   }
   SABLE_TRY(auto file, inference::OutputFile::create(folder / "model.safetensors"));
   SABLE_TRY_VOID(file.write(std::string_view(inference::safetensors_header(tensors))));

@@ -13,8 +13,8 @@
 namespace sable::training {
 
 struct CompressorState {
-  std::vector<float> values, gates;      ///< of tokens [n, width]; gates with the positional bias
-  std::vector<float> share;              ///< softmax weights [n_entries, slots, dim]
+  std::vector<float> values, gates;       ///< of tokens [n, width]; gates with the positional bias
+  std::vector<float> share;               ///< softmax weights [n_entries, slots, dim]
   std::vector<float> pooled, r, entries;  ///< [n_entries, dim]; r: of the norm
 };
 

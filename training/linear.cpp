@@ -8,7 +8,8 @@ const float* rounded_input(const Roundings& roundings, const float* x, size_t n,
                            std::vector<float>& copy) {
   if (!roundings.activations) return x;
   copy.assign(x, x + n * width);
-  for (size_t i = 0; i < n; ++i) inference::fake_quantize_fp8({copy.data() + i * width, width}, 128);
+  for (size_t i = 0; i < n; ++i)
+    inference::fake_quantize_fp8({copy.data() + i * width, width}, 128);
   return copy.data();
 }
 

@@ -15,8 +15,8 @@ std::string MadeFile::text() const {
 namespace {
 
 struct Module {
-  std::string name;               // of its files, without ending
-  size_t source = 0, header = 0;  // indices of files; header for C and C++
+  std::string name;                // of its files, without ending
+  size_t source = 0, header = 0;   // indices of files; header for C and C++
   std::vector<std::string> needs;  // modules that it includes
   std::vector<std::string> body, declarations;
   // Places inside body, made absolute when the file is put together.
@@ -42,7 +42,8 @@ class Maker {
     std::sort(calls_.begin(), calls_.end(), [](const auto& a, const auto& b) {
       return std::pair(a.second.file, a.second.line) < std::pair(b.second.file, b.second.line);
     });
-    for (const auto& [function, place] : calls_) repository_.functions[function].calls.push_back(place);
+    for (const auto& [function, place] : calls_)
+      repository_.functions[function].calls.push_back(place);
     if (random_.chance(0.5)) add_readme();
     if (wish_.tests) add_tests();
     return std::move(repository_);
@@ -54,15 +55,18 @@ class Maker {
     return repository_.language == Language::cpp && camel_ ? Style::camel : Style::snake;
   }
   std::string comment(const std::string& text) const {
-    return python() ? "# " + text
-                    : repository_.language == Language::c ? "/* " + text + " */" : "// " + text;
+    return python()                              ? "# " + text
+           : repository_.language == Language::c ? "/* " + text + " */"
+                                                 : "// " + text;
   }
 
   Module make_module(const std::string& folder) {
     camel_ = random_.chance(0.4);
     Module m;
     m.name = names_.name(Style::snake, 1);
-    const char* const ending = python() ? ".py" : repository_.language == Language::c ? ".c" : ".cpp";
+    const char* const ending = python()                              ? ".py"
+                               : repository_.language == Language::c ? ".c"
+                                                                     : ".cpp";
     if (!python()) {
       m.header = repository_.files.size();
       repository_.files.push_back({folder + m.name + ".h", {}});
@@ -87,7 +91,7 @@ class Maker {
     c.is_text = random_.chance(0.3);
     c.value = c.is_text ? fmt::format("\"{} {}\"", names_.word(), names_.word())
                         : std::to_string(random_.between(2, 500));
-    const char* const form = python() ? "{} = {}"
+    const char* const form = python()                              ? "{} = {}"
                              : repository_.language == Language::c ? "#define {} {}"
                              : c.is_text ? "constexpr const char* {} = {};"
                                          : "constexpr int {} = {};";
@@ -150,10 +154,10 @@ class Maker {
     f.at = {m.source, m.body.size()};
     if (python()) m.body.push_back(fmt::format("    \"\"\"{}.\"\"\"", doc));
     if (random_.chance(0.15)) {
-      m.body.push_back((python() ? "    " : "  ") +
-                       comment(fmt::format("TODO: {} the {} of the {}",
-                                           random_.chance(0.5) ? "check" : "rename", names_.word(),
-                                           names_.word())));
+      m.body.push_back(
+          (python() ? "    " : "  ") +
+          comment(fmt::format("TODO: {} the {} of the {}", random_.chance(0.5) ? "check" : "rename",
+                              names_.word(), names_.word())));
       m.todos.push_back(m.body.size());
     }
   }
@@ -191,12 +195,15 @@ class Maker {
     const std::string call = fmt::format("{}({})", g.name, arguments);
     const std::string indent = python() ? "    " : "  ", stop = python() ? "" : ";";
     if (random_.chance(0.5)) {
-      m.body.push_back(fmt::format("{}return {} + {}{}", indent, call, random_.between(1, 9), stop));
+      m.body.push_back(
+          fmt::format("{}return {} + {}{}", indent, call, random_.between(1, 9), stop));
     } else {
-      m.body.push_back(fmt::format("{}{}result = {}{}", indent, python() ? "" : "int ", call, stop));
+      m.body.push_back(
+          fmt::format("{}{}result = {}{}", indent, python() ? "" : "int ", call, stop));
       m.body.push_back(fmt::format("{}return result * {}{}", indent, random_.between(2, 9), stop));
     }
-    const size_t line = m.body.size() - (m.body.back().find("result *") == std::string::npos ? 0 : 1);
+    const size_t line =
+        m.body.size() - (m.body.back().find("result *") == std::string::npos ? 0 : 1);
     pending_calls_.push_back({called, {m.source, line}});
     if (!python()) m.body.push_back("}");
   }
@@ -250,14 +257,16 @@ class Maker {
     } else {
       if (random_.chance(0.7)) head.push_back(comment(doc));
       head.push_back(fmt::format("#include \"{}.h\"", m.name));
-      for (const std::string& need : m.needs) head.push_back(fmt::format("#include \"{}.h\"", need));
+      for (const std::string& need : m.needs)
+        head.push_back(fmt::format("#include \"{}.h\"", need));
       head.emplace_back();
       std::string guard;
       for (const char c : m.name) guard += c == '_' ? c : static_cast<char>(std::toupper(c));
       std::vector<std::string>& header = repository_.files[m.header].lines;
-      header = repository_.language == Language::c
-                   ? std::vector<std::string>{"#ifndef " + guard + "_H", "#define " + guard + "_H", ""}
-                   : std::vector<std::string>{"#pragma once", ""};
+      header =
+          repository_.language == Language::c
+              ? std::vector<std::string>{"#ifndef " + guard + "_H", "#define " + guard + "_H", ""}
+              : std::vector<std::string>{"#pragma once", ""};
       const size_t moved = header.size();
       header.insert(header.end(), m.declarations.begin(), m.declarations.end());
       if (repository_.language == Language::c) header.insert(header.end(), {"", "#endif"});
@@ -284,14 +293,13 @@ class Maker {
                                       fmt::format("A small tool for {}.", names_.word())};
     if (!repository_.functions.empty() && random_.chance(0.4)) {
       lines.push_back("");
-      lines.push_back(fmt::format("See `{}` for the start.", random_.pick(repository_.functions).name));
+      lines.push_back(
+          fmt::format("See `{}` for the start.", random_.pick(repository_.functions).name));
     }
     repository_.files.push_back({"README.md", lines});
   }
 
-  void add_tests() {
-    python() ? add_python_tests() : add_c_tests();
-  }
+  void add_tests() { python() ? add_python_tests() : add_c_tests(); }
 
   static std::string call_text(const MadeFunction& f, const std::vector<int64_t>& arguments) {
     std::string text = f.name + "(";
@@ -308,8 +316,9 @@ class Maker {
         lines.push_back(fmt::format("from {} import {}", m.name, repository_.functions[i].name));
       }
     }
-    lines.insert(lines.end(), {"", "", fmt::format("class {}Test(unittest.TestCase):",
-                                                   names_.name(Style::pascal, 1))});
+    lines.insert(
+        lines.end(),
+        {"", "", fmt::format("class {}Test(unittest.TestCase):", names_.name(Style::pascal, 1))});
     for (MadeFunction& f : repository_.functions) {
       if (f.shape == nullptr) continue;
       f.tested = true;
@@ -322,8 +331,8 @@ class Maker {
     lines.insert(lines.end(), {"", "if __name__ == \"__main__\":", "    unittest.main()"});
     const std::string name = "test_" + repository_.name;
     repository_.files.push_back({name + ".py", lines});
-    repository_.test_command = random_.chance(0.5) ? "python3 -B -m unittest " + name
-                                                   : "python3 -B " + name + ".py";
+    repository_.test_command =
+        random_.chance(0.5) ? "python3 -B -m unittest " + name : "python3 -B " + name + ".py";
   }
 
   void add_c_tests() {
@@ -334,21 +343,24 @@ class Maker {
       lines.push_back(fmt::format("#include \"{}.h\"", m.name));
       sources += " " + repository_.files[m.source].path;
     }
-    lines.insert(lines.end(),
-                 {"", "static int failed = 0;", "",
-                  "#define CHECK(got, wanted)                                        \\",
-                  "  if ((got) != (wanted)) {                                        \\",
-                  "    printf(\"%s:%d: %s is %d, expected %d\\n\", __FILE__, __LINE__, #got, (got), "
-                  "(wanted)); \\",
-                  "    failed = 1;                                                   \\", "  }", "",
-                  cpp ? "int main() {" : "int main(void) {"});
+    lines.insert(
+        lines.end(),
+        {"", "static int failed = 0;", "",
+         "#define CHECK(got, wanted)                                        \\",
+         "  if ((got) != (wanted)) {                                        \\",
+         "    printf(\"%s:%d: %s is %d, expected %d\\n\", __FILE__, __LINE__, #got, (got), "
+         "(wanted)); \\",
+         "    failed = 1;                                                   \\", "  }", "",
+         cpp ? "int main() {" : "int main(void) {"});
     for (MadeFunction& f : repository_.functions) {
       if (f.shape == nullptr) continue;
       f.tested = true;
       const auto v = f.shape->arguments(random_);
-      lines.push_back(fmt::format("  CHECK({}, {});", call_text(f, v), f.shape->value(v[0], v[1], v[2])));
+      lines.push_back(
+          fmt::format("  CHECK({}, {});", call_text(f, v), f.shape->value(v[0], v[1], v[2])));
     }
-    lines.insert(lines.end(), {"  if (!failed) printf(\"all tests passed\\n\");", "  return failed;", "}"});
+    lines.insert(lines.end(),
+                 {"  if (!failed) printf(\"all tests passed\\n\");", "  return failed;", "}"});
     const std::string file = fmt::format("test_{}{}", repository_.name, cpp ? ".cpp" : ".c");
     repository_.files.push_back({file, lines});
     repository_.files.push_back(

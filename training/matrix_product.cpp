@@ -19,15 +19,18 @@ void tile(size_t k, const Left& a, const float* b, size_t b_row, float* c, size_
   Lanes sum[Rows][Vectors] = {};
   for (size_t i = 0; i < k; ++i) {
     Lanes right[Vectors];
+#pragma clang loop unroll(full)
     for (size_t v = 0; v < Vectors; ++v) right[v] = load_lanes(b + i * b_row + v * kLanes);
-#pragma GCC unroll 8
+#pragma clang loop unroll(full)
     for (size_t r = 0; r < Rows; ++r) {
       const Lanes left = all_lanes(a.at[r * a.row + i * a.col]);
-#pragma GCC unroll 3
+#pragma clang loop unroll(full)
       for (size_t v = 0; v < Vectors; ++v) sum[r][v] += left * right[v];
     }
   }
+#pragma clang loop unroll(full)
   for (size_t r = 0; r < Rows; ++r) {
+#pragma clang loop unroll(full)
     for (size_t v = 0; v < Vectors; ++v) {
       float* const at = c + r * c_row + v * kLanes;
       store_lanes(at, add ? load_lanes(at) + sum[r][v] : sum[r][v]);
@@ -39,14 +42,22 @@ template <size_t Vectors>
 void tile_of_rows(size_t rows, size_t k, const Left& a, const float* b, size_t b_row, float* c,
                   size_t c_row, bool add) {
   switch (rows) {
-    case 1: return tile<1, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 2: return tile<2, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 3: return tile<3, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 4: return tile<4, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 5: return tile<5, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 6: return tile<6, Vectors>(k, a, b, b_row, c, c_row, add);
-    case 7: return tile<7, Vectors>(k, a, b, b_row, c, c_row, add);
-    default: return tile<8, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 1:
+      return tile<1, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 2:
+      return tile<2, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 3:
+      return tile<3, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 4:
+      return tile<4, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 5:
+      return tile<5, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 6:
+      return tile<6, Vectors>(k, a, b, b_row, c, c_row, add);
+    case 7:
+      return tile<7, Vectors>(k, a, b, b_row, c, c_row, add);
+    default:
+      return tile<8, Vectors>(k, a, b, b_row, c, c_row, add);
   }
 }
 

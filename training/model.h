@@ -27,11 +27,12 @@ struct Example {
 
 /// What one sequence gave.
 struct Outcome {
-  double loss = 0;          ///< sum of weight * cross entropy (natural logarithm)
-  double weight = 0;        ///< sum of weights
-  double index_loss = 0;    ///< sum over queries of the indexers' divergences
+  double loss = 0;        ///< sum of weight * cross entropy (natural logarithm)
+  double weight = 0;      ///< sum of weights
+  double index_loss = 0;  ///< sum over queries of the indexers' divergences
   size_t n_index_queries = 0;
-  std::vector<uint8_t> right;  ///< [tokens]: 1 where the most likely next token is the one that came
+  std::vector<uint8_t>
+      right;  ///< [tokens]: 1 where the most likely next token is the one that came
   std::vector<uint32_t> expert_load;  ///< [layers, experts]: tokens sent to each
 };
 

@@ -106,8 +106,8 @@ void Parameters::add_layer(size_t index) {
   if (at.ratio == 4) {
     const size_t hi = u(c.index_n_heads), ci = u(c.index_head_dim);
     Parameter wq{attn + "indexer.wq_b.weight", hi * ci, dq, 0, Update::muon, Stored::fp8, true};
-    Parameter weigh{attn + "indexer.weights_proj.weight", hi,   D, 0, Update::adamw, Stored::bf16,
-                    false};
+    Parameter weigh{
+        attn + "indexer.weights_proj.weight", hi, D, 0, Update::adamw, Stored::bf16, false};
     wq.indexer = weigh.indexer = true;
     weigh.shape = {hi, D};
     at.index_wq_b = add(std::move(wq));
@@ -115,8 +115,8 @@ void Parameters::add_layer(size_t index) {
     at.index_compressor = add_compressor(attn + "indexer.compressor.", 4, ci, true);
   }
   const size_t E = u(c.n_routed_experts), K = u(c.num_experts_per_tok);
-  at.router = add({ffn + "gate.weight", E, D, 0, Update::adamw, Stored::bf16, false, 1, false,
-                   {E, D}});
+  at.router =
+      add({ffn + "gate.weight", E, D, 0, Update::adamw, Stored::bf16, false, 1, false, {E, D}});
   if (at.hashed) {
     at.experts_of_token = token_table(u(c.vocab_size), E, K, index);
   } else {
@@ -174,10 +174,18 @@ size_t Parameters::shipped_bytes() const {
   size_t n = 0;
   for (const Parameter& p : list_) {
     switch (p.stored) {
-      case Stored::f32: n += 4 * p.size(); break;
-      case Stored::bf16: n += 2 * p.size(); break;
-      case Stored::fp8: n += p.size() + (p.rows + 127) / 128 * ((p.cols + 127) / 128); break;
-      case Stored::fp4: n += p.size() / 2 + p.size() / 32; break;
+      case Stored::f32:
+        n += 4 * p.size();
+        break;
+      case Stored::bf16:
+        n += 2 * p.size();
+        break;
+      case Stored::fp8:
+        n += p.size() + (p.rows + 127) / 128 * ((p.cols + 127) / 128);
+        break;
+      case Stored::fp4:
+        n += p.size() / 2 + p.size() / 32;
+        break;
     }
   }
   for (const LayerAt& layer : layers) n += 8 * layer.experts_of_token.size();
@@ -242,15 +250,14 @@ Result<std::vector<float>> values_of(const Checkpoint& checkpoint, Parameters& p
     }
     const size_t rows = tensor->shape.size() < 2 ? 1 : p.rows;
     for (size_t r = 0; r < rows; ++r) {
-      inference::dequantize_row(*tensor, r,
-                                {values.data() + p.offset + r * (p.size() / rows), p.size() / rows});
+      inference::dequantize_row(
+          *tensor, r, {values.data() + p.offset + r * (p.size() / rows), p.size() / rows});
     }
   }
   for (size_t i = 0; i < parameters.layers.size(); ++i) {
     LayerAt& layer = parameters.layers[i];
     if (!layer.hashed) continue;
-    const inference::Tensor* tensor =
-        checkpoint.find(fmt::format("layers.{}.ffn.gate.tid2eid", i));
+    const inference::Tensor* tensor = checkpoint.find(fmt::format("layers.{}.ffn.gate.tid2eid", i));
     if (tensor == nullptr || tensor->n_elements() != layer.experts_of_token.size()) {
       return fail(ErrorCode::invalid_input,
                   fmt::format("layer {} has no table of experts by token", i));

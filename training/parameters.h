@@ -91,7 +91,7 @@ class Parameters {
 
   /// Numbers that one token touches: everything but the embedding table and the experts it skips.
   size_t active() const;
-  size_t total() const;         ///< without padding
+  size_t total() const;          ///< without padding
   size_t shipped_bytes() const;  ///< of the tensors as the shipped checkpoint stores them
 
  private:

@@ -39,8 +39,7 @@ class Random {
   double unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
   float normal() {
     const double u = 1.0 - unit(), v = unit();
-    return static_cast<float>(std::sqrt(-2.0 * std::log(u)) *
-                              std::cos(2.0 * std::numbers::pi * v));
+    return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v));
   }
   template <class List>
   const auto& pick(const List& list) {

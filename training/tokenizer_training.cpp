@@ -18,10 +18,10 @@ namespace {
 
 constexpr const char* kFirst[] = {"<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>",
                                   "<｜▁pad▁｜>"};
-constexpr const char* kLast[] = {"<｜User｜>",  "<｜Assistant｜>", "<think>",
-                                 "</think>",      "｜DSML｜",        "<｜latest_reminder｜>",
-                                 "<｜action｜>", "<｜query｜>",      "<｜authority｜>",
-                                 "<｜domain｜>", "<｜title｜>",      "<｜read_url｜>"};
+constexpr const char* kLast[] = {"<｜User｜>",   "<｜Assistant｜>", "<think>",
+                                 "</think>",     "｜DSML｜",        "<｜latest_reminder｜>",
+                                 "<｜action｜>", "<｜query｜>",     "<｜authority｜>",
+                                 "<｜domain｜>", "<｜title｜>",     "<｜read_url｜>"};
 
 std::string escaped(const std::string& text) {
   std::string out;
@@ -60,10 +60,9 @@ struct Merger {
     for (const auto& [key, count] : counts) {
       const std::pair<uint32_t, uint32_t> here{static_cast<uint32_t>(key >> 32),
                                                static_cast<uint32_t>(key)};
-      const bool better =
-          count > most || (count == most && found &&
-                           std::pair(bytes[here.first], bytes[here.second]) <
-                               std::pair(bytes[pair.first], bytes[pair.second]));
+      const bool better = count > most || (count == most && found &&
+                                           std::pair(bytes[here.first], bytes[here.second]) <
+                                               std::pair(bytes[pair.first], bytes[pair.second]));
       if (!better) continue;
       most = count;
       pair = here;
@@ -109,15 +108,15 @@ Result<std::map<std::string, uint64_t>> count_pieces(const std::vector<std::stri
   inference::PreTokenizer::Scratch scratch;
   std::map<std::string, uint64_t> counts;
   for (const std::string& text : texts) {
-    SABLE_TRY_VOID(cutter.split(text, scratch,
-                                [&](std::string_view piece) { ++counts[std::string(piece)]; }));
+    SABLE_TRY_VOID(
+        cutter.split(text, scratch, [&](std::string_view piece) { ++counts[std::string(piece)]; }));
   }
   return counts;
 }
 
 Json added_token(size_t id, const char* text, bool special) {
-  return Json{{"id", id},          {"content", text}, {"single_word", false}, {"lstrip", false},
-              {"rstrip", false},   {"normalized", false}, {"special", special}};
+  return Json{{"id", id},        {"content", text},     {"single_word", false}, {"lstrip", false},
+              {"rstrip", false}, {"normalized", false}, {"special", special}};
 }
 
 }  // namespace

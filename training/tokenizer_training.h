@@ -20,8 +20,8 @@ struct TokenizerPlan {
 /// the blank before them; single digits; a line end with the indentation behind it; punctuation.
 std::string pre_tokenizer_expression(const std::vector<std::string>& phrases);
 
-/// Ids: begin, end and pad first, then bytes, phrases, merges, and the other tokens of DeepSeek-V4's
-/// format last. Deterministic. Errors: the texts give too few merges.
+/// Ids: begin, end and pad first, then bytes, phrases, merges, and the other tokens of
+/// DeepSeek-V4's format last. Deterministic. Errors: the texts give too few merges.
 Result<std::string> train_tokenizer(const std::vector<std::string>& texts,
                                     const TokenizerPlan& plan);
 

@@ -26,8 +26,8 @@ constexpr size_t kWarmUpSteps = 40;
 constexpr double kSmoothing = 0.95;
 
 struct Item {
-  Sequence made;                      // a copy problem; or
-  const Sequence* stored = nullptr;   // an episode
+  Sequence made;                     // a copy problem; or
+  const Sequence* stored = nullptr;  // an episode
   const Sequence& sequence() const { return stored == nullptr ? made : *stored; }
 };
 
@@ -101,8 +101,8 @@ struct Trainer::State {
 
 Trainer::Trainer(const Parameters& parameters, std::vector<float> values, const Dataset& training,
                  CopyTokens copy, TrainingPlan plan)
-    : state_(std::make_unique<State>(parameters, std::move(values), training, std::move(copy),
-                                     plan)) {
+    : state_(
+          std::make_unique<State>(parameters, std::move(values), training, std::move(copy), plan)) {
   SABLE_CHECK(!state_->usable.empty());
 }
 
@@ -171,7 +171,8 @@ Result<void> Trainer::step(double fraction) {
   std::vector<std::vector<size_t>> lanes(kLaneCount);
   std::vector<size_t> work(kLaneCount, 0);
   for (const size_t i : by_length) {
-    const auto least = static_cast<size_t>(std::min_element(work.begin(), work.end()) - work.begin());
+    const auto least =
+        static_cast<size_t>(std::min_element(work.begin(), work.end()) - work.begin());
     lanes[least].push_back(i);
     work[least] += length(i);
   }
@@ -228,8 +229,8 @@ Result<void> Trainer::step(double fraction) {
     return fail(ErrorCode::io, fmt::format("step {}: the loss is not finite", s.progress.step));
   }
   const double decayed = std::clamp((1.0 - fraction) / (1.0 - s.plan.decay_from), 0.03, 1.0);
-  const double warm = std::min(1.0, static_cast<double>(s.progress.step + 1) /
-                                        static_cast<double>(kWarmUpSteps));
+  const double warm =
+      std::min(1.0, static_cast<double>(s.progress.step + 1) / static_cast<double>(kWarmUpSteps));
   Rates rates = s.plan.rates;
   rates.muon *= static_cast<float>(decayed * warm);
   rates.adamw *= static_cast<float>(decayed * warm);
@@ -271,9 +272,9 @@ std::vector<FamilyScore> Trainer::evaluate(const Dataset& held_out, size_t per_f
   std::vector<Outcome> outcomes(chosen.size());
   in_parallel(s.workers.size(), chosen.size(), [&](size_t i, size_t thread) {
     const std::vector<float> weight = weights_of(*chosen[i], s.copy.user, 0.0F);
-    outcomes[i] = s.workers[thread].run({chosen[i]->tokens, weight},
-                                        {s.shown.data(), s.transposed.data(), nullptr},
-                                        s.roundings, {});
+    outcomes[i] =
+        s.workers[thread].run({chosen[i]->tokens, weight},
+                              {s.shown.data(), s.transposed.data(), nullptr}, s.roundings, {});
   });
   for (size_t i = 0; i < chosen.size(); ++i) {
     FamilyScore& score = scores[chosen[i]->family];

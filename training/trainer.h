@@ -24,14 +24,14 @@ namespace sable::training {
 struct TrainingPlan {
   uint64_t seed = 1;
   size_t n_threads = 2;
-  double minutes = 0;     ///< the run's length by the clock, or
-  uint64_t tokens = 0;    ///< by tokens; exactly one of them is positive
-  Rates rates;            ///< at full height
+  double minutes = 0;         ///< the run's length by the clock, or
+  uint64_t tokens = 0;        ///< by tokens; exactly one of them is positive
+  Rates rates;                ///< at full height
   float other_weight = 0.1F;  ///< of tokens that the model does not write
   // Parts of the run, as fractions of its length.
-  double copy_until = 0.2;    ///< half of the tokens are copy problems
-  double decay_from = 0.55;   ///< rates fall linearly to 3 %
-  double round_from = 0.88;   ///< weights, entries and activations are rounded as shipped
+  double copy_until = 0.2;   ///< half of the tokens are copy problems
+  double decay_from = 0.55;  ///< rates fall linearly to 3 %
+  double round_from = 0.88;  ///< weights, entries and activations are rounded as shipped
   size_t batch_tokens_first = 2048, batch_tokens_last = 8192;
   size_t tokens_in_sequence_max = 3072;  ///< longer episodes are left out
 };
@@ -40,18 +40,18 @@ struct TrainingPlan {
 struct FamilyScore {
   std::string family;
   size_t n = 0;
-  size_t right = 0;              ///< sequences whose every token by the model came out right
+  size_t right = 0;  ///< sequences whose every token by the model came out right
   size_t n_tokens = 0, right_tokens = 0;
 };
 
 struct Progress {
   size_t step = 0;
   uint64_t tokens = 0;
-  double fraction = 0;   ///< of the run
-  double loss = 0;       ///< per weighed token, smoothed
+  double fraction = 0;    ///< of the run
+  double loss = 0;        ///< per weighed token, smoothed
   double index_loss = 0;  ///< per query, smoothed
-  double copied = 0;     ///< share of right tokens in copy problems, smoothed
-  double written = 0;    ///< share of right tokens that the model writes in episodes, smoothed
+  double copied = 0;      ///< share of right tokens in copy problems, smoothed
+  double written = 0;     ///< share of right tokens that the model writes in episodes, smoothed
   double tokens_per_second = 0;
 };
 

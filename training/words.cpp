@@ -8,61 +8,66 @@ namespace sable::training {
 namespace {
 
 constexpr std::string_view kWords[] = {
-    "account", "action",  "active",  "adapter", "address", "agent",   "alarm",   "album",   "angle",
-    "answer",  "apply",   "archive", "area",    "array",   "asset",   "atlas",   "audio",   "author",
-    "backup",  "badge",   "balance", "banner",  "barrel",  "basket",  "batch",   "beacon",  "binary",
-    "binding", "block",   "board",   "border",  "bottle",  "bounds",  "branch",  "bridge",  "broker",
-    "bucket",  "budget",  "buffer",  "build",   "bundle",  "button",  "cabin",   "cable",   "cache",
-    "camera",  "cancel",  "canvas",  "cargo",   "carrier", "catalog", "cell",    "center",  "chain",
-    "channel", "chapter", "charge",  "chart",   "check",   "circle",  "client",  "clock",   "cloud",
-    "cluster", "coach",   "codec",   "collect", "color",   "column",  "command", "commit",  "compare",
-    "config",  "contact", "context", "convert", "cookie",  "copy",    "corner",  "count",   "coupon",
-    "cover",   "create",  "credit",  "cursor",  "curve",   "customer", "cycle",  "daemon",  "data",
-    "date",    "deck",    "decode",  "delay",   "delete",  "delta",   "depth",   "desk",    "detail",
-    "device",  "digest",  "dinner",  "direct",  "disk",    "display", "document", "domain", "door",
-    "draft",   "drain",   "driver",  "duration", "edge",   "editor",  "element", "email",   "encode",
-    "engine",  "entry",   "epoch",   "error",   "event",   "export",  "factor",  "feature", "feed",
-    "fetch",   "field",   "figure",  "filter",  "find",    "flag",    "flight",  "floor",   "flow",
-    "flush",   "folder",  "forest",  "format",  "frame",   "garden",  "gate",    "gauge",   "glyph",
-    "grade",   "graph",   "grid",    "group",   "guard",   "guest",   "handle",  "harbor",  "header",
-    "heap",    "height",  "hidden",  "history", "holder",  "hotel",   "image",   "import",  "index",
-    "input",   "insert",  "invoice", "island",  "item",    "journal", "kernel",  "label",   "lamp",
-    "layer",   "layout",  "leader",  "ledger",  "length",  "lesson",  "letter",  "level",   "library",
-    "limit",   "line",    "link",    "list",    "load",    "locale",  "lock",    "loop",    "machine",
-    "mailbox", "manager", "map",     "margin",  "marker",  "market",  "mask",    "matrix",  "meadow",
-    "measure", "member",  "memory",  "menu",    "merge",   "message", "meter",   "method",  "metric",
-    "mirror",  "mode",    "model",   "module",  "monitor", "motor",   "mount",   "mouse",   "network",
-    "node",    "notice",  "number",  "object",  "offset",  "open",    "option",  "orbit",   "order",
-    "origin",  "output",  "owner",   "packet",  "page",    "panel",   "paper",   "parcel",  "parse",
-    "party",   "patch",   "path",    "pattern", "payment", "pencil",  "period",  "person",  "phase",
-    "phone",   "photo",   "pilot",   "pipe",    "pixel",   "planet",  "player",  "plugin",  "pocket",
-    "point",   "policy",  "poll",    "pool",    "port",    "prefix",  "price",   "print",   "probe",
-    "process", "product", "profile", "project", "prompt",  "proxy",   "query",   "queue",   "quota",
-    "radius",  "random",  "range",   "rate",    "reader",  "record",  "region",  "release", "remote",
-    "render",  "report",  "request", "reset",   "resize",  "result",  "retry",   "ring",    "river",
-    "robot",   "route",   "row",     "rule",    "sample",  "scale",   "scan",    "scene",   "schema",
-    "score",   "screen",  "script",  "search",  "season",  "second",  "section", "sector",  "segment",
-    "sender",  "sensor",  "server",  "session", "shadow",  "shape",   "share",   "shelf",   "shift",
-    "ship",    "signal",  "size",    "slot",    "socket",  "source",  "space",   "span",    "speed",
-    "sprite",  "stack",   "stage",   "station", "status",  "step",    "storage", "store",   "storm",
-    "stream",  "string",  "student", "style",   "summary", "switch",  "symbol",  "system",  "table",
-    "target",  "task",    "team",    "template", "thread", "ticket",  "tile",    "timer",   "title",
-    "token",   "topic",   "total",   "tower",   "track",   "train",   "transfer", "travel", "tree",
-    "trigger", "tunnel",  "turn",    "unit",    "update",  "upload",  "user",    "valley",  "value",
-    "vector",  "vendor",  "version", "view",    "village", "visit",   "volume",  "wagon",   "wallet",
-    "water",   "weight",  "wheel",   "width",   "window",  "winter",  "wire",    "worker",  "wrap",
-    "writer",  "yard",    "zone",    "zoom"};
+    "account", "action",   "active",  "adapter", "address", "agent",    "alarm",    "album",
+    "angle",   "answer",   "apply",   "archive", "area",    "array",    "asset",    "atlas",
+    "audio",   "author",   "backup",  "badge",   "balance", "banner",   "barrel",   "basket",
+    "batch",   "beacon",   "binary",  "binding", "block",   "board",    "border",   "bottle",
+    "bounds",  "branch",   "bridge",  "broker",  "bucket",  "budget",   "buffer",   "build",
+    "bundle",  "button",   "cabin",   "cable",   "cache",   "camera",   "cancel",   "canvas",
+    "cargo",   "carrier",  "catalog", "cell",    "center",  "chain",    "channel",  "chapter",
+    "charge",  "chart",    "check",   "circle",  "client",  "clock",    "cloud",    "cluster",
+    "coach",   "codec",    "collect", "color",   "column",  "command",  "commit",   "compare",
+    "config",  "contact",  "context", "convert", "cookie",  "copy",     "corner",   "count",
+    "coupon",  "cover",    "create",  "credit",  "cursor",  "curve",    "customer", "cycle",
+    "daemon",  "data",     "date",    "deck",    "decode",  "delay",    "delete",   "delta",
+    "depth",   "desk",     "detail",  "device",  "digest",  "dinner",   "direct",   "disk",
+    "display", "document", "domain",  "door",    "draft",   "drain",    "driver",   "duration",
+    "edge",    "editor",   "element", "email",   "encode",  "engine",   "entry",    "epoch",
+    "error",   "event",    "export",  "factor",  "feature", "feed",     "fetch",    "field",
+    "figure",  "filter",   "find",    "flag",    "flight",  "floor",    "flow",     "flush",
+    "folder",  "forest",   "format",  "frame",   "garden",  "gate",     "gauge",    "glyph",
+    "grade",   "graph",    "grid",    "group",   "guard",   "guest",    "handle",   "harbor",
+    "header",  "heap",     "height",  "hidden",  "history", "holder",   "hotel",    "image",
+    "import",  "index",    "input",   "insert",  "invoice", "island",   "item",     "journal",
+    "kernel",  "label",    "lamp",    "layer",   "layout",  "leader",   "ledger",   "length",
+    "lesson",  "letter",   "level",   "library", "limit",   "line",     "link",     "list",
+    "load",    "locale",   "lock",    "loop",    "machine", "mailbox",  "manager",  "map",
+    "margin",  "marker",   "market",  "mask",    "matrix",  "meadow",   "measure",  "member",
+    "memory",  "menu",     "merge",   "message", "meter",   "method",   "metric",   "mirror",
+    "mode",    "model",    "module",  "monitor", "motor",   "mount",    "mouse",    "network",
+    "node",    "notice",   "number",  "object",  "offset",  "open",     "option",   "orbit",
+    "order",   "origin",   "output",  "owner",   "packet",  "page",     "panel",    "paper",
+    "parcel",  "parse",    "party",   "patch",   "path",    "pattern",  "payment",  "pencil",
+    "period",  "person",   "phase",   "phone",   "photo",   "pilot",    "pipe",     "pixel",
+    "planet",  "player",   "plugin",  "pocket",  "point",   "policy",   "poll",     "pool",
+    "port",    "prefix",   "price",   "print",   "probe",   "process",  "product",  "profile",
+    "project", "prompt",   "proxy",   "query",   "queue",   "quota",    "radius",   "random",
+    "range",   "rate",     "reader",  "record",  "region",  "release",  "remote",   "render",
+    "report",  "request",  "reset",   "resize",  "result",  "retry",    "ring",     "river",
+    "robot",   "route",    "row",     "rule",    "sample",  "scale",    "scan",     "scene",
+    "schema",  "score",    "screen",  "script",  "search",  "season",   "second",   "section",
+    "sector",  "segment",  "sender",  "sensor",  "server",  "session",  "shadow",   "shape",
+    "share",   "shelf",    "shift",   "ship",    "signal",  "size",     "slot",     "socket",
+    "source",  "space",    "span",    "speed",   "sprite",  "stack",    "stage",    "station",
+    "status",  "step",     "storage", "store",   "storm",   "stream",   "string",   "student",
+    "style",   "summary",  "switch",  "symbol",  "system",  "table",    "target",   "task",
+    "team",    "template", "thread",  "ticket",  "tile",    "timer",    "title",    "token",
+    "topic",   "total",    "tower",   "track",   "train",   "transfer", "travel",   "tree",
+    "trigger", "tunnel",   "turn",    "unit",    "update",  "upload",   "user",     "valley",
+    "value",   "vector",   "vendor",  "version", "view",    "village",  "visit",    "volume",
+    "wagon",   "wallet",   "water",   "weight",  "wheel",   "width",    "window",   "winter",
+    "wire",    "worker",   "wrap",    "writer",  "yard",    "zone",     "zoom"};
 
-constexpr std::string_view kStarts[] = {"b",  "br", "c",  "cl", "d",  "dr", "f",  "fl", "g", "gr",
-                                        "h",  "j",  "k",  "kr", "l",  "m",  "n",  "p",  "pl", "qu",
-                                        "r",  "s",  "sk", "st", "t",  "tr", "v",  "w",  "y", "z"};
+constexpr std::string_view kStarts[] = {"b", "br", "c",  "cl", "d", "dr", "f", "fl", "g",  "gr",
+                                        "h", "j",  "k",  "kr", "l", "m",  "n", "p",  "pl", "qu",
+                                        "r", "s",  "sk", "st", "t", "tr", "v", "w",  "y",  "z"};
 constexpr std::string_view kMiddles[] = {"a", "e", "i", "o", "u", "ai", "ea", "oo"};
-constexpr std::string_view kEnds[] = {"b", "ck", "d", "g", "l", "lm", "m", "n", "nd", "p", "r", "rn",
-                                      "s", "sh", "t", "v", "x", "z"};
+constexpr std::string_view kEnds[] = {"b", "ck", "d",  "g", "l",  "lm", "m", "n", "nd",
+                                      "p", "r",  "rn", "s", "sh", "t",  "v", "x", "z"};
 
-constexpr std::string_view kKeywords[] = {"delete", "switch", "import", "export", "template", "list",
-                                          "map",    "print",  "object", "open",   "union",    "index",
-                                          "array",  "string", "vector", "link",   "signal",   "div"};
+constexpr std::string_view kKeywords[] = {
+    "delete", "switch", "import", "export", "template", "list",   "map",  "print",  "object",
+    "open",   "union",  "index",  "array",  "string",   "vector", "link", "signal", "div"};
 
 std::string capitalised(std::string word) {
   word[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(word[0])));
@@ -125,9 +130,9 @@ std::string Names::word() {
 }
 
 std::string Names::fresh(std::string name) {
-  const bool known = std::find(given_.begin(), given_.end(), name) != given_.end() ||
-                     std::find(std::begin(kKeywords), std::end(kKeywords), name) !=
-                         std::end(kKeywords);
+  const bool known =
+      std::find(given_.begin(), given_.end(), name) != given_.end() ||
+      std::find(std::begin(kKeywords), std::end(kKeywords), name) != std::end(kKeywords);
   if (known) return {};
   given_.push_back(name);
   return name;
@@ -202,11 +207,11 @@ std::string fill(std::string text,
                  const std::vector<std::pair<std::string_view, std::string>>& values) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    const auto found =
-        text[i] != '$' ? values.end()
-                       : std::find_if(values.begin(), values.end(), [&](const auto& value) {
-                           return text.compare(i + 1, value.first.size(), value.first) == 0;
-                         });
+    const auto found = text[i] != '$'
+                           ? values.end()
+                           : std::find_if(values.begin(), values.end(), [&](const auto& value) {
+                               return text.compare(i + 1, value.first.size(), value.first) == 0;
+                             });
     if (found == values.end()) {
       out += text[i];
     } else {

@@ -18,7 +18,7 @@ std::vector<PromptMessage> prompt_messages(const std::vector<Message>& messages,
 
 /// What a reply's `replay` holds when the built-in engine made it.
 struct ReplayRecord {
-  std::string model;  ///< fingerprint of weights, tokenizer and arithmetic, in hexadecimal
+  std::string model;  ///< fingerprint of weights, tokenizer and arithmetic; and the mode
   std::vector<inference::TokenId> tokens;  ///< sampled behind the opening, without the end token
   bool complete = false;                   ///< the model itself ended the reply
   inference::SamplingParameters sampling;

@@ -36,12 +36,6 @@ constexpr std::array<float, 256> e4m3_table() {
 
 constinit const std::array<float, 256> kE4m3 = e4m3_table();
 
-uint16_t bf16_from_float(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16) | 0x40U);
-  return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
-}
-
 namespace {
 
 /// Rounds |value| to a small float with `mantissa_bits` whose smallest normal is 2^exponent_min and
@@ -64,18 +58,6 @@ uint16_t f16_from_float(float value) {
   if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7E00U);
   if (std::fabs(value) >= 65520.0F) return static_cast<uint16_t>(sign | 0x7C00U);
   return static_cast<uint16_t>(sign | small_float_code(value, -14, 10));
-}
-
-uint8_t e4m3_from_float(float value) {
-  const auto sign = static_cast<uint8_t>(std::signbit(value) ? 0x80 : 0);
-  if (std::isnan(value)) return static_cast<uint8_t>(sign | 0x7F);
-  return static_cast<uint8_t>(sign | small_float_code(std::min(std::fabs(value), 448.0F), -6, 3));
-}
-
-uint8_t e2m1_from_float(float value) {
-  if (std::isnan(value)) return 0;
-  const auto sign = static_cast<uint8_t>(std::signbit(value) ? 8 : 0);
-  return static_cast<uint8_t>(sign | small_float_code(std::min(std::fabs(value), 6.0F), 0, 1));
 }
 
 int power_of_two_scale(float amax, float top) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -31,12 +32,48 @@ inline float float_from_e8m0(uint8_t code) {
 inline constexpr std::array<float, 16> kE2m1{0.0F,  0.5F,  1.0F,  1.5F,  2.0F,  3.0F,
                                              4.0F,  6.0F,  -0.0F, -0.5F, -1.0F, -1.5F,
                                              -2.0F, -3.0F, -4.0F, -6.0F};
+inline float float_from_e2m1(uint8_t code) { return kE2m1[code & 15U]; }
 
-/// Rounding to nearest, ties to even; NaN stays NaN.
-uint16_t bf16_from_float(float value);
-uint16_t f16_from_float(float value);  ///< too large becomes infinity
-uint8_t e4m3_from_float(float value);  ///< saturates at 448; NaN becomes 0x7F with its sign
-uint8_t e2m1_from_float(float value);  ///< saturates at 6; NaN has no code and becomes 0
+// Rounding to nearest, ties to even; NaN stays NaN where the format has one.
+
+inline uint16_t bf16_from_float(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);
+  return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+/// Too large becomes infinity.
+uint16_t f16_from_float(float value);
+
+/// Saturates at 448; NaN becomes 0x7F with its sign.
+inline uint8_t e4m3_from_float(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto sign = static_cast<uint8_t>((bits >> 24) & 0x80U);
+  const uint32_t magnitude = bits & 0x7FFFFFFFU;
+  if (magnitude > 0x7F800000U) return sign | 0x7FU;
+  if (magnitude >= 0x43E00000U) return sign | 0x7EU;  // 448
+  if (magnitude < 0x3C800000U) {                      // below 2^-6: multiples of 2^-9
+    const float steps = std::nearbyint(std::bit_cast<float>(magnitude) * 0x1p9F);
+    return static_cast<uint8_t>(sign | static_cast<uint8_t>(steps));
+  }
+  const uint32_t rounded = magnitude + 0x7FFFFU + ((magnitude >> 20) & 1U);
+  return static_cast<uint8_t>(sign | ((rounded >> 20) - (120U << 3)));
+}
+
+/// Saturates at 6; NaN has no code and becomes 0.
+inline uint8_t e2m1_from_float(float value) {
+  const float a = std::fabs(value);
+  if (std::isnan(a)) return 0;
+  const int code = a <= 0.25F   ? 0
+                   : a < 0.75F  ? 1
+                   : a <= 1.25F ? 2
+                   : a < 1.75F  ? 3
+                   : a <= 2.5F  ? 4
+                   : a < 3.5F   ? 5
+                   : a <= 5.0F  ? 6
+                                : 7;
+  return static_cast<uint8_t>(code | (std::signbit(value) ? 8 : 0));
+}
 
 /// The exponent x of the smallest power of two with amax <= 2^x * top, by the official rule
 /// (FP32 product amax * (1/top), exponent, plus one when the mantissa is not zero); 0 for amax = 0.

@@ -23,6 +23,26 @@ constexpr size_t kRowsTogether = 8;        // of which a piece has a whole numbe
 constexpr size_t kKeysInPiece = 1024;
 constexpr size_t kCacheLine = 64;
 
+/// One thread's floats between reading weights and using them, on cache lines of their own.
+class ThreadScratch {
+ public:
+  float* data() const { return floats_.get(); }
+  void reserve(size_t n) {
+    if (n <= size_) return;
+    size_ = (n + kLineFloats - 1) / kLineFloats * kLineFloats;
+    floats_.reset(static_cast<float*>(std::aligned_alloc(kCacheLine, size_ * sizeof(float))));
+    SABLE_CHECK(floats_ != nullptr);
+  }
+
+ private:
+  static constexpr size_t kLineFloats = kCacheLine / sizeof(float);
+  struct Free {
+    void operator()(float* p) const { std::free(p); }
+  };
+  std::unique_ptr<float[], Free> floats_;
+  size_t size_ = 0;
+};
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(WorkerPool& pool, const LaneKernels& kernels)
@@ -226,16 +246,16 @@ class CpuBackend final : public Backend {
     for (const SelectRow& query : queries) score_at_.push_back(score_at_.back() + n_scored(query));
     if (scores_.size() < score_at_.back()) scores_.resize(score_at_.back());
     if (ranked_.size() < scores_.size()) ranked_.resize(scores_.size());
-    key_pieces_.clear();
-    for (size_t q = 0; q < queries.size(); ++q) {
-      for (size_t s = 0; s < n_scored(queries[q]); s += kKeysInPiece) key_pieces_.push_back({q, s});
-    }
+    cut_keys(shape, queries);
     pool_.run(key_pieces_.size(), [&](size_t i, size_t thread) {
       if (stop.stop_requested()) return;
-      const auto [q, begin] = key_pieces_[i];
-      kernels_.score_keys(shape, queries[q], begin,
-                          std::min(queries[q].n_visible, begin + kKeysInPiece),
-                          scores_.data() + score_at_[q], scratch_[thread].data());
+      const KeyPiece& piece = key_pieces_[i];
+      float* scores[kQueriesTogether];
+      for (size_t q = 0; q < piece.n_queries; ++q) {
+        scores[q] = scores_.data() + score_at_[piece.query + q];
+      }
+      kernels_.score_keys(shape, queries.subspan(piece.query, piece.n_queries), piece.begin,
+                          piece.end, scores, scratch_[thread].data());
     });
     if (stop.stop_requested()) return;
     pool_.run(queries.size(), [&](size_t q, size_t) {
@@ -245,7 +265,9 @@ class CpuBackend final : public Backend {
       if (query.chosen.size() == query.n_visible) {
         std::iota(query.chosen.begin(), query.chosen.end(), 0);
       } else {
-        top_indices(scores, {ranked_.data() + score_at_[q], n}, query.chosen);
+        int32_t* const ids = ranked_.data() + score_at_[q];
+        const size_t n_ids = kernels_.candidates(scores.data(), n, query.chosen.size(), ids);
+        top_candidates(scores, {ids, n_ids}, query.chosen);
       }
       if (query.scores != nullptr) std::copy(scores.begin(), scores.end(), query.scores);
     });
@@ -291,8 +313,29 @@ class CpuBackend final : public Backend {
     uint64_t begin, end;
   };
   struct KeyPiece {
-    size_t query, begin;
+    size_t query, n_queries;  ///< neighbours in the same sequence
+    size_t begin, end;        ///< keys
   };
+
+  /// Fills key_pieces_: queries that share pages are scored together.
+  void cut_keys(const SelectShape& shape, std::span<const SelectRow> queries) {
+    key_pieces_.clear();
+    const size_t q_size = shape.n_heads * shape.head_dim;
+    for (size_t q = 0; q < queries.size();) {
+      size_t n = 1, n_keys = n_scored(queries[q]);
+      while (n < kQueriesTogether && q + n < queries.size() &&
+             queries[q + n].pages == queries[q].pages &&
+             queries[q + n].q == queries[q].q + n * q_size &&
+             (n_scored(queries[q + n]) > 0) == (n_keys > 0)) {
+        n_keys = std::max(n_keys, n_scored(queries[q + n]));
+        ++n;
+      }
+      for (size_t s = 0; s < n_keys; s += kKeysInPiece) {
+        key_pieces_.push_back({q, n, s, std::min(n_keys, s + kKeysInPiece)});
+      }
+      q += n;
+    }
+  }
 
   /// body(row) for each row; on the calling thread alone when it is not worth waking another.
   template <class Body>
@@ -306,7 +349,7 @@ class CpuBackend final : public Backend {
   }
 
   uint64_t rows_in_piece(const MatmulJob& job) const {
-    if (job.n_tokens > 8) return decoded_rows(job.weight->cols);
+    if (job.n_tokens > kFewVectors) return decoded_rows(job.weight->cols);
     const uint64_t rows = kPieceBytes / std::max<size_t>(1, job.weight->row_bytes);
     return std::max<uint64_t>(kRowsTogether, rows / kRowsTogether * kRowsTogether);
   }
@@ -316,9 +359,7 @@ class CpuBackend final : public Backend {
   }
 
   void reserve_scratch(size_t n) {
-    for (auto& scratch : scratch_) {
-      if (scratch.size() < n) scratch.resize(n);
-    }
+    for (ThreadScratch& scratch : scratch_) scratch.reserve(n);
   }
 
   const float* stream_products(const StreamSite& site, const float* streams, size_t n, size_t dim,
@@ -343,7 +384,7 @@ class CpuBackend final : public Backend {
 
   WorkerPool& pool_;
   const LaneKernels& kernels_;
-  std::vector<std::vector<float>> scratch_;  // one for each thread
+  std::vector<ThreadScratch> scratch_;
   std::vector<Piece> pieces_;
   std::vector<KeyPiece> key_pieces_;
   std::vector<float> products_, scores_;

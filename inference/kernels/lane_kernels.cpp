@@ -4,23 +4,48 @@
 #include <cpuid.h>
 #endif
 
+#include "inference/files/iq2_xxs_code_book.h"
 #include "inference/kernels/lane_kernels_includes.h"
 
 namespace sable::inference {
 
 const std::array<float, 256> kE8m0 = [] {
   std::array<float, 256> values{};
-  for (size_t i = 0; i < values.size(); ++i) values[i] = e8m0_to_float(static_cast<uint8_t>(i));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = float_from_e8m0(static_cast<uint8_t>(i));
   return values;
 }();
 
-size_t matmul_scratch(size_t cols) { return decoded_rows(cols) * ((cols + 15) / 16 * 16); }
+const std::array<std::array<float, 8>, 256> kIq2XxsValues = [] {
+  std::array<std::array<float, 8>, 256> values{};
+  for (size_t code = 0; code < values.size(); ++code) {
+    for (size_t i = 0; i < 8; ++i) {
+      values[code][i] = kIq2XxsMagnitudes[(kIq2XxsCodeBook[code] >> (2 * i)) & 3];
+    }
+  }
+  return values;
+}();
+
+const std::array<std::array<float, 8>, 128> kIq2XxsSigns = [] {
+  std::array<std::array<float, 8>, 128> signs{};
+  for (unsigned seven = 0; seven < signs.size(); ++seven) {
+    // The eighth sign makes the number of minus signs even.
+    const unsigned eight = seven | static_cast<unsigned>(std::popcount(seven) & 1) << 7;
+    for (size_t i = 0; i < 8; ++i) signs[seven][i] = (eight >> i & 1) != 0 ? -1.0F : 1.0F;
+  }
+  return signs;
+}();
+
+size_t matmul_scratch(size_t cols) {
+  return std::max(decoded_rows(cols), kFewVectors) * ((cols + 15) / 16 * 16);
+}
 
 size_t attend_scratch(const AttendShape& shape) {
   return kAttendBlock * shape.head_dim + shape.n_heads * (kAttendBlock + 2);
 }
 
-size_t score_scratch(size_t n_heads, size_t head_dim) { return kKeyBlock * (head_dim + n_heads); }
+size_t score_scratch(size_t n_heads, size_t head_dim) {
+  return kQueriesTogether * n_heads * kKeyBlock + matmul_scratch(head_dim);
+}
 
 namespace {
 

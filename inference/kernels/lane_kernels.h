@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -22,10 +23,12 @@ constexpr size_t decoded_rows(size_t cols) {
   const size_t rows = kBytes / (sizeof(float) * (cols == 0 ? 1 : cols)) / 4 * 4;
   return rows < 4 ? 4 : rows > 32 ? 32 : rows;
 }
+/// So many vectors, at most, meet a weight without its being decoded to memory first.
+inline constexpr size_t kFewVectors = 8;
 /// Entries that the attention decodes and weighs at a time.
 inline constexpr size_t kAttendBlock = 64;
-/// Index keys that are scored at a time.
-inline constexpr size_t kKeyBlock = 16;
+/// Index keys that are scored at a time, and queries of one sequence that share their decoding.
+inline constexpr size_t kKeyBlock = 16, kQueriesTogether = 8;
 
 /// Scratch floats for one thread: at least these many for the calls below.
 size_t matmul_scratch(size_t cols);
@@ -43,9 +46,13 @@ struct LaneKernels {
   void (*rms_norm)(const float* x, const float* w, size_t n, float eps, float* y);
   void (*attend)(const AttendShape& shape, const AttendRow& row, size_t head_begin, size_t head_end,
                  float* scratch);
-  /// scores[s] for s in [begin, end), begin a multiple of kKeyBlock.
-  void (*score_keys)(const SelectShape& shape, const SelectRow& row, size_t begin, size_t end,
-                     float* scores, float* scratch);
+  /// scores[r][s] of at most kQueriesTogether rows for s in [begin, end) as far as the row sees,
+  /// begin a multiple of kKeyBlock. The rows have the same pages, and their queries lie together.
+  void (*score_keys)(const SelectShape& shape, std::span<const SelectRow> rows, size_t begin,
+                     size_t end, float* const* scores, float* scratch);
+  /// Indices among which the k largest of n scores are, ascending; returns how many. `ids` has room
+  /// for n.
+  size_t (*candidates)(const float* scores, size_t n, size_t k, int32_t* ids);
   void (*pool)(const PoolJob& job, size_t n_channels);
   void (*swiglu)(const float* gate, const float* up, float limit, float weight, size_t n,
                  float* out);

@@ -4,117 +4,7 @@
 
 namespace {
 
-// ---------------------------------------------------------------- decoding: 32 elements at a time
-
-// Each format is a view of a weight from one row on: at(r, i, a, b) gives elements i .. i + 31 of
-// the r-th row of the view, i a multiple of 32.
-
-/// Rows of plain numbers, which may end anywhere: from() decodes 32 of them.
-template <class Number>
-struct PlainRows {
-  const std::byte* p;
-  size_t stride;
-  PlainRows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
-  const std::byte* where(size_t i) const { return p + Number::kBytes * i; }
-  void at(size_t r, size_t i, V& a, V& b) const {
-    Number::from(p + Number::kBytes * i + r * stride, a, b);
-  }
-  /// The last n < 32 elements, as if zeros followed.
-  void tail(size_t r, size_t i, size_t n, V& a, V& b) const {
-    std::byte padded[128] = {};
-    std::memcpy(padded, p + Number::kBytes * i + r * stride, n * Number::kBytes);
-    Number::from(padded, a, b);
-  }
-};
-
-struct F32 {
-  static constexpr size_t kBytes = 4;
-  static void from(const std::byte* q, V& a, V& b) {
-    a = load(reinterpret_cast<const float*>(q));
-    b = load(reinterpret_cast<const float*>(q) + 16);
-  }
-};
-
-struct Bf16 {
-  static constexpr size_t kBytes = 2;
-  static void from(const std::byte* q, V& a, V& b) {
-    a = load_bf16(q);
-    b = load_bf16(q + 32);
-  }
-};
-
-struct F16 {
-  static constexpr size_t kBytes = 2;
-  static void from(const std::byte* q, V& a, V& b) {
-    a = load_f16(q);
-    b = load_f16(q + 32);
-  }
-};
-
-struct E4m3Rows {
-  const Weight& w;
-  const std::byte* p;
-  uint64_t first;
-  E4m3Rows(const Weight& weight, uint64_t r) : w(weight), p(weight.row(r)), first(r) {}
-  const std::byte* where(size_t i) const { return p + i; }
-  V scale(size_t r, size_t i) const {
-    return splat(kE8m0[static_cast<uint8_t>(w.scale_row(first + r)[i / 128])] * 256.0F);
-  }
-  void at(size_t r, size_t i, V& a, V& b) const {
-    const std::byte* const q = p + i + r * w.row_bytes;
-    const V factor = scale(r, i);
-    a = mul(load_e4m3_over_256(q), factor);
-    b = mul(load_e4m3_over_256(q + 16), factor);
-  }
-  void tail(size_t r, size_t i, size_t n, V& a, V& b) const {
-    std::byte padded[32] = {};
-    std::memcpy(padded, p + i + r * w.row_bytes, n);
-    const V factor = scale(r, i);
-    a = mul(load_e4m3_over_256(padded), factor);
-    b = mul(load_e4m3_over_256(padded + 16), factor);
-  }
-};
-
-/// Formats of whole blocks have no tail.
-struct NoTail {
-  void tail(size_t, size_t, size_t, V& a, V& b) const { a = b = zero(); }
-};
-
-struct E2m1Rows : NoTail {
-  const std::byte *p, *s;
-  size_t stride, scale_stride;
-  E2m1Rows(const Weight& w, uint64_t r)
-      : p(w.row(r)), s(w.scale_row(r)), stride(w.row_bytes), scale_stride(w.scale_row_bytes) {}
-  const std::byte* where(size_t i) const { return p + i / 2; }
-  void at(size_t r, size_t i, V& a, V& b) const {
-    const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
-    load_e2m1_pairs(p + i / 2 + r * stride, kE8m0[exponent], a, b);
-  }
-};
-
-struct Mxfp4Rows : NoTail {
-  const std::byte* p;
-  size_t stride;
-  Mxfp4Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
-  const std::byte* where(size_t i) const { return p + i / 32 * 17; }
-  void at(size_t r, size_t i, V& a, V& b) const {
-    const std::byte* const block = p + i / 32 * 17 + r * stride;
-    load_e2m1_halves(block + 1, kE8m0[static_cast<uint8_t>(block[0])], a, b);
-  }
-};
-
-struct Q8Rows : NoTail {
-  const std::byte* p;
-  size_t stride;
-  Q8Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
-  const std::byte* where(size_t i) const { return p + i / 32 * 34; }
-  void at(size_t r, size_t i, V& a, V& b) const {
-    const std::byte* const block = p + i / 32 * 34 + r * stride;
-    const V scale = splat_f16(block);
-    a = mul(load_i8(block + 2), scale);
-    b = mul(load_i8(block + 18), scale);
-  }
-};
+#include "inference/kernels/lane_rows.inl"
 
 void padded_tail(const float* x, size_t n, V& a, V& b) {
   float padded[32] = {};
@@ -126,51 +16,60 @@ void padded_tail(const float* x, size_t n, V& a, V& b) {
 // ---------------------------------------------------------------- one vector against R rows
 
 /// How far ahead of its use a weight is fetched: about what is in flight to memory at any time.
-constexpr size_t kPrefetchBytes = 8192;
+constexpr size_t kPrefetchBytes = 4096;
 
-/// Fetches the R rows from `base` as the one stream that they are in memory, a step of 32 columns
-/// at a time; R short streams side by side are more than the machine's own prefetching follows.
+/// Fetches weights as the one stream that they are in memory, though R rows of them are read side
+/// by side: R short streams are more than the machine's own prefetching follows.
 class RowsAhead {
  public:
-  RowsAhead(const std::byte* base, size_t bytes_in_rows, size_t n_steps)
-      : at_(base + kPrefetchBytes), step_(n_steps == 0 ? 0 : bytes_in_rows / n_steps) {}
+  /// `base`: where the R rows begin.
+  RowsAhead(const std::byte* base, size_t bytes_in_rows)
+      : at_(base + bytes_in_rows + kPrefetchBytes) {}
+  /// The R rows went on by `Bytes` together.
+  template <size_t Bytes>
   void step() {
-    for (size_t i = 0; i < step_; i += kLine) __builtin_prefetch(at_ + i);
-    at_ += step_;
+    constexpr size_t kLine = 64;
+    for (size_t i = 0; i < Bytes; i += kLine) __builtin_prefetch(at_ + i);
+    at_ += Bytes;
   }
 
  private:
-  static constexpr size_t kLine = 64;
   const std::byte* at_;
-  size_t step_;
 };
 
-/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once.
+/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once. The vectors
+/// are at `x`, dealt as the format asks.
 template <class Rows, size_t R, size_t T>
-void dot_rows(const MatmulJob& job, uint64_t r0) {
+void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   V acc[T * R];
-  for (V& sum : acc) sum = zero();
+  for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
   const size_t whole = w.cols / 32 * 32;
-  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes, w.cols / 32);
+  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
   for (size_t i = 0; i < whole; i += 32) {
-    ahead.step();
+    ahead.step<R * Rows::kStep>();
     for (size_t r = 0; r < R; ++r) {
       V a, b;
-      rows.at(r, i, a, b);
+      if constexpr (Rows::kDealt) {
+        rows.dealt(r, i, a, b);
+      } else {
+        rows.at(r, i, a, b);
+      }
       for (size_t t = 0; t < T; ++t) {
-        const float* const x = job.x + t * job.x_stride + i;
-        acc[t * R + r] = fma(b, load(x + 16), fma(a, load(x), acc[t * R + r]));
+        const float* const xt = x + t * x_stride + i;
+        acc[t * R + r] = fma(b, load(xt + 16), fma(a, load(xt), acc[t * R + r]));
       }
     }
   }
-  if (whole < w.cols) {
+  if constexpr (Rows::kDealt) {
+    for (size_t k = 0; k < T * R; ++k) acc[k] = Rows::undeal(acc[k]);
+  } else if (whole < w.cols) {
     for (size_t r = 0; r < R; ++r) {
       V a, b, x0, x1;
       rows.tail(r, whole, w.cols - whole, a, b);
       for (size_t t = 0; t < T; ++t) {
-        padded_tail(job.x + t * job.x_stride + whole, w.cols - whole, x0, x1);
+        padded_tail(x + t * x_stride + whole, w.cols - whole, x0, x1);
         acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
       }
     }
@@ -183,30 +82,41 @@ void dot_rows(const MatmulJob& job, uint64_t r0) {
 }
 
 template <class Rows, size_t T>
-void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end) {
+void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   constexpr size_t R = std::min(kMatvecRows, std::bit_floor(kMatvecSums / T));
+  const float* x = job.x;
+  size_t stride = job.x_stride;
+  if constexpr (Rows::kDealt) {
+    x = scratch;
+    stride = job.weight->cols;
+    for (size_t t = 0; t < T; ++t) {
+      for (size_t i = 0; i < stride; i += 16) {
+        store(scratch + t * stride + i, Rows::deal(load(job.x + t * job.x_stride + i)));
+      }
+    }
+  }
   uint64_t r = begin;
-  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r);
-  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r);
+  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r, x, stride);
+  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r, x, stride);
 }
 
 /// Products with few vectors, without decoded rows in memory between. False when there is no such
 /// kernel for so many.
 template <class Rows>
-bool fused(const MatmulJob& job, uint64_t begin, uint64_t end) {
+bool fused(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   switch (job.n_tokens) {
     case 1:
-      return few_vectors<Rows, 1>(job, begin, end), true;
+      return few_vectors<Rows, 1>(job, begin, end, scratch), true;
     case 2:
-      return few_vectors<Rows, 2>(job, begin, end), true;
+      return few_vectors<Rows, 2>(job, begin, end, scratch), true;
     case 3:
-      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 3>(job, begin, end), true;
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 3>(job, begin, end, scratch), true;
       return false;
     case 4:
-      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 4>(job, begin, end), true;
+      if constexpr (kMatvecSums >= 8) return few_vectors<Rows, 4>(job, begin, end, scratch), true;
       return false;
     case 8:
-      if constexpr (kMatvecSums >= 16) return few_vectors<Rows, 8>(job, begin, end), true;
+      if constexpr (kMatvecSums >= 16) return few_vectors<Rows, 8>(job, begin, end, scratch), true;
       return false;
     default:
       return false;
@@ -218,7 +128,7 @@ void decode_row_as(const Weight& w, uint64_t r, float* out) {
   const Rows row(w, r);
   const size_t whole = w.cols / 32 * 32;
   for (size_t i = 0; i < whole; i += 32) {
-    __builtin_prefetch(row.where(i) + kPrefetchBytes);
+    __builtin_prefetch(row.where(i) + 2 * kPrefetchBytes);
     V a, b;
     row.at(0, i, a, b);
     store(out + i, a);
@@ -250,6 +160,16 @@ void decode_row(const Weight& w, uint64_t r, float* out) {
       return decode_row_as<Mxfp4Rows>(w, r, out);
     case DType::q8_0:
       return decode_row_as<Q8Rows>(w, r, out);
+    case DType::q2_k:
+      return decode_row_as<Q2kRows>(w, r, out);
+    case DType::q4_k:
+      return decode_row_as<Q4kRows>(w, r, out);
+    case DType::q5_k:
+      return decode_row_as<Q5kRows>(w, r, out);
+    case DType::q6_k:
+      return decode_row_as<Q6kRows>(w, r, out);
+    case DType::iq2_xxs:
+      return decode_row_as<Iq2XxsRows>(w, r, out);
     default:
       return dequantize_row(*w.tensor, r, {out, w.cols});
   }
@@ -263,7 +183,7 @@ void decode_row(const Weight& w, uint64_t r, float* out) {
 template <size_t R, size_t T>
 void tile(const float* w, size_t ws, const float* x, size_t xs, size_t n, float* y, size_t ys) {
   V acc[T * R];
-  for (V& sum : acc) sum = zero();
+  for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
   const size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) {
     V wr[R];
@@ -332,29 +252,39 @@ void matmul_decoded(const MatmulJob& job, uint64_t begin, uint64_t end, float* s
   }
 }
 
-bool matmul_fused(const MatmulJob& job, uint64_t begin, uint64_t end) {
+bool matmul_fused(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   switch (job.weight->type) {
     case DType::f32:
-      return fused<PlainRows<F32>>(job, begin, end);
+      return fused<PlainRows<F32>>(job, begin, end, scratch);
     case DType::bf16:
-      return fused<PlainRows<Bf16>>(job, begin, end);
+      return fused<PlainRows<Bf16>>(job, begin, end, scratch);
     case DType::f16:
-      return fused<PlainRows<F16>>(job, begin, end);
+      return fused<PlainRows<F16>>(job, begin, end, scratch);
     case DType::f8_e4m3:
-      return fused<E4m3Rows>(job, begin, end);
+      return fused<E4m3Rows>(job, begin, end, scratch);
     case DType::f4_e2m1:
-      return fused<E2m1Rows>(job, begin, end);
+      return fused<E2m1Rows>(job, begin, end, scratch);
     case DType::mxfp4:
-      return fused<Mxfp4Rows>(job, begin, end);
+      return fused<Mxfp4Rows>(job, begin, end, scratch);
     case DType::q8_0:
-      return fused<Q8Rows>(job, begin, end);
+      return fused<Q8Rows>(job, begin, end, scratch);
+    case DType::q2_k:
+      return fused<Q2kRows>(job, begin, end, scratch);
+    case DType::q4_k:
+      return fused<Q4kRows>(job, begin, end, scratch);
+    case DType::q5_k:
+      return fused<Q5kRows>(job, begin, end, scratch);
+    case DType::q6_k:
+      return fused<Q6kRows>(job, begin, end, scratch);
+    case DType::iq2_xxs:
+      return fused<Iq2XxsRows>(job, begin, end, scratch);
     default:
       return false;
   }
 }
 
 void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  if (!matmul_fused(job, begin, end)) matmul_decoded(job, begin, end, scratch);
+  if (!matmul_fused(job, begin, end, scratch)) matmul_decoded(job, begin, end, scratch);
 }
 
 // ---------------------------------------------------------------- vectors
@@ -414,24 +344,47 @@ void swiglu(const float* gate, const float* up, float limit, float weight, size_
   }
 }
 
+/// body(d, n) for n = 16 channels at a time, and at last for those that are left.
+template <class Body>
+void channels(size_t dim, const Body& body) {
+  size_t d = 0;
+  for (; d + 16 <= dim; d += 16) body(d, size_t{16});
+  if (d < dim) body(d, dim - d);
+}
+V load_first(const float* p, size_t n) {
+  if (n == 16) return load(p);
+  V a, unused;
+  padded_tail(p, n, a, unused);
+  return a;
+}
+void store_first(float* p, V a, size_t n) {
+  if (n == 16) return store(p, a);
+  float lanes[16];
+  store(lanes, a);
+  std::memcpy(p, lanes, n * sizeof(float));
+}
+
 void mix(const float* streams, const float* pre, size_t dim, float* y) {
-  for (size_t d = 0; d < dim; ++d) {
-    float v = 0;
-    for (size_t j = 0; j < kStreams; ++j) v += pre[j] * streams[j * dim + d];
-    y[d] = v;
-  }
+  channels(dim, [&](size_t d, size_t n) {
+    V v = zero();
+    for (size_t j = 0; j < kStreams; ++j) {
+      v = fma(splat(pre[j]), load_first(streams + j * dim + d, n), v);
+    }
+    store_first(y + d, v, n);
+  });
 }
 
 void merge(const float* f, const float* post, const float* comb, size_t dim, float* streams) {
-  for (size_t d = 0; d < dim; ++d) {
-    float in[kStreams];
-    for (size_t j = 0; j < kStreams; ++j) in[j] = streams[j * dim + d];
+  channels(dim, [&](size_t d, size_t n) {
+    V in[kStreams];
+    for (size_t j = 0; j < kStreams; ++j) in[j] = load_first(streams + j * dim + d, n);
+    const V added = load_first(f + d, n);
     for (size_t k = 0; k < kStreams; ++k) {
-      float v = post[k] * f[d];
-      for (size_t j = 0; j < kStreams; ++j) v += comb[j * kStreams + k] * in[j];
-      streams[k * dim + d] = v;
+      V v = mul(splat(post[k]), added);
+      for (size_t j = 0; j < kStreams; ++j) v = fma(splat(comb[j * kStreams + k]), in[j], v);
+      store_first(streams + k * dim + d, v, n);
     }
-  }
+  });
 }
 
 void pool(const PoolJob& job, size_t n_channels) {
@@ -448,171 +401,9 @@ void pool(const PoolJob& job, size_t n_channels) {
   }
 }
 
-// ---------------------------------------------------------------- attention
-
-void unpack(const PackedEntryShape& shape, const std::byte* packed, float* out) {
-  const std::byte* const rope = packed + shape.n_fp8();
-  const std::byte* const scales = rope + 2 * shape.rope_dim;
-  for (size_t i = 0; i < shape.n_fp8(); i += 16) {
-    const V scale = splat(kE8m0[static_cast<uint8_t>(scales[i / 64])] * 256.0F);
-    store(out + i, mul(load_e4m3_over_256(packed + i), scale));
-  }
-  for (size_t i = 0; i < shape.rope_dim; i += 16) {
-    store(out + shape.n_fp8() + i, load_bf16(rope + 2 * i));
-  }
-}
-
-void load_entry(const AttendShape& shape, const std::byte* entry, float* out) {
-  if (shape.format == CacheFormat::packed) return unpack(shape.packed, entry, out);
-  std::memcpy(out, entry, shape.head_dim * sizeof(float));
-}
-
-/// out[h] += sum_i p[h][i] * values[i], in ascending i, for H heads.
-template <size_t H>
-void add_values(const float* p, size_t ps, const float* values, size_t n, size_t dim, float* out) {
-  for (size_t c = 0; c < dim; c += 16 * kValueVectors) {
-    V acc[H][kValueVectors];
-    const size_t nv = std::min(kValueVectors, (dim - c) / 16);
-    if (nv == kValueVectors) {
-      for (size_t h = 0; h < H; ++h) {
-        for (size_t v = 0; v < kValueVectors; ++v) acc[h][v] = load(out + h * dim + c + 16 * v);
-      }
-      for (size_t i = 0; i < n; ++i) {
-        V value[kValueVectors];
-        for (size_t v = 0; v < kValueVectors; ++v) value[v] = load(values + i * dim + c + 16 * v);
-        for (size_t h = 0; h < H; ++h) {
-          const V weight = splat(p[h * ps + i]);
-          for (size_t v = 0; v < kValueVectors; ++v) acc[h][v] = fma(weight, value[v], acc[h][v]);
-        }
-      }
-      for (size_t h = 0; h < H; ++h) {
-        for (size_t v = 0; v < kValueVectors; ++v) store(out + h * dim + c + 16 * v, acc[h][v]);
-      }
-      continue;
-    }
-    for (size_t h = 0; h < H; ++h) {
-      for (size_t v = 0; v < nv; ++v) {
-        V one = load(out + h * dim + c + 16 * v);
-        for (size_t i = 0; i < n; ++i) {
-          one = fma(splat(p[h * ps + i]), load(values + i * dim + c + 16 * v), one);
-        }
-        store(out + h * dim + c + 16 * v, one);
-      }
-    }
-  }
-}
-
-/// One head's share of a block: products become weights under the running maximum; returns the
-/// factor by which everything so far shrinks.
-float soften(float* p, size_t n, float scale, float& top, float& total) {
-  V largest_lane = splat(-std::numeric_limits<float>::infinity());
-  for (size_t i = n; i < kAttendBlock; ++i) p[i] = -std::numeric_limits<float>::infinity();
-  const V factor = splat(scale);
-  for (size_t i = 0; i < kAttendBlock; i += 16) {
-    const V z = mul(load(p + i), factor);
-    store(p + i, z);
-    largest_lane = max(largest_lane, z);
-  }
-  const float block_top = largest(largest_lane);
-  const float new_top = block_top > top ? block_top : top;
-  V added = zero();
-  for (size_t i = 0; i < kAttendBlock; i += 16) {
-    const V e = exp(sub(load(p + i), splat(new_top)));
-    store(p + i, e);
-    if (i + 16 <= n) {
-      added = add(added, e);
-    } else {
-      for (size_t k = n > i ? n : i; k < i + 16; ++k) p[k] = 0.0F;
-      added = add(added, load(p + i));
-    }
-  }
-  const float shrink = total == 0.0F ? 0.0F : exp_of(top - new_top);
-  total = total * shrink + sum(added);
-  top = new_top;
-  return shrink;
-}
-
-/// Blocks of entries in their order, with a running maximum for each head.
-void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, size_t head_end,
-            float* scratch) {
-  const size_t dim = shape.head_dim, n_heads = head_end - head_begin;
-  float* const entries = scratch;
-  float* const p = entries + kAttendBlock * dim;
-  float* const tops = p + shape.n_heads * kAttendBlock;
-  float* const totals = tops + shape.n_heads;
-  float* const out = row.out + head_begin * dim;
-  const float* const q = row.q + head_begin * dim;
-  for (size_t h = 0; h < n_heads; ++h) {
-    tops[h] = -std::numeric_limits<float>::infinity();
-    totals[h] = 0;
-  }
-  std::memset(out, 0, n_heads * dim * sizeof(float));
-  for (size_t begin = 0; begin < row.n_entries; begin += kAttendBlock) {
-    const size_t n = std::min(kAttendBlock, row.n_entries - begin);
-    for (size_t i = 0; i < n; ++i) load_entry(shape, row.entries[begin + i], entries + i * dim);
-    block(entries, dim, n, q, dim, n_heads, dim, p, kAttendBlock);
-    for (size_t h = 0; h < n_heads; ++h) {
-      const V shrink = splat(soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]));
-      for (size_t c = 0; c < dim; c += 16)
-        store(out + h * dim + c, mul(load(out + h * dim + c), shrink));
-    }
-    size_t h = 0;
-    for (; h + 4 <= n_heads; h += 4) {
-      add_values<4>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
-    }
-    for (; h < n_heads; ++h) {
-      add_values<1>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
-    }
-  }
-  for (size_t h = 0; h < n_heads; ++h) {
-    const V total = splat(totals[h] + exp_of(shape.sinks[head_begin + h] - tops[h]));
-    for (size_t c = 0; c < dim; c += 16)
-      store(out + h * dim + c, div(load(out + h * dim + c), total));
-  }
-}
-
-// ---------------------------------------------------------------- the indexer
-
-void load_key(const SelectShape& shape, const std::byte* key, float* out) {
-  if (shape.format != CacheFormat::packed) {
-    std::memcpy(out, key, shape.head_dim * sizeof(float));
-    return;
-  }
-  const std::byte* const scales = key + shape.head_dim / 2;
-  for (size_t i = 0; i < shape.head_dim; i += 32) {
-    V a, b;
-    load_e2m1_pairs(key + i / 2, kE8m0[static_cast<uint8_t>(scales[i / 32])], a, b);
-    store(out + i, a);
-    store(out + i + 16, b);
-  }
-}
-
-void score_keys(const SelectShape& shape, const SelectRow& row, size_t begin, size_t end,
-                float* scores, float* scratch) {
-  const size_t dim = shape.head_dim;
-  float* const keys = scratch;
-  float* const products = keys + kKeyBlock * dim;  // [n_heads, kKeyBlock]
-  for (size_t s = begin; s < end; s += kKeyBlock) {
-    const size_t n = std::min(kKeyBlock, end - s);
-    for (size_t i = 0; i < n; ++i) {
-      const size_t at = s + i;
-      load_key(shape,
-               row.pages[at / shape.keys_per_page] + at % shape.keys_per_page * shape.key_bytes,
-               keys + i * dim);
-    }
-    block(keys, dim, n, row.q, dim, shape.n_heads, dim, products, kKeyBlock);
-    V total = zero();
-    for (size_t h = 0; h < shape.n_heads; ++h) {
-      const V positive = max(load(products + h * kKeyBlock), zero());
-      total = fma(positive, splat(row.head_weights[h]), total);
-    }
-    float lanes[16];
-    store(lanes, total);
-    std::memcpy(scores + s, lanes, n * sizeof(float));
-  }
-}
+#include "inference/kernels/lane_attention.inl"
 
 }  // namespace
 
-constexpr LaneKernels kKernels = {kName,      matmul, decode_row, dot, rms_norm, attend,
-                                  score_keys, pool,   swiglu,     mix, merge};
+constexpr LaneKernels kKernels = {kName,      matmul,     decode_row, dot,    rms_norm, attend,
+                                  score_keys, candidates, pool,       swiglu, mix,      merge};

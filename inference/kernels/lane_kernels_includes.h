@@ -6,15 +6,20 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <utility>
 
 #include "inference/kernels/lane_kernels.h"
-#include "inference/kernels/number_formats.h"
+#include "inference/files/number_formats.h"
 
 namespace sable::inference {
 
 /// Every E8M0 scale as FP32.
 extern const std::array<float, 256> kE8m0;
+
+/// IQ2_XXS: the eight magnitudes of each code, and the signs that seven bits stand for.
+extern const std::array<std::array<float, 8>, 256> kIq2XxsValues;
+extern const std::array<std::array<float, 8>, 128> kIq2XxsSigns;
 
 }  // namespace sable::inference

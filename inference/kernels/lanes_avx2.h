@@ -95,6 +95,23 @@ inline V load_e4m3_over_256(const void* p) {
           _mm256_cvtph_ps(_mm256_extracti128_si256(f16, 1))};
 }
 
+/// Sixteen small unsigned numbers.
+using Bytes16 = __m128i;
+inline Bytes16 load_bytes(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+/// (byte >> shift) & mask, of each; the mask has no bit that the shift would bring in.
+inline Bytes16 field(Bytes16 a, int shift, int mask) {
+  return _mm_and_si128(_mm_srl_epi16(a, _mm_cvtsi32_si128(shift)),
+                       _mm_set1_epi8(static_cast<char>(mask)));
+}
+/// low | high << at, of each, where that stays in eight bits.
+inline Bytes16 with_upper(Bytes16 low, Bytes16 high, int at) {
+  return _mm_or_si128(low, _mm_sll_epi16(high, _mm_cvtsi32_si128(at)));
+}
+inline V from_u8(Bytes16 a) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(a)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(a, a)))};
+}
+
 /// Twice the FP4 value of each nibble, as a byte. -0 reads as +0: it never changes a sum but for
 /// the sign of a zero, which the portable lanes lose in their first addition too.
 inline __m128i doubled_e2m1(__m128i nibbles) {
@@ -115,5 +132,13 @@ inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
   a = mul(mul(from_i8(doubled_e2m1(_mm_and_si128(raw, mask))), half), factor);
   b = mul(mul(from_i8(doubled_e2m1(_mm_and_si128(_mm_srli_epi16(raw, 4), mask))), half), factor);
 }
+
+// No other order of lanes is faster here.
+inline constexpr bool kDealE2m1 = false;
+inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
+  load_e2m1_pairs(p, scale, a, b);
+}
+inline V deal_pairs(V x) { return x; }
+inline V undeal_pairs(V x) { return x; }
 
 }  // namespace sable::inference::lanes_avx2

@@ -61,12 +61,12 @@ inline __m512 fold1(__m512 a, __m512 b) {
   return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
 }
 /// out[i] = sum(a[i]) for sixteen vectors.
-inline void sums16(const V* a, float* out) {
+[[gnu::always_inline]] inline void sums16(const V* a, float* out) {
   __m512 fours[4];
   for (int i = 0; i < 4; ++i) fours[i] = fold4(fold8(a[i], a[4 + i]), fold8(a[8 + i], a[12 + i]));
   _mm512_storeu_ps(out, fold1(fold2(fours[0], fours[1]), fold2(fours[2], fours[3])));
 }
-inline void sums8(const V* a, float* out) {
+[[gnu::always_inline]] inline void sums8(const V* a, float* out) {
   const __m512 low = fold4(fold8(a[0], a[4]), fold8(a[1], a[5]));  // a0 a1 | a4 a5 by lanes of 4
   const __m512 high = fold4(fold8(a[2], a[6]), fold8(a[3], a[7]));
   const __m512 twos = fold2(low, high);
@@ -76,11 +76,10 @@ inline void sums8(const V* a, float* out) {
   _mm256_storeu_ps(out, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, ones)));
 }
 template <size_t N>
-void sums(const V* a, float* out) {
-  size_t i = 0;
-  for (; i + 16 <= N; i += 16) sums16(a + i, out + i);
-  for (; i + 8 <= N; i += 8) sums8(a + i, out + i);
-  for (; i < N; ++i) out[i] = sum(a[i]);
+[[gnu::always_inline]] inline void sums(const V* a, float* out) {
+  for (size_t i = 0; i + 16 <= N; i += 16) sums16(a + i, out + i);
+  if constexpr (N % 16 >= 8) sums8(a + N / 16 * 16, out + N / 16 * 16);
+  for (size_t i = N / 8 * 8; i < N; ++i) out[i] = sum(a[i]);
 }
 
 /// Sixteen times the binary16 number at p.
@@ -107,6 +106,20 @@ inline V load_e4m3_over_256(const void* p) {
   return {_mm512_cvtph_ps(_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(0xbfff))))};
 }
 
+/// Sixteen small unsigned numbers.
+using Bytes16 = __m128i;
+inline Bytes16 load_bytes(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+/// (byte >> shift) & mask, of each; the mask has no bit that the shift would bring in.
+inline Bytes16 field(Bytes16 a, int shift, int mask) {
+  return _mm_and_si128(_mm_srl_epi16(a, _mm_cvtsi32_si128(shift)),
+                       _mm_set1_epi8(static_cast<char>(mask)));
+}
+/// low | high << at, of each, where that stays in eight bits.
+inline Bytes16 with_upper(Bytes16 low, Bytes16 high, int at) {
+  return _mm_or_si128(low, _mm_sll_epi16(high, _mm_cvtsi32_si128(at)));
+}
+inline V from_u8(Bytes16 a) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(a))}; }
+
 inline __m512 e2m1_table() {
   return _mm512_setr_ps(0.0F, 0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F, 6.0F, -0.0F, -0.5F, -1.0F, -1.5F,
                         -2.0F, -3.0F, -4.0F, -6.0F);
@@ -127,6 +140,29 @@ inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
   const __m512 table = _mm512_mul_ps(e2m1_table(), _mm512_set1_ps(scale));
   a.v = _mm512_permutexvar_ps(raw, table);
   b.v = _mm512_permutexvar_ps(_mm512_srli_epi32(raw, 4), table);
+}
+
+// The same from copies of eight bytes in every part of the register, each lane shifting out its
+// own: no shuffling of bytes, but another order of lanes.
+inline constexpr bool kDealE2m1 = true;
+inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
+  long long first, second;
+  std::memcpy(&first, p, 8);
+  std::memcpy(&second, static_cast<const char*>(p) + 8, 8);
+  const __m512i nibble =
+      _mm512_setr_epi32(0, 0, 4, 4, 8, 8, 12, 12, 16, 16, 20, 20, 24, 24, 28, 28);
+  const __m512 table = _mm512_mul_ps(e2m1_table(), _mm512_set1_ps(scale));
+  a.v = _mm512_permutexvar_ps(_mm512_srlv_epi32(_mm512_set1_epi64(first), nibble), table);
+  b.v = _mm512_permutexvar_ps(_mm512_srlv_epi32(_mm512_set1_epi64(second), nibble), table);
+}
+/// Lane 2k + m holds element 8m + k.
+inline V deal_pairs(V x) {
+  const __m512i from = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+  return {_mm512_permutexvar_ps(from, x.v)};
+}
+inline V undeal_pairs(V x) {
+  const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  return {_mm512_permutexvar_ps(from, x.v)};
 }
 
 }  // namespace sable::inference::lanes_avx512

@@ -140,6 +140,31 @@ inline V load_e4m3_over_256(const void* p) {
   return r;
 }
 
+/// Sixteen small unsigned numbers.
+struct Bytes16 {
+  uint8_t v[16];
+};
+inline Bytes16 load_bytes(const void* p) {
+  Bytes16 a;
+  std::memcpy(a.v, p, sizeof a.v);
+  return a;
+}
+/// (byte >> shift) & mask, of each.
+inline Bytes16 field(Bytes16 a, int shift, int mask) {
+  for (uint8_t& x : a.v) x = static_cast<uint8_t>((x >> shift) & mask);
+  return a;
+}
+/// low | high << at, of each, where that stays in eight bits.
+inline Bytes16 with_upper(Bytes16 low, const Bytes16& high, int at) {
+  for (int i = 0; i < 16; ++i) low.v[i] = static_cast<uint8_t>(low.v[i] | high.v[i] << at);
+  return low;
+}
+inline V from_u8(const Bytes16& a) {
+  V r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<float>(a.v[i]);
+  return r;
+}
+
 inline constexpr float kE2m1[16] = {0.0F,  0.5F,  1.0F,  1.5F,  2.0F,  3.0F,  4.0F,  6.0F,
                                     -0.0F, -0.5F, -1.0F, -1.5F, -2.0F, -3.0F, -4.0F, -6.0F};
 
@@ -164,5 +189,13 @@ inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
     b.v[i] = kE2m1[raw[i] >> 4] * scale;
   }
 }
+
+// No other order of lanes is faster here.
+inline constexpr bool kDealE2m1 = false;
+inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
+  load_e2m1_pairs(p, scale, a, b);
+}
+inline V deal_pairs(V x) { return x; }
+inline V undeal_pairs(V x) { return x; }
 
 }  // namespace sable::inference::lanes_portable

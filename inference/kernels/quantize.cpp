@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "inference/kernels/number_formats.h"
+#include "inference/files/number_formats.h"
 
 namespace sable::inference {
 
@@ -20,6 +20,13 @@ float largest_magnitude(std::span<const float> x, float floor) {
   return floor;
 }
 
+/// The power of two at or above `value` > 0, by the bits of the float, as the official kernels do.
+float power_of_two_at_least(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t exponent = (bits >> 23) + ((bits & 0x7FFFFFU) != 0 ? 1 : 0);
+  return float_from_e8m0(static_cast<uint8_t>(exponent));
+}
+
 float fp8_scale(std::span<const float> group) {
   return power_of_two_at_least(largest_magnitude(group, 1e-4F) * (1.0F / kFp8Max));
 }
@@ -28,13 +35,9 @@ float fp4_scale(std::span<const float> group) {
   return power_of_two_at_least(largest_magnitude(group, kFp4Max * 0x1p-126F) * (1.0F / kFp4Max));
 }
 
-uint8_t fp8_code(float x, float scale) {
-  return float_to_e4m3(std::clamp(x / scale, -kFp8Max, kFp8Max));
-}
+uint8_t fp8_code(float x, float scale) { return e4m3_from_float(x / scale); }
 
-uint8_t fp4_code(float x, float scale) {
-  return float_to_e2m1(std::clamp(x / scale, -kFp4Max, kFp4Max));
-}
+uint8_t fp4_code(float x, float scale) { return e2m1_from_float(x / scale); }
 
 uint8_t exponent_byte(float power_of_two) {
   return static_cast<uint8_t>(std::bit_cast<uint32_t>(power_of_two) >> 23);
@@ -46,7 +49,7 @@ void fake_quantize_fp8(std::span<float> x, size_t group) {
   for (size_t begin = 0; begin < x.size(); begin += group) {
     const auto part = x.subspan(begin, std::min(group, x.size() - begin));
     const float scale = fp8_scale(part);
-    for (float& v : part) v = e4m3_to_float(fp8_code(v, scale)) * scale;
+    for (float& v : part) v = float_from_e4m3(fp8_code(v, scale)) * scale;
   }
 }
 
@@ -54,7 +57,7 @@ void fake_quantize_fp4(std::span<float> x) {
   for (size_t begin = 0; begin < x.size(); begin += kFp4Group) {
     const auto part = x.subspan(begin, std::min(kFp4Group, x.size() - begin));
     const float scale = fp4_scale(part);
-    for (float& v : part) v = e2m1_to_float(fp4_code(v, scale)) * scale;
+    for (float& v : part) v = float_from_e2m1(fp4_code(v, scale)) * scale;
   }
 }
 
@@ -84,7 +87,7 @@ void pack_entry(const PackedEntryShape& shape, std::span<const float> x, std::by
     scales[g] = std::byte{exponent_byte(scale)};
   }
   for (size_t i = 0; i < shape.rope_dim; ++i) {
-    const uint16_t bits = float_to_bf16(x[shape.n_fp8() + i]);
+    const uint16_t bits = bf16_from_float(x[shape.n_fp8() + i]);
     std::memcpy(rope + 2 * i, &bits, sizeof bits);
   }
   std::byte* const padding = scales + shape.n_scales();
@@ -96,13 +99,13 @@ void unpack_entry(const PackedEntryShape& shape, const std::byte* packed, std::s
   const std::byte* const rope = packed + shape.n_fp8();
   const std::byte* const scales = rope + 2 * shape.rope_dim;
   for (size_t i = 0; i < shape.n_fp8(); ++i) {
-    const float scale = e8m0_to_float(static_cast<uint8_t>(scales[i / kKvGroup]));
-    out[i] = e4m3_to_float(static_cast<uint8_t>(packed[i])) * scale;
+    const float scale = float_from_e8m0(static_cast<uint8_t>(scales[i / kKvGroup]));
+    out[i] = float_from_e4m3(static_cast<uint8_t>(packed[i])) * scale;
   }
   for (size_t i = 0; i < shape.rope_dim; ++i) {
     uint16_t bits = 0;
     std::memcpy(&bits, rope + 2 * i, sizeof bits);
-    out[shape.n_fp8() + i] = bf16_to_float(bits);
+    out[shape.n_fp8() + i] = float_from_bf16(bits);
   }
 }
 
@@ -125,7 +128,7 @@ void unpack_key(const std::byte* packed, std::span<float> out) {
   for (size_t i = 0; i < out.size(); ++i) {
     const auto byte = static_cast<uint8_t>(packed[i / 2]);
     const auto code = static_cast<uint8_t>(i % 2 == 0 ? byte & 15u : byte >> 4);
-    out[i] = e2m1_to_float(code) * e8m0_to_float(static_cast<uint8_t>(scales[i / kFp4Group]));
+    out[i] = float_from_e2m1(code) * float_from_e8m0(static_cast<uint8_t>(scales[i / kFp4Group]));
   }
 }
 

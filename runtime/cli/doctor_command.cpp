@@ -42,9 +42,14 @@ Finding check_store(const config::LoadedConfig& loaded) {
 Finding check_model(const Program& program, const config::LoadedConfig& loaded) {
   const auto choice = config::choose_model(loaded);
   if (!choice) return {"model", false, choice.error().message};
+  if (!choice->path.empty()) {
+    const auto model = inference::Checkpoint::open(choice->path);
+    if (!model) return {"model", false, model.error().message};
+    return {"model", true, choice->path.string()};
+  }
   if (choice->provider == nullptr) {
     return {"model", false,
-            "no provider is configured; name one with --base-url and --model, or in the "
+            "no model is configured; name an endpoint with --base-url and --model, or in the "
             "configuration under providers"};
   }
   const auto& variable = *choice->provider->api_key_env;

@@ -43,6 +43,12 @@ void add_engine_settings(CLI::App& command, ModelOptions& options, const std::st
       ->capture_default_str();
   command.add_option("--threads", options.n_threads, "Default: one for each processor")
       ->check(CLI::Range(size_t{1}, size_t{1024}));
+  command
+      .add_option("--resident", options.resident_experts_max,
+                  "Bytes of routed experts that stay in memory, as 4096, 16GiB...; default: what "
+                  "the system keeps; changes no result")
+      ->type_name("BYTES")
+      ->transform(CLI::AsSizeValue(false));
 }
 
 }  // namespace
@@ -54,6 +60,7 @@ inference::EngineOptions ModelOptions::engine() const {
           .activation_quant = activation_quant == "on",
           .backend = backend,
           .n_threads = n_threads,
+          .resident_experts_max = resident_experts_max,
           .rows_in_step_max = chunk,
           // Nobody else waits for this engine: a step may last as long as its chunk takes.
           .step_target = std::chrono::hours(1)};
@@ -71,6 +78,8 @@ void add_model_commands(CLI::App& app, Program& program, Action& chosen) {
     });
     return std::pair{command, options};
   };
+
+  add("list", "Models by name, and endpoints", model_list_action);
 
   const auto [info, info_options] =
       add("info", "What a model is and costs, without reading its weights", model_info_action);
@@ -140,6 +149,26 @@ void add_model_commands(CLI::App& app, Program& program, Action& chosen) {
   generate->add_option("--seed", sampling.seed, "The same seed picks the same tokens")
       ->capture_default_str();
   add_engine_settings(*generate, *generate_options, "packed");
+
+  const auto [bench, bench_options] = add(
+      "bench", "How fast a model is here, beside the limit that memory sets", model_bench_action);
+  bench_options->arithmetic = "packed";
+  bench_options->chunk = 512;
+  add_model_path(*bench, *bench_options);
+  inference::SpeedOptions& speed = bench_options->speed;
+  const auto count = CLI::Range(uint64_t{1}, uint64_t{1} << 30);
+  bench->add_option("--prompt-tokens", speed.n_prompt, "Tokens of the prefill that is measured")
+      ->check(count)
+      ->capture_default_str();
+  bench->add_option("--gen-tokens", speed.n_gen, "Tokens decoded in each sequence")
+      ->check(count)
+      ->capture_default_str();
+  bench->add_option("--context", speed.n_context, "Tokens that are there before the prompt")
+      ->capture_default_str();
+  bench->add_option("--sequences", speed.n_sequences, "Sequences decoded together")
+      ->check(CLI::Range(size_t{1}, size_t{4096}))
+      ->capture_default_str();
+  add_engine_settings(*bench, *bench_options, "packed");
 }
 
 }  // namespace sable::runtime

@@ -28,22 +28,27 @@ struct ModelOptions {
   uint64_t n_tokens_max = 256;
   inference::SamplingParameters sampling;
 
-  // logits, generate
+  inference::SpeedOptions speed;  // bench
+
+  // logits, generate, bench
   std::string fake_quant = "on", activation_quant = "on";
   std::string arithmetic;
   std::string backend = "cpu";
   size_t chunk = 128;
   size_t n_threads = 0;
+  uint64_t resident_experts_max = 0;
 
   /// The engine's settings that these ask for.
   inference::EngineOptions engine() const;
 };
 
+int model_list_action(const Program& program, const ModelOptions& options);
 int model_info_action(const Program& program, const ModelOptions& options);
 int model_tokenize_action(const Program& program, const ModelOptions& options);
 int model_logits_action(const Program& program, const ModelOptions& options);
 int model_convert_action(const Program& program, const ModelOptions& options);
 int model_generate_action(const Program& program, const ModelOptions& options);
+int model_bench_action(const Program& program, const ModelOptions& options);
 
 /// Token ids in decimal, one a line or with blanks between. Errors name `source`, line and word.
 Result<std::vector<inference::TokenId>> parse_token_ids(std::string_view text,

@@ -5,9 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "runtime/cli/model_command.h"
 #include "runtime/cli/model_command_interrupt.h"
 #include "runtime/cli/model_command_progress.h"
+#include "runtime/session_parts.h"
 
 namespace sable::runtime {
 
@@ -30,6 +32,11 @@ int model_info_action(const Program& program, const ModelOptions& options) {
   const auto resident = (*model)->resident_bytes();
   if (!resident) return program.fail_with(resident.error());
 
+  auto own = built_in_prompt_texts();
+  if (!own) return program.fail_with(own.error());
+  const auto texts = agent::load_prompt_texts(options.path, std::move(*own));
+  if (!texts) return program.fail_with(texts.error());
+
   std::optional<inference::VerifyReport> report;
   if (options.verify) {
     const Interrupt interrupt;
@@ -40,6 +47,7 @@ int model_info_action(const Program& program, const ModelOptions& options) {
   if (program.json) {
     Json json = inference::to_json(info);
     json["resident_bytes"] = *resident;
+    json["prompt_texts"] = texts->source;
     if (report) json["verify"] = inference::to_json(*report);
     std::printf("%s\n", dump_json(json).c_str());
   } else {
@@ -47,6 +55,7 @@ int model_info_action(const Program& program, const ModelOptions& options) {
     std::printf("\n%.1f %% of the files are in memory\n",
                 100.0 * static_cast<double>(*resident) /
                     static_cast<double>(std::max<uint64_t>(1, info.file_bytes)));
+    std::printf("texts of prompts: %s\n", escape_controls(texts->source).c_str());
     if (report) std::fputs(inference::to_text(*report).c_str(), stdout);
   }
   return report && !report->ok() ? 1 : 0;

@@ -170,19 +170,22 @@ int run_action(const Program& program, RunOptions options) {
   if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
   const auto registry = make_registry(*loaded, *repository, *trusted);
   if (!registry) return program.fail_with(registry.error());
-  auto setup = make_setup(*loaded, *repository, *trusted);
+  auto setup = make_setup(*loaded, *repository, *trusted, log);
   if (!setup) return program.fail_with(setup.error());
   if (setup->approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
     setup->approval = agent::ApprovalMode::none;
   }
   const auto transport = make_transport(*loaded);
   if (!transport) return program.fail_with(transport.error());
-  const auto provider = make_provider(program, *loaded, **transport, log);
+  Loop loop;
+  Models models;
+  const ProviderParts parts{
+      .transport = **transport, .models = models, .workers = loop.workers(), .log = log};
+  const auto provider = make_provider(program, *loaded, parts);
   if (!provider) return program.fail_with(provider.error());
   auto store = memory::Store::open(*loaded->config.home, {.log = log});
   if (!store) return program.fail_with(store.error());
 
-  Loop loop;
   CommandObserver observer(program, *loaded->config.home, *repository, loop.workers());
   const agent::Services services{.store = **store,
                                  .sandbox = **sandbox,

@@ -1,6 +1,9 @@
 // `sable sandbox`: one command under a policy by hand, and what a policy means here.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <optional>
+#include <string_view>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -13,10 +16,26 @@ namespace sable::runtime {
 
 namespace {
 
+constexpr std::string_view kAllow = "allow=";
+
 struct SandboxOptions {
   std::vector<std::string> writable;
+  std::optional<std::string> allowed_hosts;  ///< of --network allow=HOST,...
   std::vector<std::string> command;
 };
+
+// "HOST[:PORT][/private],..."; nothing after "allow=" allows nobody.
+Result<std::vector<sandbox::AllowedHost>> parse_hosts(std::string_view text) {
+  std::vector<sandbox::AllowedHost> hosts;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    auto host = sandbox::parse_allowed_host(text.substr(at, end - at));
+    if (!host) return fail_in("--network", host.error());
+    hosts.push_back(std::move(*host));
+    at = end + 1;
+  }
+  return hosts;
+}
 
 Result<sandbox::Policy> policy_of(const Program& program, const SandboxOptions& options) {
   SABLE_TRY(auto loaded, program.load_config(std::nullopt));
@@ -25,7 +44,19 @@ Result<sandbox::Policy> policy_of(const Program& program, const SandboxOptions& 
     SABLE_TRY(auto root, resolve_repository(folder));
     policy.writable.push_back(std::move(root));
   }
+  if (options.allowed_hosts) {
+    policy.network = sandbox::Network::allow;
+    SABLE_TRY(policy.allowed_hosts, parse_hosts(*options.allowed_hosts));
+  }
   return policy;
+}
+
+// What the proxy refused, for the person who wonders why the command failed.
+void show_refusals(const sandbox::RunResult& result) {
+  for (const auto& decision : result.network_decisions) {
+    if (decision.allowed) continue;
+    std::fprintf(stderr, "sable: network: %s\n", escape_controls(decision.reason).c_str());
+  }
 }
 
 asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
@@ -37,6 +68,7 @@ asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
   };
   const auto result = co_await sandbox.run(std::move(policy), std::move(command), pass_through);
   if (!result) co_return program.fail_with(result.error());
+  show_refusals(*result);
   if (!result->explanation.empty()) {
     std::fprintf(stderr, "sable: %s\n", escape_controls(result->explanation).c_str());
   }
@@ -85,7 +117,17 @@ void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
         .add_option("--writable", options->writable,
                     "A folder that may be written; may be repeated")
         ->type_name("DIR");
-    add_setting(command, program, "--network", "sandbox.network", "none, loopback or open")
+    command
+        .add_option_function<std::string>(
+            "--network",
+            [options, &program](const std::string& mode) {
+              if (mode.compare(0, kAllow.size(), kAllow) == 0) {
+                options->allowed_hosts = mode.substr(kAllow.size());
+              } else {
+                program.flags.push_back({"--network", "sandbox.network", mode});
+              }
+            },
+            "none, loopback, open, or allow=HOST[:PORT][/private],...: these through a proxy")
         ->type_name("MODE");
     add_setting(command, program, "--timeout", "sandbox.timeout",
                 "Seconds until the command is ended", "s")

@@ -36,7 +36,8 @@ Result<ServerOptions> server_options(const config::LoadedConfig& loaded,
 
 asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions options,
                            std::string token_file, agent::Services services) {
-  AgentSessionHost host(program, services);
+  Models models;
+  AgentSessionHost host(program, models, services);
   LiveSessions sessions(host, loop.executor(), {}, services.log);
   const auto server =
       WebSocketServer::listen(loop.executor(), std::move(options), sessions, services.log);

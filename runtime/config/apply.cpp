@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "runtime/config/assign.h"
 #include "runtime/config/config.h"
+#include "runtime/config/model_cards.h"
 #include "runtime/config/one_line.h"
 
 namespace sable::runtime::config {
@@ -18,13 +19,28 @@ std::filesystem::path expand_home(std::string_view path, const Environment& envi
 Result<ModelChoice> choose_model(const LoadedConfig& loaded) {
   const auto& model = loaded.config.model;
   ModelChoice choice;
-  if (model->empty()) return choice;
+  SABLE_TRY(const auto cards, load_model_cards(loaded));
+  const std::string_view wanted = model->empty() ? kEmbeddedModel : *model;
+  const auto take_card = [&] {
+    const auto card = std::find_if(cards.begin(), cards.end(),
+                                   [&](const ModelCard& c) { return c.name == wanted; });
+    if (card == cards.end()) return false;
+    choice.name = card->name;
+    choice.card = *card;
+    choice.path = card->weights;
+    return true;
+  };
+  if (model->empty()) {
+    take_card();
+    return choice;
+  }
   const auto provider = loaded.config.providers.find(*model);
   if (provider != loaded.config.providers.end()) {
     choice.name = provider->first;
     choice.provider = &provider->second;
     return choice;
   }
+  if (take_card()) return choice;
   if (model->find('/') != std::string::npos) {
     choice.path = expand_home(*model, loaded.environment);
     if (choice.path.is_absolute() || model.origin.layer == Layer::flag) return choice;
@@ -33,10 +49,12 @@ Result<ModelChoice> choose_model(const LoadedConfig& loaded) {
   }
   std::vector<std::string> names;
   for (const auto& [name, settings] : loaded.config.providers) names.push_back(name);
+  for (const auto& card : cards) names.push_back(card.name);
   const auto near = nearest(*model, names);
   return refuse_at(
       ErrorCode::not_found, model.origin, "model",
-      fmt::format("no provider \"{}\"; {}; a path of weights has a \"/\" in it", one_line(*model),
+      fmt::format("no provider or model \"{}\"; {}; a path of weights has a \"/\" in it",
+                  one_line(*model),
                   near.empty() ? fmt::format("there are: {}", fmt::join(names, ", "))
                                : fmt::format("did you mean {}?", near)));
 }

@@ -117,10 +117,11 @@ struct Config {
 
 /// What the program's caller read from its environment, once, in main().
 struct Environment {
-  std::string home;             ///< HOME
-  std::string xdg_config_home;  ///< XDG_CONFIG_HOME
-  std::string xdg_data_home;    ///< XDG_DATA_HOME
-  std::string sable_home;       ///< SABLE_HOME
+  std::string home;                        ///< HOME
+  std::string xdg_config_home;             ///< XDG_CONFIG_HOME
+  std::string xdg_data_home;               ///< XDG_DATA_HOME
+  std::string sable_home;                  ///< SABLE_HOME
+  std::filesystem::path installed_models;  ///< the models that came with the program
 
   /// "$XDG_CONFIG_HOME/sable"; a relative XDG folder counts as unset (as its specification says).
   /// Empty when neither it nor HOME is set.
@@ -174,15 +175,29 @@ std::string to_text(const LoadedConfig& loaded);
 
 // ---------------------------------------------------------------- what the settings become
 
-/// The model that `model` names: one of `providers`, or a file or folder of weights, or neither
-/// when `model` is empty. `provider` points into the config.
-struct ModelChoice {
-  std::string name;  ///< of the provider
-  const ProviderSettings* provider = nullptr;
-  std::filesystem::path path;
+/// A model by name: a file of models/ (runtime/config/model_cards.h).
+struct ModelCard {
+  std::string name;
+  std::string description;        ///< one line for people
+  std::filesystem::path weights;  ///< a folder with config.json and safetensors, or a GGUF file
+  std::string agent;              ///< the one that it was trained for; empty: any
+  bool thinking = true;
+  agent::Effort effort = agent::Effort::low;
+  inference::SamplingParameters sampling;  ///< what holds where nothing else is said
+  Origin origin;                           ///< its file
 };
 
-/// not_found names where `model` was set and the nearest provider.
+/// The model that `model` names: one of `providers`, or weights on this machine (by a card's name
+/// or by their path), or neither when `model` is empty and there is no embedded model. `provider`
+/// points into the config.
+struct ModelChoice {
+  std::string name;  ///< of the provider or the card
+  const ProviderSettings* provider = nullptr;
+  std::optional<ModelCard> card;
+  std::filesystem::path path;  ///< of weights
+};
+
+/// not_found names where `model` was set and the nearest provider or model.
 Result<ModelChoice> choose_model(const LoadedConfig& loaded);
 
 /// `api_key`: what the caller found in `provider.api_key_env`.

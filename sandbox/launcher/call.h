@@ -53,7 +53,8 @@ void take_on_life(const PreparedCall& call,
                   const FailureReport& report);  ///< and dies with its parent
 void map_user(const Plan& plan, const FailureReport& report);
 void build_view(PreparedCall& call, const FailureReport& report);
-void bring_up_loopback(const FailureReport& report);
+/// Brings up what the plan wants; returns the proxy's listener, or -1.
+int set_up_network(const Plan& plan, const FailureReport& report);
 void set_resource_limits(const Plan& plan, const FailureReport& report);
 void drop_privileges(PreparedCall& call,
                      const FailureReport& report);  ///< up to the seccomp filter

@@ -22,7 +22,7 @@ namespace {
 // Where descriptors lie once everything is in force; 0 to 2 are /dev/null.
 constexpr int kStatusFd = 3;
 constexpr int kProcessFolderFd = 4;
-constexpr int kFirstForeignFd = 5;
+constexpr int kListenerFd = 5;  // until it is handed out
 
 void no_operation(int /*signal*/) {}
 
@@ -106,7 +106,7 @@ void run_first_process(PreparedCall& call) {
   const bool alone = plan.role == Role::call;
   if (alone) map_user(plan, early);
   build_view(call, early);
-  if (alone && plan.loopback_up) bring_up_loopback(early);
+  const int listener = alone ? set_up_network(plan, early) : -1;
   if (alone && ::sethostname("sable", 5) != 0) early.fail(Step::set_host_name);
   const int process_folder = ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (process_folder < 0) early.fail(Step::close_descriptors);
@@ -114,14 +114,17 @@ void run_first_process(PreparedCall& call) {
   set_resource_limits(plan, early);
   drop_privileges(call, early);
 
-  // Requests come with descriptors above these two numbers, so neither dup closes a source.
+  if (listener >= 0 && ::dup3(listener, kListenerFd, O_CLOEXEC) < 0)
+    early.fail(Step::close_descriptors);
+  // Requests come with descriptors above these numbers, so no dup closes a source.
   if (::dup3(call.status, kStatusFd, O_CLOEXEC) < 0 ||
       ::dup3(process_folder, kProcessFolderFd, O_CLOEXEC) < 0 ||
-      ::close_range(kFirstForeignFd, ~0U, 0) != 0) {
+      ::close_range(kListenerFd + 1, ~0U, 0) != 0) {
     early.fail(Step::close_descriptors);
   }
   const FailureReport report(kStatusFd);
-  report.send({.kind = StatusMessage::Kind::prepared});
+  report.send({.kind = StatusMessage::Kind::prepared}, listener >= 0 ? kListenerFd : -1);
+  ::close(kListenerFd);
   const int program = start_program(plan, report);
   supervise(plan, program, kProcessFolderFd, report);
 }

@@ -40,11 +40,12 @@ void run_keeper(PreparedCall& call) {
   map_user(call.plan, report);
   ::umask(022);
   build_view(call, report);
-  if (call.plan.loopback_up) bring_up_loopback(report);
+  const int listener = set_up_network(call.plan, report);
   if (::sethostname("sable", 5) != 0) report.fail(Step::set_host_name);
   const int self = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
   if (self < 0) report.fail(Step::close_descriptors);
-  report.send({.kind = StatusMessage::Kind::prepared});
+  report.send({.kind = StatusMessage::Kind::prepared}, listener);
+  if (listener >= 0) ::close(listener);
   Keeper(kControlFd, self, call).serve();
   ::_exit(0);  // and with us every call of the session
 }

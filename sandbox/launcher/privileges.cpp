@@ -6,13 +6,9 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-
-#include <net/if.h>
 
 #include "sandbox/landlock_rights.h"
 #include "sandbox/launcher/call.h"
@@ -128,16 +124,6 @@ void map_user(const Plan& plan, const FailureReport& report) {
   size = one_id(text, plan.group);
   write_map("/proc/self/gid_map", text, size, report);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-}
-
-void bring_up_loopback(const FailureReport& report) {
-  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) report.fail(Step::bring_up_loopback);
-  ifreq request{};
-  std::memcpy(request.ifr_name, "lo", 3);
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  if (::ioctl(socket, SIOCSIFFLAGS, &request) != 0) report.fail(Step::bring_up_loopback);
-  ::close(socket);
 }
 
 void set_resource_limits(const Plan& plan, const FailureReport& report) {

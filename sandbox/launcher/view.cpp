@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <utility>
 
 #include "sandbox/launcher/call.h"
 #include "sandbox/launcher/kernel.h"
@@ -135,6 +136,9 @@ class ViewBuilder {
       case ViewKind::bind:
         fd = bind(entry);
         break;
+      case ViewKind::overlay:
+        fd = overlay(entry);
+        break;
       case ViewKind::process_folder:
         fd = process_folder(entry);
         break;
@@ -198,7 +202,7 @@ class ViewBuilder {
     ::close(target);
   }
 
-  int bind(const ViewEntry& entry) const {
+  int open_source(const ViewEntry& entry) const {
     const int source =
         kernel::openat2(AT_FDCWD, entry.source.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC, kNoLinks);
     if (source < 0) fail(Step::open_source);
@@ -208,6 +212,40 @@ class ViewBuilder {
       errno = ESTALE;
       fail(Step::source_changed);
     }
+    return source;
+  }
+
+  // The layers are named by descriptors that were opened without following links.
+  int overlay(const ViewEntry& entry) const {
+    const int lower = open_source(entry);
+    const int store =
+        kernel::openat2(AT_FDCWD, entry.store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC, kNoLinks);
+    if (store < 0) fail(Step::open_source);
+    const int upper = kernel::openat2(store, "upper", O_PATH | O_DIRECTORY | O_CLOEXEC, kNoLinks);
+    const int work = kernel::openat2(store, "work", O_PATH | O_DIRECTORY | O_CLOEXEC, kNoLinks);
+    if (upper < 0 || work < 0) fail(Step::open_source);
+    const int context = ::fsopen("overlay", FSOPEN_CLOEXEC);
+    if (context < 0) fail(Step::mount_overlay);
+    const std::pair<const char*, int> layers[] = {
+        {"lowerdir", lower}, {"upperdir", upper}, {"workdir", work}};
+    for (const auto& [key, fd] : layers) {
+      char path[40] = "/proc/self/fd/";
+      std::strcat(path, Decimal(static_cast<uint64_t>(fd)).c_str());
+      if (::fsconfig(context, FSCONFIG_SET_STRING, key, path, 0) != 0) fail(Step::mount_overlay);
+    }
+    if (::fsconfig(context, FSCONFIG_SET_FLAG, "userxattr", nullptr, 0) != 0 ||
+        ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+      fail(Step::mount_overlay);
+    }
+    const int mount = ::fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    if (mount < 0) fail(Step::mount_overlay);
+    attach(mount, entry);
+    for (const int fd : {lower, store, upper, work, context}) ::close(fd);
+    return mount;
+  }
+
+  int bind(const ViewEntry& entry) const {
+    const int source = open_source(entry);
     const int tree = clone_tree(source, "", AT_EMPTY_PATH | AT_RECURSIVE);
     ::close(source);
     uint64_t attributes = MOUNT_ATTR_NOSUID;

@@ -140,8 +140,10 @@ asio::awaitable<Result<sandbox::RunResult>> AttackHost::call(Spawn spawn, sandbo
   SABLE_CO_TRY(const auto session, co_await runner_.box().open_session(std::move(policy)));
   // Not the first call of its session: what one leaves must not help the next.
   sandbox::Command first{.argv = {"true"}};
-  SABLE_CO_TRY_VOID(co_await session->run(std::move(first), {}));
+  auto before = co_await session->run(std::move(first), {});
   auto result = co_await session->run(std::move(command), std::move(sink));
+  co_await session->close();
+  if (!before) co_return before;
   co_return result;
 }
 
@@ -149,7 +151,7 @@ AttackOutcome AttackHost::run(const std::string& id, Spawn spawn, sandbox::Netwo
                               sandbox::Limits limits,
                               std::map<std::string, std::string> environment) {
   AttackOutcome outcome{.marker = test::unique_marker()};
-  constexpr const char* kModes[] = {"none", "loopback", "open"};
+  constexpr const char* kModes[] = {"none", "loopback", "allow", "open"};
   const passwd* user = ::getpwuid(::geteuid());
   environment.insert({{"READABLE", readable_.path()},
                       {"HIDDEN", hidden_.path()},
@@ -166,6 +168,7 @@ AttackOutcome AttackHost::run(const std::string& id, Spawn spawn, sandbox::Netwo
                          .writable = {runner_.folder().path()},
                          .masked = {runner_.folder() / "masked-file"},
                          .network = network,
+                         .allowed_hosts = {{.name = "allowed.invalid", .port = 443}},
                          .environment = std::move(environment),
                          .limits = limits};
   const auto before = record();

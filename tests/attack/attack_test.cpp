@@ -14,7 +14,8 @@ using sable::attack::Spawn;
 namespace {
 
 const char* mode_name(Network network) {
-  return network == Network::none ? "none" : network == Network::loopback ? "loopback" : "open";
+  constexpr const char* kNames[] = {"none", "loopback", "allow", "open"};
+  return kNames[static_cast<size_t>(network)];
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -45,7 +46,7 @@ struct Mode {
 
 std::vector<Mode> all_modes() {
   std::vector<Mode> modes;
-  for (const auto network : {Network::none, Network::loopback, Network::open}) {
+  for (const auto network : {Network::none, Network::loopback, Network::allow, Network::open}) {
     for (const auto spawn : kSpawns) modes.push_back({spawn, network});
   }
   return modes;
@@ -86,6 +87,18 @@ TEST_CASE("attempts to talk to somebody are stopped", "[attack]") {
     }
   }
   run_all({"N5", "N6", "N7", "N8"});
+}
+
+TEST_CASE("N9: of a list of hosts the proxy lets through those, and nothing else", "[attack]") {
+  for (const auto spawn : kSpawns) {
+    AttackHost host;
+    const auto outcome = host.run("N9", spawn, Network::allow);
+    check_stopped("N9", spawn, Network::allow, outcome);
+    // Every one of them is written down.
+    const auto& decisions = outcome.run.result->network_decisions;
+    CHECK(decisions.size() >= 15);
+    for (const auto& decision : decisions) CHECK_FALSE(decision.allowed);
+  }
 }
 
 TEST_CASE("attacks on the kernel's surface are stopped", "[attack]") {

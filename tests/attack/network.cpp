@@ -1,4 +1,4 @@
-// N1 to N8: talking to somebody. MODE says what the policy allows.
+// N1 to N9: talking to somebody. MODE says what the policy allows.
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstddef>
@@ -180,11 +180,58 @@ void pathname_sockets(Attempts& attempts) {
   }
 }
 
+// The first line of what the proxy answers to a request.
+std::string asked_of_proxy(const std::string& request) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in proxy{};
+  proxy.sin_family = AF_INET;
+  proxy.sin_port = htons(808);
+  proxy.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&proxy), sizeof proxy) != 0) return "no proxy";
+  (void)!::write(fd, request.data(), request.size());
+  char answer[256] = {};
+  const ssize_t size = ::read(fd, answer, sizeof answer - 1);
+  ::close(fd);
+  return size > 0 ? std::string(answer, std::strcspn(answer, "\r")) : "";
+}
+
+// Only allowed.invalid:443 is allowed, and that has no address.
+void other_hosts(Attempts& attempts) {
+  const std::string port = given("TCP_PORT");
+  for (const std::string& target :
+       {std::string("example.org:443"), std::string("allowed.invalid:80"),
+        std::string("allowed.invalid.example.org:443"), std::string("xallowed.invalid:443"),
+        std::string("93.184.216.34:443"), "127.0.0.1:" + port, "localhost:" + port, "[::1]:" + port,
+        "0.0.0.0:" + port, "2130706433:" + port, "0x7f.1:" + port,
+        std::string("169.254.169.254:80"), std::string("metadata.google.internal:80"),
+        std::string("[fd00:ec2::254]:80")}) {
+    const auto status = asked_of_proxy("CONNECT " + target + " HTTP/1.1\r\n\r\n");
+    attempts.holds("tunnel to " + target + " is refused: " + status,
+                   status == "HTTP/1.1 403 Forbidden" || status == "HTTP/1.1 400 Bad Request");
+  }
+  for (const std::string& request :
+       {std::string("CONNECT allowed.invalid:443\0.evil.org HTTP/1.1\r\n\r\n", 51),
+        std::string("CONNECT allowed.invalid:443@evil.org HTTP/1.1\r\n\r\n"),
+        std::string("GET http://allowed.invalid:443@evil.org/ HTTP/1.1\r\n\r\n"),
+        std::string("GET http://evil.org/ HTTP/1.1\r\nHost: allowed.invalid:443\r\n\r\n"),
+        std::string("CONNECT evil.org:443 HTTP/1.1\r\nHost: allowed.invalid:443\r\n\r\n")}) {
+    const auto status = asked_of_proxy(request);
+    attempts.holds("a request of two meanings is refused: " + status,
+                   status == "HTTP/1.1 403 Forbidden" || status == "HTTP/1.1 400 Bad Request");
+  }
+  const auto allowed = asked_of_proxy("CONNECT allowed.invalid:443 HTTP/1.1\r\n\r\n");
+  attempts.holds("the allowed name was looked up: " + allowed,
+                 allowed == "HTTP/1.1 502 Bad Gateway");
+}
+
 }  // namespace
 
 AttackTable network_attacks() {
-  AttackTable table = {
-      {"N5", raw_sockets}, {"N6", odd_families}, {"N7", abstract_socket}, {"N8", pathname_sockets}};
+  AttackTable table = {{"N5", raw_sockets},
+                       {"N6", odd_families},
+                       {"N7", abstract_socket},
+                       {"N8", pathname_sockets},
+                       {"N9", other_hosts}};
   // What an open network is for; elsewhere these are attacks.
   if (!open_mode()) {
     table.insert(

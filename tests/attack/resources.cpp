@@ -159,10 +159,16 @@ void inheritance(Attempts& attempts) {
     if (::fcntl(fd, F_GETFD) >= 0) ++n_open;
   }
   attempts.holds("three descriptors, no more", n_open == 3);
-  const std::vector<std::string> known = {
+  std::vector<std::string> known = {
       "HOME",     "LANG",     "LOGNAME",      "PATH",      "SHELL",     "TERM",     "TMPDIR",
       "USER",     "READABLE", "HIDDEN",       "REAL_HOME", "MODE",      "TCP_PORT", "UDP_PORT",
       "ABSTRACT", "HOST_PID", "LAUNCHER_PID", "MEMORY_MB", "PROCESSES", "MARKER"};
+  if (given("MODE") == "allow") {
+    for (const char* name :
+         {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}) {
+      known.emplace_back(name);
+    }
+  }
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string name(*variable, std::strcspn(*variable, "="));
     bool expected = false;

@@ -8,7 +8,8 @@ namespace sable::test {
 
 using namespace inference;
 
-inference::Tokenizer chat_tokenizer(const std::vector<std::string>& further) {
+inference::Tokenizer chat_tokenizer(const std::vector<std::string>& further,
+                                    const std::vector<std::string>& pieces) {
   TokenizerDefinition definition;
   const auto add_special = [&](const std::string& text, bool special) {
     const auto id = static_cast<TokenId>(definition.vocabulary.size());
@@ -44,6 +45,9 @@ inference::Tokenizer chat_tokenizer(const std::vector<std::string>& further) {
     add_special(text, false);
   }
   for (const auto& text : further) add_special(text, false);
+  for (const auto& piece : pieces) {
+    definition.vocabulary.push_back({VocabularyEntry::Kind::literal, piece});
+  }
   definition.steps.push_back(
       {.pattern = " ?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+"});
   definition.steps.push_back({.kind = PreTokenizerStep::Kind::byte_alphabet});

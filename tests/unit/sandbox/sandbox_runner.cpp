@@ -91,9 +91,18 @@ SessionRunner::SessionRunner(SandboxRunner& runner, sandbox::Policy policy) {
                    if (!opened) error = opened.error().message;
                    if (opened) session_ = std::move(*opened);
                  });
-  loop_.run();
+  while (!session_ && error.empty() && loop_.run_one() > 0) {
+  }
   INFO(error);
   REQUIRE(session_);
+}
+
+SessionRunner::~SessionRunner() {
+  bool closed = false;
+  asio::co_spawn(loop_, session_->close(), [&](const std::exception_ptr&) { closed = true; });
+  loop_.restart();
+  while (!closed && loop_.run_one() > 0) {
+  }
 }
 
 Outcome SessionRunner::run(std::vector<std::string> argv) {
@@ -103,6 +112,7 @@ Outcome SessionRunner::run(std::vector<std::string> argv) {
 std::vector<Outcome> SessionRunner::run_together(
     const std::vector<std::vector<std::string>>& commands) {
   std::vector<Outcome> outcomes(commands.size());
+  size_t n_done = 0;
   for (size_t i = 0; i < commands.size(); ++i) {
     Outcome& outcome = outcomes[i];
     const auto sink = [&outcome](sandbox::Stream stream, std::string_view bytes) {
@@ -110,13 +120,15 @@ std::vector<Outcome> SessionRunner::run_together(
     };
     asio::co_spawn(
         loop_, session_->run({.argv = commands[i]}, sink),
-        [&outcome](const std::exception_ptr& failure, Result<sandbox::RunResult> result) {
+        [&outcome, &n_done](const std::exception_ptr& failure, Result<sandbox::RunResult> result) {
           if (failure) std::rethrow_exception(failure);
           outcome.result = std::move(result);
+          ++n_done;
         });
   }
   loop_.restart();
-  loop_.run();
+  while (n_done < outcomes.size() && loop_.run_one() > 0) {
+  }
   return outcomes;
 }
 

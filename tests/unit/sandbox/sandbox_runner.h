@@ -38,6 +38,7 @@ class SessionRunner {
  public:
   /// `policy.writable` gets the runner's folder in front. The runner outlives this.
   explicit SessionRunner(SandboxRunner& runner, sandbox::Policy policy = {});
+  ~SessionRunner();  ///< closes it
 
   Outcome run(std::vector<std::string> argv);
   Outcome shell(const std::string& script) { return run({"/bin/sh", "-c", script}); }
@@ -45,7 +46,20 @@ class SessionRunner {
   std::vector<Outcome> run_together(const std::vector<std::vector<std::string>>& commands);
 
   sandbox::Session& session() { return *session_; }
-  asio::io_context& loop() { return loop_; }
+
+  /// Runs a coroutine to its end.
+  template <class T>
+  T await(asio::awaitable<T> work) {
+    std::optional<T> value;
+    asio::co_spawn(loop_, std::move(work), [&](const std::exception_ptr& failure, T done) {
+      if (failure) std::rethrow_exception(failure);
+      value = std::move(done);
+    });
+    loop_.restart();
+    while (!value && loop_.run_one() > 0) {
+    }
+    return std::move(*value);
+  }
 
  private:
   asio::io_context loop_;

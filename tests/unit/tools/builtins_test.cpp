@@ -35,7 +35,8 @@ TEST_CASE("the built-ins come in a fixed order, each with a description and an o
     CHECK(definition->source == "built-in");
   }
   CHECK(names == std::vector<std::string>{"read_file", "list_files", "search", "edit_file",
-                                          "write_file", "shell", "apply_patch"});
+                                          "write_file", "shell", "apply_patch", "git_status",
+                                          "git_diff", "git_log"});
   CHECK(registry.find("search")->effect == tools::Effect::none);
   CHECK(registry.find("edit_file")->effect == tools::Effect::workspace);
   CHECK(registry.find("shell")->effect == tools::Effect::command);
@@ -49,7 +50,7 @@ TEST_CASE("tools can be narrowed and their approval changed; unknown names are t
   const auto unknown = registry.keep_only({"read_file", "serch"});
   REQUIRE_FALSE(unknown);
   CHECK(contains(unknown.error().message, "did you mean \"search\"?"));
-  CHECK(registry.list().size() == 7);
+  CHECK(registry.list().size() == 10);
   REQUIRE(registry.keep_only({"shell", "read_file"}));
   REQUIRE(registry.list().size() == 2);
   CHECK(registry.list()[0]->name == "read_file");

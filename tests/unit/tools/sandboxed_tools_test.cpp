@@ -94,12 +94,12 @@ TEST_CASE("the example tools for git work in the sandbox") {
     WARN("not run: " << made.text);  // git is not installed, or its settings are protected
     return;
   }
-  const auto log = at.call("git_log", Json::object());
-  INFO(log.text);
-  CHECK(log.ok);
-  CHECK(contains(log.text, "N: first"));
-  const auto diff = at.call("git_diff", {{"path", "f"}});
-  INFO(diff.text);
-  CHECK(contains(diff.text, "-one\n+two\n"));
-  CHECK_FALSE(at.call("git_diff", {{"against", "--output=x"}}).ok);
+  const auto shown = at.call("git_show", Json::object());
+  INFO(shown.text);
+  CHECK(shown.ok);
+  CHECK(contains(shown.text, "+one\n"));
+  const auto blamed = at.call("git_blame", {{"path", "f"}});
+  INFO(blamed.text);
+  CHECK(contains(blamed.text, "two\n"));
+  CHECK_FALSE(at.call("git_show", {{"commit", "--output=x"}}).ok);
 }

@@ -5,8 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "sandbox/sandbox.h"
 #include "tests/unit/tools/tool_fixture.h"
-#include "tools/protected_names.h"
 #include "tools/workspace_files.h"
 
 using namespace sable;
@@ -157,12 +157,12 @@ TEST_CASE("what programs outside the sandbox trust is protected at any depth and
                            ".sable/config.yaml", "x/.envrc", ".vscode/tasks.json", ".npmrc",
                            "sub/.Bashrc", ".gdbinit", "x/.claude/settings.json", "sub/.git"}) {
     INFO(path);
-    CHECK(protection_of(path));
+    CHECK(sandbox::protection_of(path));
   }
   for (const char* path : {"git/hooks", ".github/workflows/ci.yml", ".gitignore", "src/.git-notes",
                            "profile", ".envrc.example", "bashrc"}) {
     INFO(path);
-    CHECK_FALSE(protection_of(path));
+    CHECK_FALSE(sandbox::protection_of(path));
   }
   test::ToolFixture at;
   at.folder.write(".git/config", "c");

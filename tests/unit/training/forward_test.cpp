@@ -33,10 +33,10 @@ std::vector<float> logits_of(const Golden& golden) {
 }  // namespace
 
 TEST_CASE("the forward pass gives the official code's logits") {
-  const auto* name = GENERATE("logits_f32_prefill", "logits_official_noquant",
-                              "logits_shallow_window_official", "logits_shallow_csa_official",
-                              "logits_shallow_hca_official",
-                              "logits_shallow_csa_hca_official_fakequant");
+  const auto* name =
+      GENERATE("logits_f32_prefill", "logits_official_noquant", "logits_shallow_window_official",
+               "logits_shallow_csa_official", "logits_shallow_hca_official",
+               "logits_shallow_csa_hca_official_fakequant");
   const Golden golden = Golden::read(name);
   const size_t width = golden.json["shape"][1].get<size_t>();
   const auto all = logits_of(golden);

@@ -40,7 +40,8 @@ ModelConfig small_config() {
 }
 
 struct Rig {
-  explicit Rig(const ModelConfig& config) : parameters(*Parameters::of(config)), worker(parameters) {
+  explicit Rig(const ModelConfig& config)
+      : parameters(*Parameters::of(config)), worker(parameters) {
     values = initial_values(parameters, 7);
     // Away from the symmetric start: every tensor random, as after training.
     for (const Parameter& p : parameters.list()) {

@@ -43,8 +43,7 @@ TEST_CASE("a product equals sums in double, for all edges of the tiles") {
         sum += term;
         magnitude += std::abs(term);
       }
-      worst = std::max(worst,
-                       std::abs(static_cast<double>(c[i * (n + 1) + j]) - sum) / magnitude);
+      worst = std::max(worst, std::abs(static_cast<double>(c[i * (n + 1) + j]) - sum) / magnitude);
     }
     CHECK(c[i * (n + 1) + n] == before[i * (n + 1) + n]);  // nothing beyond the columns
   }

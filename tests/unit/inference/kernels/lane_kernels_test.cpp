@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "inference/kernels/backend.h"
+#include "inference/kernels/routing.h"
 #include "inference/kernels/worker_pool.h"
 
 using namespace sable::inference;
@@ -20,6 +21,21 @@ struct Matrix {
   std::vector<std::byte> bytes, scales;
   Tensor tensor;
 };
+
+/// Where a block of the type has its FP16 scales.
+std::vector<size_t> f16_scales(DType type) {
+  switch (type) {
+    case DType::q2_k:
+      return {80, 82};
+    case DType::q4_k:
+    case DType::q5_k:
+      return {0, 2};
+    case DType::q6_k:
+      return {208};
+    default:
+      return {0};
+  }
+}
 
 /// Random bytes that are a valid matrix of the type: no NaN, scales near one.
 Matrix random_matrix(DType type, size_t rows, size_t cols, uint32_t seed) {
@@ -48,9 +64,11 @@ Matrix random_matrix(DType type, size_t rows, size_t cols, uint32_t seed) {
     } else if (type == DType::mxfp4) {
       m.bytes[i] = exponent();
       i += 17;
-    } else if (type == DType::q8_0) {
-      m.bytes[i + 1] = static_cast<std::byte>((random() & 0x80) | 0x2c);
-      i += 34;
+    } else if (block.elements > 32 || type == DType::q8_0) {
+      for (const size_t at : f16_scales(type)) {
+        m.bytes[i + at + 1] = static_cast<std::byte>((random() & 0x80) | 0x2c);
+      }
+      i += block.bytes;
     } else {
       i += 1;
     }
@@ -91,13 +109,15 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
 }  // namespace
 
 TEST_CASE("products have the same bits for every instruction set, batch and thread count") {
-  const DType type = GENERATE(DType::f32, DType::bf16, DType::f16, DType::f8_e4m3, DType::f4_e2m1,
-                              DType::mxfp4, DType::q8_0);
+  const DType type =
+      GENERATE(DType::f32, DType::bf16, DType::f16, DType::f8_e4m3, DType::f4_e2m1, DType::mxfp4,
+               DType::q8_0, DType::q2_k, DType::q4_k, DType::q5_k, DType::q6_k, DType::iq2_xxs);
+  const size_t unit = std::max<size_t>(32, block_of(type).elements);
   const bool plain =
       type == DType::f32 || type == DType::bf16 || type == DType::f16 || type == DType::f8_e4m3;
   const auto reference = make_reference_backend();
   for (const size_t cols :
-       {size_t{32}, size_t{384}, size_t{1024}, plain ? size_t{77} : size_t{64}}) {
+       {unit, unit * (unit == 32 ? 12 : 3), size_t{1024}, plain ? size_t{77} : 2 * unit}) {
     const Matrix m = random_matrix(type, 131, cols, static_cast<uint32_t>(cols));
     const Weight w = Weight::of(m.tensor);
     constexpr size_t kTokens = 21;
@@ -126,10 +146,31 @@ TEST_CASE("products have the same bits for every instruction set, batch and thre
               product(*backend, w, std::span(x).subspan(t * cols, cols), 1);
           CHECK(same_bits(alone, std::span(got).subspan(t * w.rows, w.rows)));
         }
+        for (size_t n = 2; n <= 9; ++n) {  // some numbers of vectors have kernels of their own
+          const std::vector<float> few = product(*backend, w, std::span(x).first(n * cols), n);
+          CHECK(same_bits(few, std::span(got).first(n * w.rows)));
+        }
         for (size_t i = 0; i < got.size(); ++i) {
           REQUIRE(std::fabs(got[i] - want[i]) <= 2e-6F * magnitude[i] + 1e-30F);
         }
       }
+    }
+  }
+}
+
+TEST_CASE("rows decode to the numbers that their formats define") {
+  const DType type =
+      GENERATE(DType::bf16, DType::f16, DType::f8_e4m3, DType::f4_e2m1, DType::mxfp4, DType::q8_0,
+               DType::q2_k, DType::q4_k, DType::q5_k, DType::q6_k, DType::iq2_xxs);
+  const Matrix m = random_matrix(type, 9, 512, 11);
+  const Weight w = Weight::of(m.tensor);
+  std::vector<float> got(512), want(512);
+  for (const LaneKernels* kernels : runnable_lane_kernels()) {
+    for (size_t r = 0; r < 9; ++r) {
+      INFO(name_of(type) << " " << kernels->name << " row " << r);
+      kernels->decode_row(w, r, got.data());
+      dequantize_row(m.tensor, r, want);
+      CHECK(got == want);
     }
   }
 }
@@ -181,6 +222,34 @@ TEST_CASE("attention has the same bits for every instruction set and split of he
       CHECK(same_bits(got, first));
       for (size_t i = 0; i < got.size(); ++i) {
         REQUIRE(got[i] == Approx(want[i]).margin(3e-6));
+      }
+    }
+  }
+}
+
+TEST_CASE("candidates hold the best scores whatever the scores are") {
+  std::mt19937 random(5);
+  const size_t n = GENERATE(size_t{0}, size_t{5}, size_t{512}, size_t{4099}, size_t{70000});
+  for (const size_t k : {size_t{1}, size_t{8}, size_t{100}}) {
+    if (k > n) continue;
+    for (int kind = 0; kind < 4; ++kind) {
+      std::vector<float> scores(n);
+      for (size_t i = 0; i < n; ++i) {
+        const auto x = static_cast<float>(random() % 100000);
+        scores[i] = kind == 0   ? x - 50000
+                    : kind == 1 ? static_cast<float>(random() % 3)  // ties everywhere
+                    : kind == 2 ? (random() % 9 == 0 ? x : std::nanf(""))
+                                : (random() % 2 == 0 ? -0.0F : 0.0F);
+      }
+      std::vector<int32_t> work(n), want(k), got(k);
+      top_indices(scores, work, want);
+      for (const LaneKernels* kernels : runnable_lane_kernels()) {
+        INFO(kernels->name << " " << n << " " << k << " " << kind);
+        std::vector<int32_t> ids(n);
+        const size_t n_ids = kernels->candidates(scores.data(), n, k, ids.data());
+        if (kind == 0 && n > 64 * k) CHECK(n_ids < n / 4);
+        top_candidates(scores, std::span(ids).first(n_ids), got);
+        CHECK(got == want);
       }
     }
   }

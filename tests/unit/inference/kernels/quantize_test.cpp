@@ -7,7 +7,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "inference/kernels/number_formats.h"
+#include "inference/files/number_formats.h"
 
 using namespace sable::inference;
 
@@ -40,7 +40,7 @@ TEST_CASE("a packed entry unpacks to its FP8 rounding and the BF16 of its rope p
       const std::vector<float> x = random_values(dim, seed);
       std::vector<float> want = x;
       fake_quantize_fp8(std::span(want).first(dim - 64), 64);
-      for (size_t i = dim - 64; i < dim; ++i) want[i] = bf16_to_float(float_to_bf16(x[i]));
+      for (size_t i = dim - 64; i < dim; ++i) want[i] = float_from_bf16(bf16_from_float(x[i]));
       std::vector<std::byte> packed(shape.bytes());
       std::vector<float> got(dim);
       pack_entry(shape, x, packed.data());
@@ -74,10 +74,10 @@ TEST_CASE("a packed index key unpacks to its FP4 rounding") {
 TEST_CASE("every FP8 and FP4 code survives decoding and encoding") {
   for (int code = 0; code < 256; ++code) {
     if ((code & 0x7f) == 0x7f) continue;  // NaN
-    CHECK(float_to_e4m3(e4m3_to_float(static_cast<uint8_t>(code))) == code);
+    CHECK(e4m3_from_float(float_from_e4m3(static_cast<uint8_t>(code))) == code);
   }
   for (int code = 0; code < 16; ++code) {
-    CHECK(float_to_e2m1(e2m1_to_float(static_cast<uint8_t>(code))) == code);
+    CHECK(e2m1_from_float(float_from_e2m1(static_cast<uint8_t>(code))) == code);
   }
 }
 
@@ -85,13 +85,13 @@ TEST_CASE("halfway between two codes goes to the even one") {
   const float halves[] = {0.25F, 0.75F, 1.25F, 1.75F, 2.5F, 3.5F, 5.0F};
   const float evens[] = {0, 1, 1, 2, 2, 4, 4};
   for (size_t i = 0; i < 7; ++i) {
-    CHECK(e2m1_to_float(float_to_e2m1(halves[i])) == evens[i]);
-    CHECK(e2m1_to_float(float_to_e2m1(-halves[i])) == -evens[i]);
+    CHECK(float_from_e2m1(e2m1_from_float(halves[i])) == evens[i]);
+    CHECK(float_from_e2m1(e2m1_from_float(-halves[i])) == -evens[i]);
   }
   for (int code = 0; code < 0x7e; ++code) {
-    const float low = e4m3_to_float(static_cast<uint8_t>(code));
-    const float high = e4m3_to_float(static_cast<uint8_t>(code + 1));
-    CHECK(float_to_e4m3((low + high) / 2) == (code % 2 == 0 ? code : code + 1));
-    CHECK(float_to_e4m3(std::nextafter((low + high) / 2, high)) == code + 1);
+    const float low = float_from_e4m3(static_cast<uint8_t>(code));
+    const float high = float_from_e4m3(static_cast<uint8_t>(code + 1));
+    CHECK(e4m3_from_float((low + high) / 2) == (code % 2 == 0 ? code : code + 1));
+    CHECK(e4m3_from_float(std::nextafter((low + high) / 2, high)) == code + 1);
   }
 }

@@ -64,6 +64,18 @@ std::vector<TokenId> merge_plainly(const Vocabulary& v, const std::string& text)
   }
 }
 
+/// Tokens one after the other, so that merges meet across their ends, and merges meet merges.
+std::string text_of_tokens(const Vocabulary& v, size_t size_min) {
+  std::string text;
+  while (text.size() < size_min) {
+    const bool letter = v.entries.size() == 256 || *rc::gen::inRange(0, 4) == 0;
+    const size_t id = letter ? *rc::gen::element<size_t>('a', 'b', 'c', 'd')
+                             : *rc::gen::inRange<size_t>(256, v.entries.size());
+    text += v.entries[id].bytes;
+  }
+  return text;
+}
+
 }  // namespace
 
 TEST_CASE("short and long pieces are merged as the definition says") {
@@ -75,10 +87,12 @@ TEST_CASE("short and long pieces are merged as the definition says") {
     const auto letters = rc::gen::element('a', 'b', 'c', 'd');
     for (const size_t size : {size_t{0}, size_t{1}, size_t{2}, *rc::gen::inRange<size_t>(3, 49),
                               size_t{48}, size_t{49}, *rc::gen::inRange<size_t>(50, 300)}) {
-      const auto text = *rc::gen::container<std::string>(size, letters);
-      std::vector<TokenId> ids;
-      encoding->encode(text, scratch, ids, [](TokenId) { return true; });
-      RC_ASSERT(ids == merge_plainly(v, text));
+      for (const auto& text :
+           {*rc::gen::container<std::string>(size, letters), text_of_tokens(v, size)}) {
+        std::vector<TokenId> ids;
+        encoding->encode(text, scratch, ids, [](TokenId) { return true; });
+        RC_ASSERT(ids == merge_plainly(v, text));
+      }
     }
   });
 }

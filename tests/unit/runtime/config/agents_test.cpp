@@ -60,7 +60,7 @@ TEST_CASE("mistakes in an agent's file are refused with their place") {
   CHECK(refusal("name: a\nsystem_promt: x\n") ==
         "a.yaml:2:1: unknown key \"system_promt\"; did you mean system_prompt?");
   CHECK(refusal("name: a\nhooks: x\n") == "a.yaml:2:1: unknown key \"hooks\"; did you mean tools?");
-  CHECK(refusal("name: a\nzzzzzzzz: x\n").find("known here: name, description") !=
+  CHECK(refusal("name: a\nzzzzzzzz: x\n").find("known here: name, version, description") !=
         std::string::npos);
   CHECK(refusal("name: a\n") == "a.yaml:1:1: system_prompt: is missing");
   CHECK(refusal("system_prompt: x\n") == "a.yaml:1:1: name: is missing");
@@ -87,6 +87,31 @@ TEST_CASE("mistakes in an agent's file are refused with their place") {
             .find("longer than 65536 bytes") != std::string::npos);
 }
 
+TEST_CASE("an agent may put a tool in its own words, with fewer parameters") {
+  const auto agent = parse_agent(
+      "name: a\nversion: 3\nsystem_prompt: x\ntools:\n  - shell\n  - name: search\n"
+      "    description: Finds\n    parameters: {pattern: what, path: }\n",
+      {.source = "a.yaml"}, "a", {});
+  REQUIRE(agent);
+  CHECK(agent->version == 3);
+  CHECK(agent->config.tools == std::vector<std::string>{"shell", "search"});
+  REQUIRE(agent->config.offers.size() == 1);
+  const auto& offer = agent->config.offers.at("search");
+  CHECK(offer.description == "Finds");
+  REQUIRE(offer.parameters);
+  CHECK(*offer.parameters ==
+        std::vector<std::pair<std::string, std::string>>{{"pattern", "what"}, {"path", ""}});
+  const std::string begin = "name: a\nsystem_prompt: x\n";
+  CHECK(refusal(begin + "tools: [{description: x}]\n").find("name is missing") !=
+        std::string::npos);
+  CHECK(refusal(begin + "tools: [{name: t, params: x}]\n").find("unknown key \"params\"") !=
+        std::string::npos);
+  CHECK(refusal(begin + "tools: [{name: t, parameters: [x]}]\n").find("expected parameters") !=
+        std::string::npos);
+  CHECK(refusal(begin + "tools: [t, {name: t}]\n").find("stands here twice") != std::string::npos);
+  CHECK(refusal(begin + "version: 0\n") == "a.yaml:3:10: version: expected a number from 1");
+}
+
 TEST_CASE("any bytes as an agent are accepted or refused with the file's name") {
   rc::prop("no crash", [](const std::string& bytes) {
     const auto message = refusal(bytes);
@@ -100,11 +125,11 @@ TEST_CASE("a user's agents join the built-in ones and may replace them") {
                        "name: review\nsystem_prompt: Review.\ntools: [search, read_file]\n");
   fixture.folder.write("home/.config/sable/agents/notes.txt", "not an agent");
   auto agents = load_agents(fixture.load().value(), nullptr).value();
-  CHECK(names_of(agents) == std::vector<std::string>{"default", "review"});
+  CHECK(names_of(agents) == std::vector<std::string>{"default", "embedded", "review"});
   fixture.folder.write("home/.config/sable/agents/default.yaml",
                        "name: default\nsystem_prompt: Mine.\n");
   agents = load_agents(fixture.load().value(), nullptr).value();
-  REQUIRE(agents.size() == 2);
+  REQUIRE(agents.size() == 3);
   CHECK(agents[0].config.system_prompt == "Mine.");
   CHECK(agents[0].origin.layer == Layer::user);
 }
@@ -116,7 +141,8 @@ TEST_CASE("a repository's agents load only when trusted, and replace none") {
                        "name: local\nsystem_prompt: Here.\nsampling: {temperature: 1}\n");
   const TrustStore store(fixture.folder / "state", system_clock());
   const auto loaded = fixture.load().value();
-  CHECK(names_of(load_agents(loaded, nullptr).value()) == std::vector<std::string>{"default"});
+  CHECK(names_of(load_agents(loaded, nullptr).value()) ==
+        std::vector<std::string>{"default", "embedded"});
   const auto trust = [&] {
     const auto content = read_brought(fixture.folder / "repo").value();
     REQUIRE(store.grant(content));
@@ -124,9 +150,9 @@ TEST_CASE("a repository's agents load only when trusted, and replace none") {
   };
   auto verdict = trust();
   const auto agents = load_agents(loaded, &*verdict.trusted).value();
-  CHECK(names_of(agents) == std::vector<std::string>{"default", "local"});
-  CHECK(agents[1].origin.layer == Layer::repository);
-  CHECK(agents[1].config.sampling.temperature == 1.0);
+  CHECK(names_of(agents) == std::vector<std::string>{"default", "embedded", "local"});
+  CHECK(agents[2].origin.layer == Layer::repository);
+  CHECK(agents[2].config.sampling.temperature == 1.0);
 
   fixture.folder.write("repo/.sable/agents/default.yaml", "name: default\nsystem_prompt: Evil.\n");
   verdict = trust();

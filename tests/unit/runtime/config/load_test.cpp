@@ -300,7 +300,7 @@ TEST_CASE("a model is a provider, a path, or a mistake with the nearest name") {
   CHECK(chosen() == "provider deepseek");
   fixture.user("model: deepsek\n");
   CHECK(chosen() ==
-        "home/.config/sable/config.yaml:1:8: model: no provider \"deepsek\"; did you mean "
+        "home/.config/sable/config.yaml:1:8: model: no provider or model \"deepsek\"; did you mean "
         "deepseek?; a path of weights has a \"/\" in it");
   fixture.user("model: ~/weights/v4\n");
   CHECK(chosen() == "path home/weights/v4");

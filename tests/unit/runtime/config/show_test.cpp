@@ -104,12 +104,14 @@ TEST_CASE("shown as text, a line says key, value and who set it") {
   CHECK(has("model \"\" built-in"));
 }
 
-TEST_CASE("every file of configs/ that is settings is compiled in as it stands") {
+TEST_CASE("every file of configs/ that is settings, and our prompt texts, are compiled in") {
   const std::filesystem::path root = std::filesystem::path(SABLE_SOURCE_DIR) / "configs";
   size_t n_found = 0;
-  for (const auto* folder : {".", "agents", "profiles"}) {
+  for (const auto* folder : {".", "agents", "models", "profiles"}) {
     for (const auto& file : std::filesystem::directory_iterator(root / folder)) {
       if (file.path().extension() != ".yaml") continue;
+      // Models lie beside the program, not in it.
+      if (std::string(folder) == "models" && file.path().filename() != "prompt.yaml") continue;
       const auto path = file.path().lexically_relative(root).lexically_normal().string();
       const auto name = path.rfind("./", 0) == 0 ? path.substr(2) : path;
       INFO(name);

@@ -1,0 +1,126 @@
+#include "sandbox/protected_names.h"
+
+#include <strings.h>
+
+#include "sandbox/protected_paths.h"
+#include "sandbox/sandbox.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+struct ProtectedName {
+  std::string_view name;
+  std::string_view why;
+};
+
+constexpr std::string_view kOfAgents = "settings of an agent, which grant rights and name programs";
+constexpr std::string_view kOfEditors = "editor tasks and settings, which run programs";
+constexpr std::string_view kStartUp = "a shell start-up file";
+constexpr std::string_view kEnvironment =
+    "shell environment, which runs when the folder is entered";
+constexpr std::string_view kOfPackages = "package manager settings";
+constexpr std::string_view kOfDebuggers = "debugger settings, which run programs";
+constexpr std::string_view kOfRepositories =
+    "repository control data: hooks and settings in it run programs";
+
+constexpr ProtectedName kNames[] = {
+    {".sable", "Sable's own settings and state"},
+    {".claude", kOfAgents},
+    {".codex", kOfAgents},
+    {".gemini", kOfAgents},
+    {".mcp.json", "tool server settings, which name programs"},
+    {".vscode", kOfEditors},
+    {".idea", kOfEditors},
+    {".cursor", kOfEditors},
+    {".fleet", kOfEditors},
+    {".nvim.lua", kOfEditors},
+    {".exrc", kOfEditors},
+    {".husky", "repository hooks, which run programs"},
+    {".gitconfig", "repository settings, which can name programs"},
+    {".bashrc", kStartUp},
+    {".bash_profile", kStartUp},
+    {".bash_login", kStartUp},
+    {".bash_logout", kStartUp},
+    {".profile", kStartUp},
+    {".zshrc", kStartUp},
+    {".zshenv", kStartUp},
+    {".zprofile", kStartUp},
+    {".zlogin", kStartUp},
+    {".envrc", kEnvironment},
+    {".direnv", kEnvironment},
+    {".npmrc", kOfPackages},
+    {".yarnrc", kOfPackages},
+    {".yarnrc.yml", kOfPackages},
+    {".pypirc", kOfPackages},
+    {".gdbinit", kOfDebuggers},
+    {".lldbinit", kOfDebuggers},
+};
+
+constexpr std::string_view kHeldInRepository[] = {"hooks", "config", "config.worktree",
+                                                  "commondir"};
+constexpr std::string_view kContentOfRepository[] = {"objects", "refs",  "logs",
+                                                     "lfs",     "hooks", "info"};
+
+bool is_same(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
+
+template <size_t n>
+bool is_one_of(std::string_view name, const std::string_view (&names)[n]) {
+  for (const auto one : names) {
+    if (is_same(name, one)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string_view protection_of_name(std::string_view name) {
+  if (name.empty() || name.front() != '.') return {};
+  for (const auto& one : kNames) {
+    if (is_same(name, one.name)) return one.why;
+  }
+  return {};
+}
+
+bool is_repository_name(std::string_view name) { return is_same(name, ".git"); }
+
+bool is_held_in_repository(std::string_view name) { return is_one_of(name, kHeldInRepository); }
+
+bool is_content_of_repository(std::string_view name) {
+  return is_one_of(name, kContentOfRepository);
+}
+
+std::optional<std::string_view> protection_of(std::string_view path) {
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    if (is_repository_name(part)) return kOfRepositories;
+    if (const auto why = protection_of_name(part); !why.empty()) return why;
+    if (slash == std::string_view::npos) return std::nullopt;
+    path.remove_prefix(slash + 1);
+  }
+  return std::nullopt;
+}
+
+bool is_protected_place(const std::filesystem::path& path) {
+  bool in_repository = false, in_content = false;
+  std::string_view before;
+  for (const auto& component : path) {
+    const std::string_view name = component.native();
+    if (!protection_of_name(name).empty()) return true;
+    if (in_repository && !in_content) {
+      if (is_held_in_repository(name)) return true;
+      in_content = is_content_of_repository(name);
+    } else if (in_repository && is_same(before, "info") && is_same(name, "attributes")) {
+      return true;
+    }
+    in_repository = in_repository || is_repository_name(name);
+    before = component.native();
+  }
+  // A file of that name points to a repository elsewhere; a folder shows by what it holds.
+  return is_repository_name(before) && !in_content;
+}
+
+}  // namespace sable::sandbox

@@ -1,0 +1,22 @@
+// The one list of names that programs outside the sandbox run or believe, wherever they lie.
+#pragma once
+
+#include <string_view>
+
+namespace sable::sandbox {
+
+/// Why a file or folder of this name is protected with all it holds; empty if it is not. The folder
+/// of a repository is not in this list: most of what it holds may change (is_in_repository()).
+/// Case does not matter, since file systems may fold it.
+std::string_view protection_of_name(std::string_view name);
+
+/// Whether it is the name of a repository's folder, or of the pointer to one.
+bool is_repository_name(std::string_view name);
+
+/// Inside a repository's folder: what git runs, or takes its settings from.
+bool is_held_in_repository(std::string_view name);
+
+/// Inside a repository's folder: large and harmless; nothing below it need be looked at.
+bool is_content_of_repository(std::string_view name);
+
+}  // namespace sable::sandbox

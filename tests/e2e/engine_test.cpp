@@ -1,0 +1,215 @@
+// The real program with a model of its own: random weights, real prompts, real tools, real log.
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "base/file.h"
+#include "tests/e2e/world.h"
+#include "tests/support/babbling_checkpoint.h"
+
+using namespace sable;
+using namespace sable::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A world whose user has a babbling model called "tiny".
+class EngineWorld {
+ public:
+  explicit EngineWorld(uint64_t seed = 0, int n_tokens_max = 120) {
+    model_ = babbling_checkpoint(world_.folder() / "tiny");
+    settings(seed, n_tokens_max);
+    write("models/tiny.yaml", "name: tiny\ndescription: It babbles\nweights: " + model_.string() +
+                                  "\nagent: embedded\nthinking: false\n");
+  }
+
+  World& world() { return world_; }
+  const fs::path& model() const { return model_; }
+
+  void settings(uint64_t seed, int n_tokens_max) const {
+    write("config.yaml", "sampling: {seed: " + std::to_string(seed) +
+                             ", output_tokens_max: " + std::to_string(n_tokens_max) + "}\n");
+  }
+
+  std::vector<std::string> arguments(const std::string& task,
+                                     std::vector<std::string> further) const {
+    std::vector<std::string> all{"run",     task,   "--repo",    world_.repository().string(),
+                                 "--model", "tiny", "--approve", "all",
+                                 "--json"};
+    all.insert(all.end(), further.begin(), further.end());
+    return all;
+  }
+  Finished run(const std::string& task, std::vector<std::string> further = {}) const {
+    return world_.sable(arguments(task, std::move(further)));
+  }
+
+  /// A seed whose first reply calls a tool.
+  uint64_t seed_that_calls() const {
+    for (uint64_t seed = 0; seed < 40; ++seed) {
+      settings(seed, 120);
+      if (!of(run("find it", {"--max-steps", "1"}).json_lines(), "tool.intent").empty())
+        return seed;
+    }
+    FAIL("no seed calls a tool");
+    return 0;
+  }
+
+  static std::vector<Json> of(const std::vector<Json>& events, const std::string& type) {
+    std::vector<Json> found;
+    for (const auto& event : events) {
+      if (string_or(event, "type", "") == type) found.push_back(event["data"]);
+    }
+    return found;
+  }
+  static std::vector<Json> tokens(const std::vector<Json>& events) {
+    std::vector<Json> found;
+    for (const auto& reply : of(events, "model.finished"))
+      found.push_back(reply["replay"]["tokens"]);
+    return found;
+  }
+
+ private:
+  void write(const std::string& file, const std::string& text) const {
+    const fs::path path = world_.folder() / "user/.config/sable" / file;
+    fs::create_directories(path.parent_path());
+    REQUIRE(write_file_atomically(path, text));
+  }
+
+  World world_;
+  fs::path model_;
+};
+
+}  // namespace
+
+TEST_CASE("a babbling model's turn ends truthfully, and what it calls is always understood") {
+  EngineWorld world;
+  int n_calls = 0;
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    world.settings(seed, 120);
+    const auto ran = world.run("find the bug", {"--max-steps", "3"});
+    INFO(ran.err);
+    const auto events = ran.json_lines();
+    REQUIRE_FALSE(events.empty());
+    const auto ended = EngineWorld::of(events, "turn.ended");
+    REQUIRE(ended.size() == 1);
+    const auto status = string_or(ended[0], "status", "");
+    CHECK((status == "finished" || status == "limit" || status == "failed"));
+    CHECK(ran.exit_code == (status == "finished" ? 0 : 1));
+    for (const auto& reply : EngineWorld::of(events, "model.finished")) {
+      for (const auto& call : reply["tool_calls"]) {
+        ++n_calls;
+        const auto arguments = parse_json(string_or(call, "arguments", ""));
+        REQUIRE(arguments);
+        CHECK(arguments->is_object());
+      }
+    }
+    for (const auto& outcome : EngineWorld::of(events, "tool.outcome")) {
+      CHECK(string_or(outcome, "status", "") != "invalid");
+    }
+  }
+  WARN(n_calls << " calls");
+}
+
+TEST_CASE("killed while decoding and taken up again, the tokens are those of a run that was not") {
+  EngineWorld world;
+  const uint64_t seed = world.seed_that_calls();
+  const auto untouched = [&] {
+    world.settings(seed, 120);
+    const auto first = world.run("find it", {"--max-steps", "1"}).json_lines();
+    REQUIRE_FALSE(first.empty());
+    const auto session = string_or(first[0], "session", "");
+    const auto second = world.run("go on", {"--max-steps", "1", "--resume", session}).json_lines();
+    auto all = EngineWorld::tokens(first);
+    for (const auto& tokens : EngineWorld::tokens(second)) all.push_back(tokens);
+    return all;
+  }();
+  REQUIRE(untouched.size() == 2);
+
+  // The second step decodes for long: time to kill it.
+  auto process = world.world().start(world.arguments("find it", {}), "killed");
+  std::string text;
+  for (int i = 0; i < 3000; ++i) {
+    text = world.world().folder().read("killed.out");
+    const size_t first = text.find("\"model.requested\"");
+    if (first != std::string::npos &&
+        text.find("\"model.requested\"", first + 1) != std::string::npos)
+      break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  REQUIRE(process.signal(SIGKILL));
+  const auto killed = world.world().finish(process, "killed");
+  const auto events = killed.json_lines();
+  REQUIRE_FALSE(events.empty());
+  REQUIRE(EngineWorld::tokens(events).size() == 1);
+  CHECK(EngineWorld::tokens(events)[0] == untouched[0]);
+
+  const auto resumed =
+      world.run("go on", {"--max-steps", "1", "--resume", string_or(events[0], "session", "")});
+  INFO(resumed.err);
+  const auto tokens = EngineWorld::tokens(resumed.json_lines());
+  REQUIRE(tokens.size() == 1);
+  CHECK(tokens[0] == untouched[1]);
+}
+
+TEST_CASE("Ctrl-C while the model decodes ends the turn within a second, as interrupted") {
+  EngineWorld world(0, 100'000);
+  auto process = world.world().start(world.arguments("x", {}), "stopped");
+  for (int i = 0; i < 3000; ++i) {
+    if (world.world().folder().read("stopped.out").find("\"model.requested\"") !=
+        std::string::npos) {
+      break;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const auto before = std::chrono::steady_clock::now();
+  REQUIRE(process.signal(SIGINT));
+  const auto finished = world.world().finish(process, "stopped");
+  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(5));
+  INFO(finished.err);
+  CHECK(finished.exit_code == 130);
+  const auto ended = EngineWorld::of(finished.json_lines(), "turn.ended");
+  REQUIRE(ended.size() == 1);
+  CHECK(ended[0]["status"] == "interrupted");
+}
+
+TEST_CASE("a model is found by name or path, and used by the agent that it was made for") {
+  EngineWorld world;
+  const auto listed = world.world().sable({"model", "list", "--json"});
+  REQUIRE(listed.exit_code == 0);
+  const auto list = parse_json(listed.out);
+  REQUIRE(list);
+  bool found = false;
+  for (const auto& model : (*list)["models"]) {
+    if (model["name"] != "tiny") continue;
+    found = true;
+    CHECK(model["present"] == true);
+    CHECK(model["agent"] == "embedded");
+  }
+  CHECK(found);
+  CHECK(world.world().sable({"model", "list"}).out.find("tiny") != std::string::npos);
+
+  const auto own = world.run("x", {"--max-steps", "1"});
+  const auto events = own.json_lines();
+  REQUIRE_FALSE(events.empty());
+  CHECK(events[0]["data"]["agent"] == "embedded");
+  CHECK(events[0]["data"]["model"] == "built-in/tiny");
+  CHECK(own.err.find("was trained for") == std::string::npos);
+
+  const auto unfit = world.run("x", {"--max-steps", "1", "--agent", "default"});
+  CHECK(unfit.err.find("trained for the agent embedded") != std::string::npos);
+
+  const auto wrong = world.world().sable(
+      {"run", "x", "--repo", world.world().repository().string(), "--model", "tinny"});
+  CHECK(wrong.exit_code == 1);
+  CHECK(wrong.err.find("did you mean tiny?") != std::string::npos);
+  const auto missing = world.world().sable(
+      {"run", "x", "--repo", world.world().repository().string(), "--model", "./nowhere"});
+  CHECK(missing.exit_code == 1);
+  CHECK(missing.err.find("nowhere") != std::string::npos);
+
+  const auto info = world.world().sable({"model", "info", world.model().string()});
+  CHECK(info.out.find("our own wording") != std::string::npos);
+}

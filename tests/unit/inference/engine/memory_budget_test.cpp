@@ -1,0 +1,99 @@
+// What fits into memory is asked before anything grows, and the answer names what would fit.
+#include "inference/engine/memory_budget.h"
+
+#include <cstring>
+#include <limits>
+
+#include <catch2/catch.hpp>
+
+#include "inference/inference.h"
+#include "tests/support/mini_checkpoint.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace sable;
+using namespace sable::inference;
+using Catch::Matchers::Contains;
+using sable::test::TemporaryFolder;
+
+namespace {
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+Result<std::unique_ptr<Engine>> open(const EngineOptions& options) {
+  return Engine::open(sable::test::mini_checkpoint("--layers 4 --ratios 0,4,128,4,0"), options);
+}
+
+std::vector<float> logits_of(Engine& engine) {
+  const auto sequence = engine.start();
+  std::vector<TokenId> ids;
+  for (TokenId i = 0; i < 60; ++i) ids.push_back(i * 7 % 512);
+  REQUIRE(sequence->append(ids));
+  Sequence* const one[] = {sequence.get()};
+  while (sequence->n_waiting() > 0) REQUIRE(engine.step(one));
+  return {sequence->logits().begin(), sequence->logits().end()};
+}
+
+}  // namespace
+
+TEST_CASE("what can be spared is the least of machine and control groups") {
+  const TemporaryFolder root;
+  CHECK(available_memory(root.path()) == std::numeric_limits<uint64_t>::max());
+  root.write("proc/meminfo", "MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    2048 kB\n");
+  CHECK(available_memory(root.path()) == 2 * kMiB);
+  root.write("proc/self/cgroup", "0::/outer/inner\n");
+  CHECK(available_memory(root.path()) == 2 * kMiB);
+  root.write("sys/fs/cgroup/outer/inner/memory.max", "max\n");
+  root.write("sys/fs/cgroup/outer/inner/memory.current", "5\n");
+  CHECK(available_memory(root.path()) == 2 * kMiB);
+  root.write("sys/fs/cgroup/outer/memory.max", "1000000\n");
+  root.write("sys/fs/cgroup/outer/memory.current", "900000\n");
+  CHECK(available_memory(root.path()) == 100000);
+  root.write("sys/fs/cgroup/outer/memory.stat", "anon 1\ninactive_file 300000\nfile 2\n");
+  CHECK(available_memory(root.path()) == 400000);
+  root.write("sys/fs/cgroup/outer/memory.current", "2000000\n");
+  CHECK(available_memory(root.path()) == 0);
+}
+
+TEST_CASE("this machine has some memory to spare") {
+  CHECK(available_memory() > kMiB);
+  CHECK(available_memory() < uint64_t{1} << 50);
+}
+
+TEST_CASE("an engine that does not fit is refused, and told what would fit") {
+  EngineOptions options;
+  options.n_threads = 1;
+  options.memory_bytes_max = kMiB;
+  const auto tiny = open(options);
+  REQUIRE(!tiny);
+  CHECK(tiny.error().code == ErrorCode::exhausted);
+  CHECK_THAT(tiny.error().message,
+             Contains("steps of 128 tokens") && Contains("only 1 MiB") && Contains("would fit"));
+
+  options.memory_bytes_max = 64 * kMiB;
+  options.cache_bytes_max = 500 * kMiB;
+  const auto large = open(options);
+  REQUIRE(!large);
+  CHECK(large.error().code == ErrorCode::exhausted);
+  CHECK_THAT(large.error().message,
+             Contains("caches of 500 MiB") && Contains("64 MiB") && Contains("tokens of context"));
+
+  options.cache_bytes_max = 0;
+  const auto fits = open(options);
+  REQUIRE(fits);
+  const uint64_t caches = (*fits)->options().cache_bytes_max;
+  CHECK(caches == (64 * kMiB - (*fits)->scratch_bytes()) / 2);
+  CHECK((*fits)->cache_bytes_for(1000) < caches);
+}
+
+TEST_CASE("experts that are given back between uses change no result") {
+  EngineOptions options;
+  options.n_threads = 2;
+  auto all = open(options);
+  options.resident_experts_max = 1;
+  auto few = open(options);
+  REQUIRE(all);
+  REQUIRE(few);
+  CHECK(logits_of(**all) == logits_of(**few));
+  CHECK((*few)->resident_weight_bytes());
+  CHECK((*few)->weight_file_bytes() > 0);
+}

@@ -1,0 +1,106 @@
+// What the model learns from: names, wordings, tokenizer, and the teacher's own plays.
+#include <set>
+
+#include <catch2/catch.hpp>
+
+#include "tests/support/temporary_folder.h"
+#include "training/encode_episodes.h"
+#include "training/tasks.h"
+#include "training/tokenizer_training.h"
+
+using namespace sable;
+using namespace sable::training;
+
+TEST_CASE("names of training and of test share no word") {
+  Random random(1);
+  Names training(Split::training, random), test(Split::test, random);
+  std::set<std::string> seen;
+  for (int i = 0; i < 500; ++i) seen.insert(training.word());
+  for (int i = 0; i < 500; ++i) CHECK(seen.count(test.word()) == 0);
+}
+
+TEST_CASE("a wording is expanded whole, and long choices are divided between the splits") {
+  Random random(1);
+  std::set<std::string> training, test;
+  for (int i = 0; i < 300; ++i) {
+    training.insert(
+        expand("{one {two|2}|three|four|five|six|seven|eight}.", Split::training, random));
+    test.insert(expand("{one {two|2}|three|four|five|six|seven|eight}.", Split::test, random));
+  }
+  for (const auto& text : training) {
+    CHECK(text.find_first_of("{|}") == std::string::npos);
+    CHECK(test.count(text) == 0);
+  }
+  CHECK(training.size() + test.size() >= 7);
+}
+
+TEST_CASE("a trained tokenizer keeps names apart from blanks and phrases whole") {
+  std::vector<std::string> texts;
+  for (int i = 0; i < 20; ++i) {
+    texts.push_back("invoke name=\"search\">\n<");
+    texts.push_back(
+        "int read_buffer(int maxSize) { return maxSize - 12; }\nthe table of the reader");
+  }
+  const auto json =
+      train_tokenizer(texts, {.vocab_size = 300, .phrases = {"invoke name=\"", "\">\n<"}});
+  if (!json) FAIL(json.error().message);
+  const auto tokenizer = inference::Tokenizer::from_json(*json);
+  if (!tokenizer) FAIL(tokenizer.error().message);
+  CHECK(tokenizer->vocab_size() == 300);
+  const auto pieces = [&](const std::string& text) {
+    std::vector<std::string> list;
+    const auto ids = tokenizer->encode(text, inference::AddedTokens::as_text);
+    for (const auto id : *ids) {
+      list.emplace_back(*tokenizer->token_bytes(id));
+    }
+    return list;
+  };
+  CHECK(pieces("invoke name=\"search\">\n<") ==
+        std::vector<std::string>{"invoke name=\"", "search", "\">\n<"});
+  CHECK(pieces(" maxSize_12") == std::vector<std::string>{" ", "max", "Size", "_", "1", "2"});
+  const std::string odd = "caf\xc3\xa9 \xff\n\n  x</";
+  CHECK(*tokenizer->decode(*tokenizer->encode(odd, inference::AddedTokens::as_text)) == odd);
+}
+
+TEST_CASE("every task is played with the real tools, and mistakes are not learned") {
+  const auto pack = AgentPack::read(std::string(SABLE_SOURCE_DIR) + "/configs");
+  if (!pack) FAIL(pack.error().message);
+  test::TemporaryFolder folder;
+  auto bench = Workbench::open(folder / "work", std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+  if (!bench) FAIL(bench.error().message);
+  std::vector<std::string> texts;
+  std::vector<Episode> episodes;
+  for (const Task& task : all_tasks()) {
+    bool played = false;
+    for (uint64_t seed = 0; seed < 30 && !played; ++seed) {
+      Random random(seed);
+      Stage stage(**bench, *pack, Split::test, random);
+      if (!task.script(stage) || !stage.good()) continue;
+      Episode episode = stage.take(std::string(task.family));
+      const auto again = episode_from_json(*parse_json(dump_json(to_json(episode))));
+      REQUIRE(again);
+      CHECK(dump_json(to_json(*again)) == dump_json(to_json(episode)));
+      const auto between = texts_between_tokens(episode, pack->texts);
+      REQUIRE(between);
+      texts.insert(texts.end(), between->begin(), between->end());
+      episodes.push_back(std::move(episode));
+      played = true;
+    }
+    INFO(task.family);
+    CHECK(played);
+  }
+  const auto json = train_tokenizer(texts, {.vocab_size = 512, .phrases = fixed_phrases(*pack)});
+  if (!json) FAIL(json.error().message);
+  const auto tokenizer = inference::Tokenizer::from_json(*json);
+  if (!tokenizer) FAIL(tokenizer.error().message);
+  for (Episode& episode : episodes) {
+    episode.mistakes.clear();
+    const auto all = encode(episode, pack->texts, *tokenizer);
+    REQUIRE(all);
+    const auto count = [](const Sequence& s) {
+      return std::count(s.by_model.begin(), s.by_model.end(), 1);
+    };
+    episode.mistakes = {0};
+    CHECK(count(*encode(episode, pack->texts, *tokenizer)) < count(*all));
+  }
+}
