@@ -24,7 +24,8 @@ Json to_json(const Sampling& sampling) {
 }
 
 Json to_json(const tools::FileChange& change) {
-  std::string diff = tools::unified_diff(change);
+  // Tools make it on a worker; others, who have small files, may leave it to us.
+  std::string diff = change.diff.empty() ? tools::unified_diff(change) : change.diff;
   const bool cut = diff.size() > kDiffBytesMax;
   diff.resize(utf8_prefix(diff, kDiffBytesMax));
   Json json{{"path", to_utf8(change.path)},

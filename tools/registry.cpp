@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/task_group.h"
 #include "base/text.h"
 #include "tools/builtins.h"
 #include "tools/shown_text.h"
@@ -149,6 +150,15 @@ Result<void> Registry::check(const Call& call) const {
       fmt::format("the arguments of {} do not fit its schema; nothing was run. Correct them and "
                   "call it again:\n{}",
                   call.name, text));
+}
+
+asio::awaitable<Result<Approval>> Registry::admit(Call call, asio::thread_pool& workers) const {
+  auto on_worker = [this, call = std::move(call)]() -> Result<Approval> {
+    SABLE_TRY_VOID(check(call));
+    return approval_for(call);
+  };
+  auto admitted = co_await run_blocking(workers, std::move(on_worker));
+  co_return admitted;
 }
 
 asio::awaitable<Result<Outcome>> Registry::run(Call call, CallContext context) const {

@@ -15,7 +15,9 @@ class FileRunner : public Runner {
     auto on_worker = [work = work_, files = &context.workspace.files(),
                       arguments = std::move(call.arguments)]() -> Result<Outcome> {
       try {
-        return work(*files, arguments);
+        Outcome outcome = work(*files, arguments);
+        for (auto& change : outcome.changes) change.diff = unified_diff(change);
+        return outcome;
       } catch (const std::exception& error) {  // of the standard library: memory
         return fail(ErrorCode::exhausted, std::string("this file work failed: ") + error.what());
       }

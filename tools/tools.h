@@ -53,6 +53,7 @@ struct Call {
 struct FileChange {
   std::string path;  ///< relative to the workspace's root
   std::optional<std::string> before, after;
+  std::string diff = {};  ///< unified_diff() of it, made by run() where it may take its time
 };
 
 /// The change as a unified diff for people: valid UTF-8, control characters inert, bounded in size.
@@ -83,6 +84,10 @@ class Workspace {
   static Result<std::unique_ptr<Workspace>> open(const std::filesystem::path& root,
                                                  sandbox::Policy policy,
                                                  Access access = Access::read_write);
+  /// The same on a worker, where a slow file system holds nobody up.
+  static asio::awaitable<Result<std::unique_ptr<Workspace>>> open_on(
+      asio::thread_pool& workers, std::filesystem::path root, sandbox::Policy policy,
+      Access access = Access::read_write);
   virtual ~Workspace() = default;
 
   virtual const std::filesystem::path& root() const = 0;
@@ -137,6 +142,10 @@ class Registry {
   /// what was expected, what came, and the schema's fragment; an unknown tool names the nearest
   /// ones.
   Result<void> check(const Call& call) const;
+
+  /// check() and, for a call that it accepts, approval_for(): on a worker, since schemas and
+  /// patterns may take more steps than the loop's thread has time for.
+  asio::awaitable<Result<Approval>> admit(Call call, asio::thread_pool& workers) const;
 
   /// Runs a call that check() accepted. Errors are ours or the machine's (sandbox unavailable, loop
   /// going down); everything the model can act on is an Outcome with ok == false.

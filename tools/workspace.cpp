@@ -1,6 +1,7 @@
 // The door's Workspace: a root folder, the policy of its commands, and its files.
 #include <unistd.h>
 
+#include "base/task_group.h"
 #include "tools/shell_state.h"
 #include "tools/shown_text.h"
 #include "tools/tools.h"
@@ -54,6 +55,17 @@ Result<std::unique_ptr<Workspace>> Workspace::open(const std::filesystem::path& 
   (writable ? policy.writable : policy.readable).push_back(real);
   SABLE_TRY(auto files, WorkspaceFiles::open(real, policy, writable));
   return std::make_unique<OpenWorkspace>(real, std::move(policy), std::move(files));
+}
+
+asio::awaitable<Result<std::unique_ptr<Workspace>>> Workspace::open_on(asio::thread_pool& workers,
+                                                                       std::filesystem::path root,
+                                                                       sandbox::Policy policy,
+                                                                       Access access) {
+  auto on_worker = [root = std::move(root), policy = std::move(policy), access] {
+    return open(root, policy, access);
+  };
+  auto opened = co_await run_blocking(workers, std::move(on_worker));
+  co_return opened;
 }
 
 }  // namespace sable::tools

@@ -2,6 +2,7 @@
 // fails.
 #include <filesystem>
 
+#include <boost/asio/use_future.hpp>
 #include <catch2/catch.hpp>
 
 #include "base/text.h"
@@ -73,6 +74,34 @@ TEST_CASE("a wrong call is answered with pointer, expected, got and the schema's
   CHECK(contains(check("read_file", Json::array()), "must be one JSON object"));
   CHECK(contains(check("reed_file", Json::object()), "did you mean \"read_file\"?"));
   CHECK(contains(check("frobnicate", Json::object()), "the tools are read_file, list_files"));
+}
+
+TEST_CASE("what a loop has no time for is done on a worker, with the same answers") {
+  test::ToolFixture at;
+  REQUIRE(at.registry.set_approval("shell", tools::Approval::ask));
+  asio::thread_pool workers(1);
+  const auto wait_for = [](auto work) {
+    asio::io_context loop;
+    auto done = asio::co_spawn(loop, std::move(work), asio::use_future);
+    loop.run();
+    return done.get();
+  };
+  const auto admitted = wait_for(at.registry.admit({"c", "shell", {{"command", "ls"}}}, workers));
+  REQUIRE(admitted);
+  CHECK(*admitted == tools::Approval::ask);
+  const tools::Call wrong{"c", "shell", {{"comand", "ls"}}};
+  const auto refused = wait_for(at.registry.admit(wrong, workers));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error() == at.registry.check(wrong).error());
+  CHECK_FALSE(wait_for(at.registry.admit({"c", "nothing", Json::object()}, workers)));
+  const auto opened = wait_for(tools::Workspace::open_on(workers, at.folder.path(), {}));
+  REQUIRE(opened);
+  CHECK((*opened)->root() == at.workspace().root());
+  CHECK_FALSE(wait_for(tools::Workspace::open_on(workers, at.folder / "nowhere", {})));
+  const auto written = at.call("write_file", {{"path", "f"}, {"content", "x\n"}});
+  REQUIRE(written.changes.size() == 1);
+  CHECK(written.changes[0].diff == tools::unified_diff(written.changes[0]));
+  CHECK(contains(written.changes[0].diff, "+x"));
 }
 
 TEST_CASE("read_file shows numbered lines and says how to go on") {
