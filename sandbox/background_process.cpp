@@ -21,28 +21,32 @@ BackgroundProcess::BackgroundProcess(asio::any_io_executor executor, const Contr
     : plan_(std::move(plan)),
       execution_(std::move(execution)),
       policy_(without_end(std::move(policy))),
-      options_(options),
-      changed_(executor, asio::steady_timer::time_point::max()),
-      call_(executor, control, std::move(status), plan_, execution_, policy_,
-            [this](Stream, std::string_view bytes) { keep(bytes); },
-            {.open_input = true, .terminal = options.terminal}) {}
+      options_(options) {
+  changed_.emplace(executor, asio::steady_timer::time_point::max());
+  const Interaction interaction{.open_input = true, .terminal = options.terminal};
+  call_.emplace(
+      executor, control, std::move(status), plan_, execution_, policy_,
+      [this](Stream, std::string_view bytes) { keep(bytes); }, interaction);
+}
 
 asio::awaitable<Result<void>> BackgroundProcess::start(std::string stdin_data) {
-  return call_.start(std::move(stdin_data));
+  return call_->start(std::move(stdin_data));
 }
 
 asio::awaitable<void> BackgroundProcess::follow(std::shared_ptr<BackgroundProcess> self) {
-  auto result = co_await self->call_.finish();
+  auto result = co_await self->call_->finish();
   self->result_ = std::move(result);
-  self->changed_.cancel();
+  self->changed_->cancel();
+  self->changed_.reset();
+  self->call_.reset();
 }
 
 asio::awaitable<ProcessOutput> BackgroundProcess::read(std::chrono::milliseconds patience) {
   const auto until = std::chrono::steady_clock::now() + patience;
   while (unread_.empty() && running() && std::chrono::steady_clock::now() < until) {
-    changed_.expires_at(until);
+    changed_->expires_at(until);
     boost::system::error_code ignored;
-    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await changed_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;
   }
@@ -53,24 +57,24 @@ asio::awaitable<ProcessOutput> BackgroundProcess::read(std::chrono::milliseconds
 
 Result<void> BackgroundProcess::write(std::string_view bytes) {
   if (!running()) return fail(ErrorCode::invalid_input, "the program has ended");
-  return call_.write(bytes);
+  return call_->write(bytes);
 }
 
 Result<void> BackgroundProcess::close_input() {
   if (!running()) return fail(ErrorCode::invalid_input, "the program has ended");
-  return call_.close_input();
+  return call_->close_input();
 }
 
 Result<void> BackgroundProcess::resize(TerminalSize size) {
   if (!running()) return fail(ErrorCode::invalid_input, "the program has ended");
-  return call_.resize(size);
+  return call_->resize(size);
 }
 
 asio::awaitable<Result<RunResult>> BackgroundProcess::wait() {
   while (running()) {
-    changed_.expires_at(asio::steady_timer::time_point::max());
+    changed_->expires_at(asio::steady_timer::time_point::max());
     boost::system::error_code ignored;
-    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await changed_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     const auto state = co_await asio::this_coro::cancellation_state;
     if (running() && state.cancelled() != asio::cancellation_type::none) {
       co_return fail(ErrorCode::cancelled, "the wait was cancelled; the program runs on");
@@ -80,7 +84,7 @@ asio::awaitable<Result<RunResult>> BackgroundProcess::wait() {
 }
 
 asio::awaitable<Result<RunResult>> BackgroundProcess::stop() {
-  if (running()) call_.stop();
+  if (running()) call_->stop();
   return wait();
 }
 
@@ -92,7 +96,7 @@ void BackgroundProcess::keep(std::string_view bytes) {
     skipped_ += n;
     unread_.erase(0, n);
   }
-  changed_.cancel();
+  changed_->cancel();
 }
 
 }  // namespace sable::sandbox

@@ -15,7 +15,9 @@ class BackgroundProcess : public Process {
   asio::awaitable<Result<void>> start(std::string stdin_data);
   /// To its end; `self` keeps it alive.
   static asio::awaitable<void> follow(std::shared_ptr<BackgroundProcess> self);
-  void kill() { call_.kill(); }
+  void kill() {
+    if (call_) call_->kill();
+  }
 
   bool running() const override { return !result_.has_value(); }
   asio::awaitable<ProcessOutput> read(std::chrono::milliseconds patience) override;
@@ -32,11 +34,12 @@ class BackgroundProcess : public Process {
   const Execution execution_;
   const Policy policy_;
   const ProcessOptions options_;
-  asio::steady_timer changed_;  ///< cancelled when there is something to read, or the end
   std::string unread_;
   uint64_t skipped_ = 0;
   std::optional<Result<RunResult>> result_;
-  RunningCall call_;
+  // Until the end; a handle may outlive its session, and the loop they ran on.
+  std::optional<asio::steady_timer> changed_;  ///< cancelled when there is something to read
+  std::optional<RunningCall> call_;
 };
 
 }  // namespace sable::sandbox

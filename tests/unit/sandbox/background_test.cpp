@@ -77,7 +77,7 @@ TEST_CASE("stopping a program asks first, then kills everything it started") {
   REQUIRE(end);
   CHECK(end->end == End::cancelled);
   CHECK(end->exit_code == 3);
-  CHECK(session.await(polite->read(0ms)).bytes == "bye\n");
+  CHECK_THAT(session.await(polite->read(0ms)).bytes, Catch::EndsWith("bye\n"));
 
   const auto deaf = start(session, {"/usr/bin/python3", "-c",
                                     "import os, signal, time\n"
