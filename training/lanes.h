@@ -1,7 +1,7 @@
 // Sixteen floats at a time, and the few functions of them that training needs.
 //
-// The compilers' vector type: one AVX-512 register where the machine has them, two or four registers
-// elsewhere.
+// The compilers' vector type: one AVX-512 register where the machine has them, two or four
+// registers elsewhere.
 #pragma once
 
 #include <bit>

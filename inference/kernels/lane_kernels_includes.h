@@ -10,8 +10,8 @@
 #include <limits>
 #include <utility>
 
-#include "inference/kernels/lane_kernels.h"
 #include "inference/files/number_formats.h"
+#include "inference/kernels/lane_kernels.h"
 
 namespace sable::inference {
 

@@ -145,8 +145,10 @@ TEST_CASE("a cancelled request stops soon, and the stream can go on") {
   Result<TokenReply> reply = fail(ErrorCode::io, "not run");
   asio::io_context context;
   TaskGroup group(context.get_executor());
-  group.spawn(generate_into(*stream, request(prompt(20, 2), 1'000'000, 0), reply));
-  asio::steady_timer timer(context, std::chrono::milliseconds(30));
+  auto endless = request(prompt(20, 2), 1'000'000, 0);
+  endless.end = -1;  // no token ends it
+  group.spawn(generate_into(*stream, std::move(endless), reply));
+  asio::steady_timer timer(context, std::chrono::milliseconds(10));
   timer.async_wait([&](const boost::system::error_code&) { group.cancel(); });
   context.run();
   run([](TaskGroup& g) -> asio::awaitable<int> {
