@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "sandbox/launcher/call.h"
+#include "sandbox/launcher/left_out.h"
 
 namespace sable::sandbox {
 
@@ -37,7 +38,7 @@ uint64_t namespaces_of(const Plan& plan) {
   if (plan.role == Role::worker) return CLONE_NEWNS | CLONE_NEWPID;
   uint64_t flags =
       CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-  if (plan.own_network) flags |= CLONE_NEWNET;
+  if (plan.own_network && kLeftOut != LeftOut::network_namespace) flags |= CLONE_NEWNET;
   return flags;
 }
 

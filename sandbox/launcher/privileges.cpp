@@ -13,6 +13,7 @@
 #include "sandbox/landlock_rights.h"
 #include "sandbox/launcher/call.h"
 #include "sandbox/launcher/kernel.h"
+#include "sandbox/launcher/left_out.h"
 
 namespace sable::sandbox {
 
@@ -75,7 +76,7 @@ uint64_t rights_of(Access access, bool is_folder) {
   return is_folder ? rights : rights & kOfFiles;
 }
 
-void restrict_files(PreparedCall& call, const FailureReport& report) {
+[[maybe_unused]] void restrict_files(PreparedCall& call, const FailureReport& report) {
   const Plan& plan = call.plan;
   const kernel::landlock_ruleset_attr attributes{plan.landlock_files, plan.landlock_network,
                                                  plan.landlock_scopes};
@@ -96,7 +97,7 @@ void restrict_files(PreparedCall& call, const FailureReport& report) {
   ::close(rules);
 }
 
-void drop_capabilities(const FailureReport& report) {
+[[maybe_unused]] void drop_capabilities(const FailureReport& report) {
   constexpr unsigned long kBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                   SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                   SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
@@ -135,9 +136,10 @@ void set_resource_limits(const Plan& plan, const FailureReport& report) {
 }
 
 void drop_privileges(PreparedCall& call, const FailureReport& report) {
-  drop_capabilities(report);
+  if constexpr (kLeftOut != LeftOut::capability_drop) drop_capabilities(report);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) report.fail(Step::no_new_privileges);
-  restrict_files(call, report);
+  if constexpr (kLeftOut != LeftOut::landlock) restrict_files(call, report);
+  if constexpr (kLeftOut == LeftOut::seccomp) return;
   for (const Filter& filter : call.plan.filters) {
     const sock_fprog program{
         static_cast<unsigned short>(filter.size()),

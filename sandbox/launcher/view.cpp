@@ -9,6 +9,7 @@
 
 #include "sandbox/launcher/call.h"
 #include "sandbox/launcher/kernel.h"
+#include "sandbox/launcher/left_out.h"
 
 namespace sable::sandbox {
 
@@ -185,6 +186,7 @@ class ViewBuilder {
   }
 
   void set_attributes(int mount, uint64_t attributes, unsigned flags) const {
+    if constexpr (kLeftOut == LeftOut::read_only_mounts) attributes &= ~uint64_t{MOUNT_ATTR_RDONLY};
     mount_attr attr{};
     attr.attr_set = attributes;
     if (::mount_setattr(mount, "", static_cast<unsigned>(AT_EMPTY_PATH) | flags, &attr,
@@ -297,7 +299,7 @@ class ViewBuilder {
     ::close(proc_);
   }
 
-  void write_settings(int proc) const {
+  void forbid_namespaces(int proc) const {
     for (const char* kind : {"sys/user/max_user_namespaces", "sys/user/max_net_namespaces",
                              "sys/user/max_ipc_namespaces", "sys/user/max_uts_namespaces",
                              "sys/user/max_cgroup_namespaces"}) {
@@ -309,6 +311,10 @@ class ViewBuilder {
         fail(Step::forbid_namespaces);
       }
     }
+  }
+
+  void write_settings(int proc) const {
+    if constexpr (kLeftOut != LeftOut::namespace_limits) forbid_namespaces(proc);
     if (call_.plan.pid_max != 0) {
       const Decimal limit(call_.plan.pid_max);
       if (!write_file(proc, "sys/kernel/pid_max", limit.c_str())) fail(Step::limit_processes);

@@ -71,8 +71,9 @@ std::string facts_of(const fs::path& path) {
 
 }  // namespace
 
-AttackHost::AttackHost()
-    : tcp_(listen_internet(SOCK_STREAM, tcp_port_)),
+AttackHost::AttackHost(const std::string& launcher)
+    : runner_(launcher),
+      tcp_(listen_internet(SOCK_STREAM, tcp_port_)),
       udp_(listen_internet(SOCK_DGRAM, udp_port_)),
       abstract_name_("sable-canary-" + std::to_string(::getpid())) {
   readable_.write("file", "readable");

@@ -24,7 +24,7 @@ struct AttackOutcome {
 
 class AttackHost {
  public:
-  AttackHost();
+  explicit AttackHost(const std::string& launcher = "sable-launcher");
 
   /// Runs one attack of the attacking program under the default policy with this network and these
   /// limits.

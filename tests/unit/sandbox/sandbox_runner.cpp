@@ -54,8 +54,8 @@ std::optional<ProcessStat> stat_of(const fs::path& process) {
 
 }  // namespace
 
-SandboxRunner::SandboxRunner() {
-  auto started = sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+SandboxRunner::SandboxRunner(const std::string& launcher) {
+  auto started = sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/" + launcher);
   INFO((started ? "" : started.error().message));
   REQUIRE(started);
   sandbox_ = std::move(*started);

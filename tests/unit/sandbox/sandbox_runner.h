@@ -17,7 +17,7 @@ struct Outcome {
 /// A launcher, a writable folder and a loop.
 class SandboxRunner {
  public:
-  SandboxRunner();
+  explicit SandboxRunner(const std::string& launcher = "sable-launcher");
 
   /// Runs to the end. `policy.writable` gets the folder in front.
   Outcome run(std::vector<std::string> argv, sandbox::Policy policy = {},
