@@ -146,6 +146,10 @@ TEST_CASE("with a terminal a program has a terminal of its own, of the size that
   REQUIRE(process->resize({.columns = 50, .rows = 10}));
   REQUIRE(process->write("\n"));
   CHECK_THAT(read_until(session, *process, "10 50"), Catch::Contains("10 50"));
+  // Only what cat itself repeats shows that it runs: between two programs a shell survives an
+  // interrupt.
+  REQUIRE(process->write("hello\n"));
+  read_until(session, *process, "hello\r\nhello\r\n");
   REQUIRE(process->write("\x03"));  // interrupts, as typed
   const auto result = session.await(process->wait());
   REQUIRE(result);
