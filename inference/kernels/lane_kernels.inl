@@ -364,11 +364,14 @@ void store_first(float* p, V a, size_t n) {
   std::memcpy(p, lanes, n * sizeof(float));
 }
 
+// The streams are weighed as the official code does it, product and sum rounded each: what follows
+// is rounded to FP8, where a fused multiply-add has been seen to tip a value.
+
 void mix(const float* streams, const float* pre, size_t dim, float* y) {
   channels(dim, [&](size_t d, size_t n) {
     V v = zero();
     for (size_t j = 0; j < kStreams; ++j) {
-      v = fma(splat(pre[j]), load_first(streams + j * dim + d, n), v);
+      v = add(v, mul(splat(pre[j]), load_first(streams + j * dim + d, n)));
     }
     store_first(y + d, v, n);
   });
@@ -381,7 +384,7 @@ void merge(const float* f, const float* post, const float* comb, size_t dim, flo
     const V added = load_first(f + d, n);
     for (size_t k = 0; k < kStreams; ++k) {
       V v = mul(splat(post[k]), added);
-      for (size_t j = 0; j < kStreams; ++j) v = fma(splat(comb[j * kStreams + k]), in[j], v);
+      for (size_t j = 0; j < kStreams; ++j) v = add(v, mul(splat(comb[j * kStreams + k]), in[j]));
       store_first(streams + k * dim + d, v, n);
     }
   });

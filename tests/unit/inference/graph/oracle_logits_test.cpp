@@ -8,14 +8,8 @@ using namespace sable::inference::test;
 
 namespace {
 
-/// An FP8 rounding that falls the other way in one entry moves every later position that sees the
-/// entry. The plain backend meets the bound that the JSON states for such positions ([slow]); the
-/// sums of the fast kernels have another order, and in one file one such entry comes early.
-constexpr double kOneRounding = 0.05;
-
 /// Checks every bound that the JSON states; the rows of `got` are all positions in order.
-void check_within_tolerance(const Golden& golden, std::span<const float> got,
-                            bool reference_backend) {
+void check_within_tolerance(const Golden& golden, std::span<const float> got) {
   const size_t width = golden.json["shape"][1].get<size_t>();
   std::vector<float> rows;
   const auto positions = golden.positions();
@@ -34,8 +28,7 @@ void check_within_tolerance(const Golden& golden, std::span<const float> got,
     CHECK(d.argmax_agreement >= tolerance["argmax_agreement"].get<double>());
   }
   if (tolerance.contains("close_positions")) {
-    CHECK(d.close_positions >=
-          tolerance["close_positions"].get<double>() - (reference_backend ? 0 : kOneRounding));
+    CHECK(d.close_positions >= tolerance["close_positions"].get<double>());
   }
 }
 
@@ -44,7 +37,7 @@ void check_file(const std::string& name, bool reference_backend = false) {
   Rig rig(golden.arguments(),
           {.graph = settings_of(golden), .reference_backend = reference_backend});
   INFO(name);
-  check_within_tolerance(golden, rig.logits(golden.ids), reference_backend);
+  check_within_tolerance(golden, rig.logits(golden.ids));
 }
 
 }  // namespace
