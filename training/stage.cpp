@@ -80,7 +80,7 @@ Stage::Stage(Workbench& bench, const AgentPack& pack, Split split, Random& rando
 
 void Stage::begin(const MadeRepository& repository) {
   static constexpr const char* kHomes[] = {
-      "/home/$u/$r", "/home/$u/src/$r", "/home/$u/projects/$r", "/work/$r", "/srv/$u/$r",
+      "/home/$u/$r", "/home/$u/src/$r", "/home/$u/projects/$r", "/opt/$r", "/srv/$u/$r",
       "/root/$r",    "/tmp/$r",         "/home/$u/code/$u/$r"};
   static constexpr const char* kUsers[] = {"ana",  "ben", "chen", "dora", "emil", "fay",  "gil",
                                            "hana", "ivo", "jo",   "kim",  "lea",  "user", "dev"};
