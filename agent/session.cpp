@@ -298,12 +298,14 @@ class LiveSession final : public Session {
   // ---- one tool call
 
   asio::awaitable<Result<void>> run_call(const RequestedCall& requested) {
-    auto call = understood(requested);
-    if (!call) {
+    const auto call = understood(requested);
+    const auto approval = call ? co_await registry_.admit(*call, services_.workers)
+                               : Result<tools::Approval>(tl::unexpected(call.error()));
+    if (!approval) {
       ++n_failures_in_a_row_;
-      last_failure_ = call.error().message;
+      last_failure_ = approval.error().message;
       auto tool_outcome = events::tool_outcome(requested.id, requested.name, "invalid",
-                                               call.error().message, {}, Json::object());
+                                               last_failure_, {}, Json::object());
       co_return co_await log_one(std::move(tool_outcome));
     }
     n_failures_in_a_row_ = 0;
@@ -315,8 +317,8 @@ class LiveSession final : public Session {
 
     const bool session_allows = history_.allowed_for_session().contains(call->name);
     PermissionRequest question{.session = id(), .call = *call, .tool = tool};
-    auto deciding = decide_permission(std::move(question), registry_.approval_for(*call),
-                                      setup_.approval, session_allows, observers_);
+    auto deciding = decide_permission(std::move(question), *approval, setup_.approval,
+                                      session_allows, observers_);
     auto decided = co_await interruption_->guard(std::move(deciding));
     if (!decided) co_return co_await log_cancelled(*call);
     std::vector<memory::NewEvent> begin;
@@ -347,7 +349,7 @@ class LiveSession final : public Session {
     co_return co_await log_outcome(*call, std::move(**ran));
   }
 
-  /// Parses and checks what the model wrote. The error is for the model.
+  /// Parses what the model wrote; its schema is checked by admit(). The error is for the model.
   Result<tools::Call> understood(const RequestedCall& requested) const {
     if (!requested.problem.empty()) return fail(ErrorCode::invalid_input, requested.problem);
     auto arguments = parse_json(requested.arguments);
@@ -364,7 +366,6 @@ class LiveSession final : public Session {
       return fail(ErrorCode::invalid_input,
                   fmt::format("the tool {} is not offered in this session", call.name));
     }
-    SABLE_TRY_VOID(registry_.check(call));
     return call;
   }
 
@@ -452,15 +453,6 @@ Json record_of(const SessionSetup& setup, const tools::Workspace& workspace) {
   return record;
 }
 
-/// Opens the repository on a worker: a disk may be slow.
-asio::awaitable<Result<std::unique_ptr<tools::Workspace>>> open_workspace(
-    const Services& services, const SessionSetup& setup) {
-  const std::function<Result<std::unique_ptr<tools::Workspace>>()> open = [&setup] {
-    return tools::Workspace::open(setup.repository, setup.policy);
-  };
-  co_return co_await run_blocking(services.workers, open);
-}
-
 }  // namespace
 
 asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services services,
@@ -468,7 +460,8 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services servi
                                                                   Provider& provider,
                                                                   const tools::Registry& registry,
                                                                   std::string title) {
-  SABLE_CO_TRY(auto workspace, co_await open_workspace(services, setup));
+  SABLE_CO_TRY(auto workspace, co_await tools::Workspace::open_on(services.workers,
+                                                                  setup.repository, setup.policy));
   memory::SessionStart start{.title = std::move(title),
                              .working_directory = setup.repository,
                              .agent = setup.agent.name,
@@ -488,7 +481,8 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(Services servi
                                                                   std::string id) {
   SABLE_CO_TRY(const auto info, co_await services.store.find(std::move(id)));
   setup.repository = info.working_directory;
-  SABLE_CO_TRY(auto workspace, co_await open_workspace(services, setup));
+  SABLE_CO_TRY(auto workspace, co_await tools::Workspace::open_on(services.workers,
+                                                                  setup.repository, setup.policy));
   SABLE_CO_TRY(auto lease, co_await services.store.acquire(info.id));
   auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
                                                registry, std::move(lease), std::move(workspace));
