@@ -13,6 +13,7 @@
 #include "agent/agent.h"
 #include "base/check.h"
 #include "tests/fault/memory/faults.h"
+#include "tests/support/run_coroutine.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace sable;
@@ -66,19 +67,6 @@ class Acknowledged final : public Observer {
   void on_preview(const Preview&) override {}
   std::vector<Json> events;
 };
-
-template <class T>
-T run(asio::awaitable<T> work) {
-  asio::io_context loop;
-  std::optional<T> done;
-  asio::co_spawn(loop, std::move(work), [&](const std::exception_ptr& failure, T value) {
-    SABLE_CHECK(!failure);
-    done.emplace(std::move(value));
-  });
-  loop.run();
-  SABLE_CHECK(done.has_value());
-  return std::move(*done);
-}
 
 /// One process that plays one turn.
 struct Player {

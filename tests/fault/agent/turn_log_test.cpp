@@ -8,10 +8,13 @@
 #include "base/check.h"
 #include "tests/fault/agent/failing_store.h"
 #include "tests/support/plain_sandbox.h"
+#include "tests/support/run_coroutine.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace sable;
 using namespace sable::agent;
+
+using sable::test::run;
 
 namespace {
 
@@ -45,19 +48,6 @@ class Watcher final : public Observer {
 
   std::vector<Json> seen;
 };
-
-template <class T>
-T run(asio::awaitable<T> work) {
-  asio::io_context loop;
-  std::optional<T> done;
-  asio::co_spawn(loop, std::move(work), [&](const std::exception_ptr& failure, T value) {
-    SABLE_CHECK(!failure);
-    done = std::move(value);
-  });
-  loop.run();
-  SABLE_CHECK(done.has_value());
-  return std::move(*done);
-}
 
 /// A home, a repository, a provider with a script of three calls and a last word.
 struct World {

@@ -9,7 +9,9 @@
 #include "agent/call_checkpoint.h"
 #include "agent/events.h"
 #include "agent/history_of.h"
+#include "tests/support/run_coroutine.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/unit/memory/await.h"
 
 using namespace sable;
 using namespace sable::agent;
@@ -18,26 +20,6 @@ using namespace sable::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-template <class T>
-T run(asio::awaitable<T> work) {
-  asio::io_context context;
-  std::optional<T> result;
-  asio::co_spawn(context, std::move(work), [&](const std::exception_ptr& failure, T value) {
-    if (failure) std::rethrow_exception(failure);
-    result.emplace(std::move(value));
-  });
-  context.run();
-  return std::move(*result);
-}
-
-template <class T>
-T must(asio::awaitable<Result<T>> work) {
-  auto result = run(std::move(work));
-  INFO((result ? std::string() : result.error().message));
-  REQUIRE(result.has_value());
-  return std::move(*result);
-}
 
 /// A session that writes one file a turn, with the events that the turn loop would log.
 class Story {

@@ -1,26 +1,19 @@
 // Runs one of the store's coroutines to its end, as a command-line program would.
 #pragma once
 
-#include <optional>
 #include <sqlite3.h>
 
 #include <catch2/catch.hpp>
 
 #include "memory/memory.h"
+#include "tests/support/run_coroutine.h"
 #include "tests/support/temporary_folder.h"
 
 namespace sable::test {
 
 template <class T>
 Result<T> await(asio::awaitable<Result<T>> work) {
-  asio::io_context context;
-  std::optional<Result<T>> result;
-  asio::co_spawn(context, std::move(work), [&](const std::exception_ptr& failure, Result<T> value) {
-    if (failure) std::rethrow_exception(failure);
-    result.emplace(std::move(value));
-  });
-  context.run();
-  return std::move(*result);
+  return run(std::move(work));
 }
 
 /// As above where an error is a failed test.

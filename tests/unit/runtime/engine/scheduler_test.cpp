@@ -7,12 +7,15 @@
 
 #include "base/task_group.h"
 #include "tests/support/babbling_checkpoint.h"
+#include "tests/support/run_coroutine.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace sable;
 using namespace sable::agent;
 using namespace sable::runtime;
 using inference::TokenId;
+
+using sable::test::run;
 
 namespace {
 
@@ -59,20 +62,6 @@ std::vector<TokenId> expected(const std::vector<TokenId>& ids, uint64_t n, uint6
     REQUIRE(sequence->append({{picked->id}}));
   }
   return tokens;
-}
-
-/// Runs a coroutine to its end.
-template <class T>
-T run(asio::awaitable<T> work) {
-  asio::io_context context;
-  std::optional<T> result;
-  asio::co_spawn(context, std::move(work), [&](const std::exception_ptr& failure, T value) {
-    CHECK_FALSE(failure);
-    result.emplace(std::move(value));
-  });
-  context.run();
-  REQUIRE(result);
-  return std::move(*result);
 }
 
 asio::awaitable<Result<TokenReply>> generate(TokenSequence& sequence, TokenRequest r) {
