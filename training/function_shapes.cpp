@@ -158,6 +158,268 @@ std::vector<FunctionShape> make_shapes() {
                     [](Random& r) {
                       return Values{100 * whole(r, 1, 9), whole(r, 2, 50), 0};
                     }});
+  shapes.push_back({1,
+                    "Half of $a, rounded up",
+                    {"    return ($a + 1) // 2"},
+                    {"  return ($a + 1) / 2;"},
+                    {{"    return ($a + 1) // 2", "    return ($a - 1) // 2"},
+                     {"    return ($a + 1) // 2", "    return ($a + 1) // 3"}},
+                    {{"  return ($a + 1) / 2;", "  return ($a - 1) / 2;"},
+                     {"  return ($a + 1) / 2;", "  return ($a + 1) / 3;"}},
+                    [](int64_t a, int64_t, int64_t) { return (a + 1) / 2; },
+                    [](Random& r) {
+                      return Values{2 * whole(r, 3, 30) + 1, 0, 0};
+                    }});
+  shapes.push_back({2,
+                    "{The minutes in|How many minutes are} $a hours and $b minutes",
+                    {"    return $a * 60 + $b"},
+                    {"  return $a * 60 + $b;"},
+                    {{"    return $a * 60 + $b", "    return $b * 60 + $a"},
+                     {"    return $a * 60 + $b", "    return $a * 24 + $b"},
+                     {"    return $a * 60 + $b", "    return $a * 60 - $b"}},
+                    {{"  return $a * 60 + $b;", "  return $b * 60 + $a;"},
+                     {"  return $a * 60 + $b;", "  return $a * 24 + $b;"},
+                     {"  return $a * 60 + $b;", "  return $a * 60 - $b;"}},
+                    [](int64_t a, int64_t b, int64_t) { return a * 60 + b; },
+                    [](Random& r) {
+                      return Values{whole(r, 2, 9), whole(r, 10, 50), 0};
+                    }});
+  shapes.push_back(
+      {1,
+       "The seconds in $a minutes",
+       {"    return $a * 60"},
+       {"  return $a * 60;"},
+       {{"    return $a * 60", "    return $a * 24"}, {"    return $a * 60", "    return $a + 60"}},
+       {{"  return $a * 60;", "  return $a * 24;"}, {"  return $a * 60;", "  return $a + 60;"}},
+       [](int64_t a, int64_t, int64_t) { return a * 60; },
+       [](Random& r) {
+         return Values{whole(r, 3, 40), 0, 0};
+       }});
+  shapes.push_back(
+      {1,
+       "The square of $a",
+       {"    return $a * $a"},
+       {"  return $a * $a;"},
+       {{"    return $a * $a", "    return $a + $a"}, {"    return $a * $a", "    return $a * 2"}},
+       {{"  return $a * $a;", "  return $a + $a;"}, {"  return $a * $a;", "  return $a * 2;"}},
+       [](int64_t a, int64_t, int64_t) { return a * a; },
+       [](Random& r) {
+         return Values{whole(r, 3, 15), 0, 0};
+       }});
+  shapes.push_back({2,
+                    "How many boxes of $b are needed for $a things",
+                    {"    return ($a + $b - 1) // $b"},
+                    {"  return ($a + $b - 1) / $b;"},
+                    {{"    return ($a + $b - 1) // $b", "    return ($a + $b) // $b"},
+                     {"    return ($a + $b - 1) // $b", "    return ($a + $b - 1) // $a"}},
+                    {{"  return ($a + $b - 1) / $b;", "  return ($a + $b) / $b;"},
+                     {"  return ($a + $b - 1) / $b;", "  return ($a + $b - 1) / $a;"}},
+                    [](int64_t a, int64_t b, int64_t) { return (a + b - 1) / b; },
+                    [](Random& r) {
+                      const int64_t b = whole(r, 3, 9), n = whole(r, 2, 4);
+                      return Values{n * b, b, 0};
+                    }});
+  shapes.push_back(
+      {1,
+       "The last index of a list of $a items",
+       {"    return $a - 1"},
+       {"  return $a - 1;"},
+       {{"    return $a - 1", "    return $a + 1"}, {"    return $a - 1", "    return $a - 2"}},
+       {{"  return $a - 1;", "  return $a + 1;"}, {"  return $a - 1;", "  return $a - 2;"}},
+       [](int64_t a, int64_t, int64_t) { return a - 1; },
+       [](Random& r) {
+         return Values{whole(r, 3, 60), 0, 0};
+       }});
+  shapes.push_back({2,
+                    "The perimeter of a rectangle of $a by $b",
+                    {"    return 2 * ($a + $b)"},
+                    {"  return 2 * ($a + $b);"},
+                    {{"    return 2 * ($a + $b)", "    return 2 * ($a - $b)"},
+                     {"    return 2 * ($a + $b)", "    return 2 + ($a + $b)"},
+                     {"    return 2 * ($a + $b)", "    return 4 * ($a + $b)"}},
+                    {{"  return 2 * ($a + $b);", "  return 2 * ($a - $b);"},
+                     {"  return 2 * ($a + $b);", "  return 2 + ($a + $b);"},
+                     {"  return 2 * ($a + $b);", "  return 4 * ($a + $b);"}},
+                    [](int64_t a, int64_t b, int64_t) { return 2 * (a + b); },
+                    [](Random& r) {
+                      const int64_t b = whole(r, 3, 12);
+                      return Values{b + whole(r, 1, 9), b, 0};
+                    }});
+  shapes.push_back({2,
+                    "The points for $a wins and $b draws",
+                    {"    return $a * 3 + $b"},
+                    {"  return $a * 3 + $b;"},
+                    {{"    return $a * 3 + $b", "    return $b * 3 + $a"},
+                     {"    return $a * 3 + $b", "    return $a * 2 + $b"}},
+                    {{"  return $a * 3 + $b;", "  return $b * 3 + $a;"},
+                     {"  return $a * 3 + $b;", "  return $a * 2 + $b;"}},
+                    [](int64_t a, int64_t b, int64_t) { return a * 3 + b; },
+                    [](Random& r) {
+                      return Values{whole(r, 3, 9), whole(r, 10, 20), 0};
+                    }});
+  shapes.push_back({2,
+                    "The next multiple of $b above $a",
+                    {"    return ($a // $b + 1) * $b"},
+                    {"  return ($a / $b + 1) * $b;"},
+                    {{"    return ($a // $b + 1) * $b", "    return ($a // $b - 1) * $b"},
+                     {"    return ($a // $b + 1) * $b", "    return ($a // $b + 1) + $b"}},
+                    {{"  return ($a / $b + 1) * $b;", "  return ($a / $b - 1) * $b;"},
+                     {"  return ($a / $b + 1) * $b;", "  return ($a / $b + 1) + $b;"}},
+                    [](int64_t a, int64_t b, int64_t) { return (a / b + 1) * b; },
+                    [](Random& r) {
+                      const int64_t b = whole(r, 3, 9);
+                      return Values{b * whole(r, 3, 6) + 1, b, 0};
+                    }});
+  shapes.push_back({2,
+                    "The weekday $b days after weekday $a, from 0 to 6",
+                    {"    return ($a + $b) % 7"},
+                    {"  return ($a + $b) % 7;"},
+                    {{"    return ($a + $b) % 7", "    return ($a - $b) % 7"},
+                     {"    return ($a + $b) % 7", "    return ($a + $b) % 6"},
+                     {"    return ($a + $b) % 7", "    return ($a + $b) % 8"}},
+                    {{"  return ($a + $b) % 7;", "  return ($a - $b) % 7;"},
+                     {"  return ($a + $b) % 7;", "  return ($a + $b) % 6;"},
+                     {"  return ($a + $b) % 7;", "  return ($a + $b) % 8;"}},
+                    [](int64_t a, int64_t b, int64_t) { return (a + b) % 7; },
+                    [](Random& r) {
+                      return Values{6, whole(r, 2, 5), 0};
+                    }});
+  shapes.push_back({3,
+                    "The sum of $a, $b and $c",
+                    {"    return $a + $b + $c"},
+                    {"  return $a + $b + $c;"},
+                    {{"    return $a + $b + $c", "    return $a + $b - $c"},
+                     {"    return $a + $b + $c", "    return $a - $b + $c"}},
+                    {{"  return $a + $b + $c;", "  return $a + $b - $c;"},
+                     {"  return $a + $b + $c;", "  return $a - $b + $c;"}},
+                    [](int64_t a, int64_t b, int64_t c) { return a + b + c; },
+                    [](Random& r) {
+                      return Values{whole(r, 20, 50), whole(r, 2, 9), whole(r, 2, 9)};
+                    }});
+  shapes.push_back(
+      {2,
+       "What is left of $a after $b",
+       {"    return $a - $b"},
+       {"  return $a - $b;"},
+       {{"    return $a - $b", "    return $b - $a"}, {"    return $a - $b", "    return $a + $b"}},
+       {{"  return $a - $b;", "  return $b - $a;"}, {"  return $a - $b;", "  return $a + $b;"}},
+       [](int64_t a, int64_t b, int64_t) { return a - b; },
+       [](Random& r) {
+         const int64_t b = whole(r, 3, 40);
+         return Values{b + whole(r, 3, 40), b, 0};
+       }});
+  shapes.push_back({2,
+                    "The end of a range that begins at $a and is $b long",
+                    {"    return $a + $b"},
+                    {"  return $a + $b;"},
+                    {{"    return $a + $b", "    return $a - $b"},
+                     {"    return $a + $b", "    return $a + $b - 1"},
+                     {"    return $a + $b", "    return $a + $b + 1"}},
+                    {{"  return $a + $b;", "  return $a - $b;"},
+                     {"  return $a + $b;", "  return $a + $b - 1;"},
+                     {"  return $a + $b;", "  return $a + $b + 1;"}},
+                    [](int64_t a, int64_t b, int64_t) { return a + b; },
+                    [](Random& r) {
+                      return Values{whole(r, 30, 60), whole(r, 2, 20), 0};
+                    }});
+  shapes.push_back(
+      {2,
+       "The price of $b things at $a each",
+       {"    return $a * $b"},
+       {"  return $a * $b;"},
+       {{"    return $a * $b", "    return $a + $b"}, {"    return $a * $b", "    return $a * 2"}},
+       {{"  return $a * $b;", "  return $a + $b;"}, {"  return $a * $b;", "  return $a * 2;"}},
+       [](int64_t a, int64_t b, int64_t) { return a * b; },
+       [](Random& r) {
+         return Values{whole(r, 3, 12), whole(r, 3, 9), 0};
+       }});
+  shapes.push_back({3,
+                    "1 when $a lies from $b to $c, both included, else 0",
+                    {"    if $a >= $b and $a <= $c:", "        return 1", "    return 0"},
+                    {"  if ($a >= $b && $a <= $c) {", "    return 1;", "  }", "  return 0;"},
+                    {{"    if $a >= $b and $a <= $c:", "    if $a > $b and $a <= $c:"},
+                     {"    if $a >= $b and $a <= $c:", "    if $a >= $b or $a <= $c:"}},
+                    {{"  if ($a >= $b && $a <= $c) {", "  if ($a > $b && $a <= $c) {"},
+                     {"  if ($a >= $b && $a <= $c) {", "  if ($a >= $b || $a <= $c) {"}},
+                    [](int64_t a, int64_t b, int64_t c) { return int64_t{a >= b && a <= c}; },
+                    [](Random& r) {
+                      const int64_t low = whole(r, 3, 40);
+                      return Values{low, low, low + whole(r, 3, 20)};
+                    }});
+  shapes.push_back({2,
+                    "1 when $b divides $a, else 0",
+                    {"    if $a % $b == 0:", "        return 1", "    return 0"},
+                    {"  if ($a % $b == 0) {", "    return 1;", "  }", "  return 0;"},
+                    {{"    if $a % $b == 0:", "    if $b % $a == 0:"},
+                     {"    if $a % $b == 0:", "    if $a % $b != 0:"}},
+                    {{"  if ($a % $b == 0) {", "  if ($b % $a == 0) {"},
+                     {"  if ($a % $b == 0) {", "  if ($a % $b != 0) {"}},
+                    [](int64_t a, int64_t b, int64_t) { return int64_t{a % b == 0}; },
+                    [](Random& r) {
+                      const int64_t b = whole(r, 3, 9);
+                      return Values{b * whole(r, 2, 9), b, 0};
+                    }});
+  shapes.push_back(
+      {1,
+       "0 when $a is negative, else $a",
+       {"    if $a < 0:", "        return 0", "    return $a"},
+       {"  if ($a < 0) {", "    return 0;", "  }", "  return $a;"},
+       {{"    if $a < 0:", "    if $a > 0:"}, {"        return 0", "        return 1"}},
+       {{"  if ($a < 0) {", "  if ($a > 0) {"}, {"    return 0;", "    return 1;"}},
+       [](int64_t a, int64_t, int64_t) { return a < 0 ? 0 : a; },
+       [](Random& r) {
+         return Values{-whole(r, 2, 40), 0, 0};
+       }});
+  shapes.push_back(
+      {1,
+       "The product of the whole numbers from 1 to $a",
+       {"    product = 1", "    for step in range(2, $a + 1):", "        product *= step",
+        "    return product"},
+       {"  int product = 1;", "  for (int step = 2; step <= $a; step++) {", "    product *= step;",
+        "  }", "  return product;"},
+       {{"    product = 1", "    product = 0"},
+        {"    for step in range(2, $a + 1):", "    for step in range(2, $a):"},
+        {"        product *= step", "        product += step"}},
+       {{"  int product = 1;", "  int product = 0;"},
+        {"  for (int step = 2; step <= $a; step++) {", "  for (int step = 2; step < $a; step++) {"},
+        {"    product *= step;", "    product += step;"}},
+       [](int64_t a, int64_t, int64_t) {
+         int64_t p = 1;
+         for (int64_t i = 2; i <= a; ++i) p *= i;
+         return p;
+       },
+       [](Random& r) {
+         return Values{whole(r, 4, 7), 0, 0};
+       }});
+  shapes.push_back(
+      {1,
+       "How many even numbers lie from 1 to $a",
+       {"    count = 0", "    for step in range(1, $a + 1):", "        if step % 2 == 0:",
+        "            count += 1", "    return count"},
+       {"  int count = 0;", "  for (int step = 1; step <= $a; step++) {",
+        "    if (step % 2 == 0) {", "      count++;", "    }", "  }", "  return count;"},
+       {{"    count = 0", "    count = 1"},
+        {"    for step in range(1, $a + 1):", "    for step in range(1, $a):"},
+        {"        if step % 2 == 0:", "        if step % 3 == 0:"}},
+       {{"  int count = 0;", "  int count = 1;"},
+        {"  for (int step = 1; step <= $a; step++) {", "  for (int step = 1; step < $a; step++) {"},
+        {"    if (step % 2 == 0) {", "    if (step % 3 == 0) {"}},
+       [](int64_t a, int64_t, int64_t) { return a / 2; },
+       [](Random& r) {
+         return Values{2 * whole(r, 3, 12), 0, 0};
+       }});
+  shapes.push_back(
+      {2,
+       "$a divided by $b, or 0 when $b is 0",
+       {"    if $b == 0:", "        return 0", "    return $a // $b"},
+       {"  if ($b == 0) {", "    return 0;", "  }", "  return $a / $b;"},
+       {{"    if $b == 0:", "    if $b != 0:"}, {"    return $a // $b", "    return $a * $b"}},
+       {{"  if ($b == 0) {", "  if ($b != 0) {"}, {"  return $a / $b;", "  return $a * $b;"}},
+       [](int64_t a, int64_t b, int64_t) { return b == 0 ? 0 : a / b; },
+       [](Random& r) {
+         const int64_t b = whole(r, 2, 9);
+         return Values{b * whole(r, 2, 9), b, 0};
+       }});
   return shapes;
 }
 

@@ -20,7 +20,7 @@ std::string joined(const std::vector<std::string>& paths) {
 /// Replaces one line, as a search or a file showed it; now and then old_text is first not quite
 /// what the file has.
 bool edit_line(Stage& stage, const std::string& path, const std::string& line,
-               const std::string& replacement, double stumbles = 0.22) {
+               const std::string& replacement, double stumbles = 0.3) {
   if (stage.random().chance(stumbles) && line.size() > 6) {
     std::string wrong = line;
     const size_t at = line.find_first_not_of(" \t") + 2;

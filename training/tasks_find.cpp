@@ -145,8 +145,8 @@ bool count_matches(Stage& stage) {
       "How many lines {contain|mention} $n?|Count {how often|where} $n stands in the code.|"
       "What is the number of lines with $n?}",
       {{"n", name}}));
-  const std::string& result =
-      stage.call("shell", {{"command", fmt::format("grep -rnw {} . | wc -l", name)}});
+  const std::string& result = stage.call(
+      "shell", {{"command", fmt::format("grep -rnwI --exclude-dir=.git {} . | wc -l", name)}});
   const std::string number = result.substr(0, result.find('\n'));
   stage.answer(
       fmt::format("`{}` stands in {} {}.", name, number, number == "1" ? "line" : "lines"));
@@ -176,7 +176,7 @@ bool summarise_file(Stage& stage) {
               "Give me {an overview|a summary} of $p.|List {the names|everything} defined in $p.|"
               "Which {names|symbols} does $p define?}",
               {{"p", path}}));
-  if (random.chance(0.25)) {
+  if (random.chance(0.35)) {
     std::string wrong = path;
     wrong.erase(wrong.find('.') - 1, 1);
     stage.mistake("read_file", {{"path", wrong}});

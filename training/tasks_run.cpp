@@ -55,7 +55,10 @@ bool fix_failing_test(Stage& stage) {
       "{Run|Run the tests with} `$t` {and fix what fails|and repair the code}.|Make `$t` pass.|"
       "`$t` fails{. Fix it|; find the bug and fix it}.|{Can|Could} you {fix the failing test|get "
       "the tests to pass}?|"
-      "The tests {fail|are broken}: {repair the code|find out why and fix it}.|Get the tests "
+      "The tests {fail|are broken}: {repair the code|find out why and fix it}.|"
+      "{The|Some} tests fail; {find the bug and fix it|fix the bug}.|Something is broken: find the "
+      "bug "
+      "and fix it.|Why {do the tests|does the test} fail? {Fix it|Repair the code}.|Get the tests "
       "{green|to pass} again.}",
       {{"t", repository.test_command}});
   stage.user(wish);
@@ -65,7 +68,7 @@ bool fix_failing_test(Stage& stage) {
     stage.call("list_files", Json::object());
     run = python ? "python3 -B -m unittest test_" + repository.name : "make test";
   }
-  if (python && random.chance(0.12)) {
+  if (python && random.chance(0.16)) {
     stage.mistake("shell", {{"command", "python" + run.substr(7)}});
     if (stage.ok()) return false;
   }
@@ -81,7 +84,7 @@ bool fix_failing_test(Stage& stage) {
   if (hits.empty()) return false;
   stage.call("read_file",
              {{"path", path}, {"start_line", f.at.line}, {"end_line", f.at.line + 10}});
-  if (random.chance(0.12)) {
+  if (random.chance(0.16)) {
     // Another wrong line: the test still fails, and the file is read again.
     const size_t at = wrong.find_last_of("+-*/<>");
     if (at != std::string::npos && wrong[at] != '/') {
