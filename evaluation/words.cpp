@@ -65,9 +65,11 @@ constexpr std::string_view kMiddles[] = {"a", "e", "i", "o", "u", "ai", "ea", "o
 constexpr std::string_view kEnds[] = {"b", "ck", "d",  "g", "l",  "lm", "m", "n", "nd",
                                       "p", "r",  "rn", "s", "sh", "t",  "v", "x", "z"};
 
-constexpr std::string_view kKeywords[] = {
+/// What no name may be: words of the languages, and the variables of made-up functions.
+constexpr std::string_view kTaken[] = {
     "delete", "switch", "import", "export", "template", "list",   "map",  "print",  "object",
-    "open",   "union",  "index",  "array",  "string",   "vector", "link", "signal", "div"};
+    "open",   "union",  "index",  "array",  "string",   "vector", "link", "signal", "div",
+    "step",   "total",  "count",  "product", "result"};
 
 std::string capitalised(std::string word) {
   word[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(word[0])));
@@ -132,7 +134,7 @@ std::string Names::word() {
 std::string Names::fresh(std::string name) {
   const bool known =
       std::find(given_.begin(), given_.end(), name) != given_.end() ||
-      std::find(std::begin(kKeywords), std::end(kKeywords), name) != std::end(kKeywords);
+      std::find(std::begin(kTaken), std::end(kTaken), name) != std::end(kTaken);
   if (known) return {};
   given_.push_back(name);
   return name;

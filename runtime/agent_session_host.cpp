@@ -4,34 +4,24 @@
 
 namespace sable::runtime {
 
-Result<std::pair<std::unique_ptr<AgentSessionHost::Live>, agent::SessionSetup>>
-AgentSessionHost::assemble(const std::filesystem::path& repository) const {
-  SABLE_TRY(const auto root, resolve_repository(repository.string()));
-  SABLE_TRY(const auto loaded, program_.load_config(root));
-  SABLE_TRY(const auto trusted, check_trust(loaded, root));
-  if (!trusted.notice.empty()) services_.log.warning(trusted.notice);
+asio::awaitable<Result<std::unique_ptr<AgentSessionHost::Live>>> AgentSessionHost::assemble(
+    std::filesystem::path repository) {
+  const std::function<Result<SessionParts>()> work = [this, repository]() -> Result<SessionParts> {
+    SABLE_TRY(const auto root, resolve_repository(repository.string()));
+    SABLE_TRY(const auto loaded, program_.load_config(root));
+    return make_session_parts(program_, loaded, root, {models_, services_.workers}, services_.log);
+  };
   auto live = std::make_unique<Live>();
-  SABLE_TRY(live->registry, make_registry(loaded, root, trusted));
-  SABLE_TRY(auto setup, make_setup(loaded, root, trusted, services_.log));
-  SABLE_TRY(live->transport, make_transport(loaded));
-  const ProviderParts parts{.transport = *live->transport,
-                            .models = models_,
-                            .workers = services_.workers,
-                            .log = services_.log};
-  SABLE_TRY(live->provider, make_provider(program_, loaded, parts));
-  return std::pair(std::move(live), std::move(setup));
+  SABLE_CO_TRY(live->parts, co_await run_blocking(services_.workers, work));
+  co_return live;
 }
 
 asio::awaitable<Result<std::string>> AgentSessionHost::create_session(std::filesystem::path cwd) {
-  using Parts = Result<std::pair<std::unique_ptr<Live>, agent::SessionSetup>>;
-  const std::function<Parts()> work = [this, cwd] { return assemble(cwd); };
-  auto parts = co_await run_blocking(services_.workers, work);
-  if (!parts) co_return fail(std::move(parts.error()));
-  auto [made, setup] = std::move(*parts);
-  const std::string title = "session in " + setup.repository.filename().string();
-  SABLE_CO_TRY(made->session,
-               co_await agent::Session::create(services_, std::move(setup), *made->provider,
-                                               made->registry, title));
+  SABLE_CO_TRY(auto made, co_await assemble(std::move(cwd)));
+  auto& parts = made->parts;
+  const std::string title = "session in " + parts.setup.repository.filename().string();
+  SABLE_CO_TRY(made->session, co_await agent::Session::create(
+                                  services_, parts.setup, *parts.provider, parts.registry, title));
   std::string id = made->session->id();
   live_.emplace(id, std::move(made));
   co_return id;
@@ -40,15 +30,11 @@ asio::awaitable<Result<std::string>> AgentSessionHost::create_session(std::files
 asio::awaitable<Result<void>> AgentSessionHost::open_session(std::string id) {
   if (live_.contains(id)) co_return Result<void>();
   SABLE_CO_TRY(const auto info, co_await services_.store.find(id));
-  using Parts = Result<std::pair<std::unique_ptr<Live>, agent::SessionSetup>>;
-  const auto folder = info.working_directory;
-  const std::function<Parts()> work = [this, folder] { return assemble(folder); };
-  auto parts = co_await run_blocking(services_.workers, work);
-  if (!parts) co_return fail(std::move(parts.error()));
-  auto [made, setup] = std::move(*parts);
+  SABLE_CO_TRY(auto made, co_await assemble(info.working_directory));
+  auto& parts = made->parts;
   SABLE_CO_TRY(made->session,
-               co_await agent::Session::resume(services_, std::move(setup), *made->provider,
-                                               made->registry, info.id));
+               co_await agent::Session::resume(services_, parts.setup, *parts.provider,
+                                               parts.registry, info.id));
   live_.emplace(info.id, std::move(made));
   co_return Result<void>();
 }

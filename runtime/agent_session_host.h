@@ -35,17 +35,14 @@ class AgentSessionHost final : public SessionHost {
  private:
   /// A session with all that it borrows; members are destroyed last to first.
   struct Live {
-    std::unique_ptr<agent::HttpTransport> transport;
-    std::unique_ptr<agent::Provider> provider;
-    tools::Registry registry;
+    SessionParts parts;
     std::unique_ptr<agent::Session> session;
     std::set<agent::Observer*> observers;
     bool turn_running = false;
   };
 
   /// What a session in this folder is made of. Reads files: called on a worker.
-  Result<std::pair<std::unique_ptr<Live>, agent::SessionSetup>> assemble(
-      const std::filesystem::path& repository) const;
+  asio::awaitable<Result<std::unique_ptr<Live>>> assemble(std::filesystem::path repository);
   void forget_if_idle(const std::string& id);
   Live* live(const std::string& id);
 

@@ -80,16 +80,6 @@ Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
   return registry;
 }
 
-Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::LoadedConfig& loaded) {
-  SABLE_TRY(const auto choice, config::choose_model(loaded));
-  HttpClientOptions options;
-  if (choice.provider != nullptr && !choice.provider->ca_file->empty()) {
-    options.extra_ca_file = config::expand_home(*choice.provider->ca_file, loaded.environment);
-  }
-  SABLE_TRY(auto client, HttpClient::create(std::move(options)));
-  return std::unique_ptr<agent::HttpTransport>(std::move(client));
-}
-
 Result<agent::PromptTexts> built_in_prompt_texts() {
   for (const auto& file : config::embedded_files()) {
     if (file.path != "models/prompt.yaml") continue;
@@ -102,8 +92,20 @@ Result<agent::PromptTexts> built_in_prompt_texts() {
 
 namespace {
 
+/// Connections to model endpoints, with the chosen provider's own certificate authority if it has
+/// one.
+Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::LoadedConfig& loaded) {
+  SABLE_TRY(const auto choice, config::choose_model(loaded));
+  HttpClientOptions options;
+  if (choice.provider != nullptr && !choice.provider->ca_file->empty()) {
+    options.extra_ca_file = config::expand_home(*choice.provider->ca_file, loaded.environment);
+  }
+  SABLE_TRY(auto client, HttpClient::create(std::move(options)));
+  return std::unique_ptr<agent::HttpTransport>(std::move(client));
+}
+
 Result<std::unique_ptr<agent::Provider>> engine_provider(const config::ModelChoice& choice,
-                                                         const ProviderParts& parts) {
+                                                         const EngineParts& engine) {
   const auto card = choice.card.value_or(config::ModelCard{});
   agent::EngineModelOptions options{
       .name = choice.card ? choice.name : choice.path.filename().string(),
@@ -113,18 +115,19 @@ Result<std::unique_ptr<agent::Provider>> engine_provider(const config::ModelChoi
       .reply_tokens_max = card.reply_tokens_max};
   if (options.name.empty()) options.name = choice.path.parent_path().filename().string();
   SABLE_TRY(options.texts, built_in_prompt_texts());
-  SABLE_TRY(auto model, parts.models.open(choice.path, std::move(options)));
-  return agent::make_engine_provider(std::move(model), parts.workers);
+  SABLE_TRY(auto model, engine.models.open(choice.path, std::move(options)));
+  return agent::make_engine_provider(std::move(model), engine.workers);
 }
 
-}  // namespace
-
+/// The provider that `model` names. not_found says what is missing and how to name a model; denied
+/// when an endpoint's key variable is not set.
 Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
                                                        const config::LoadedConfig& loaded,
-                                                       const ProviderParts& parts) {
+                                                       agent::HttpTransport& transport,
+                                                       const EngineParts& engine, const Log& log) {
   SABLE_TRY(const auto choice, config::choose_model(loaded));
   if (choice.provider == nullptr) {
-    if (!choice.path.empty()) return engine_provider(choice, parts);
+    if (!choice.path.empty()) return engine_provider(choice, engine);
     return fail(ErrorCode::not_found,
                 "no model: the embedded model's weights are not there (sable model list). Name an "
                 "endpoint that speaks "
@@ -144,11 +147,8 @@ Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
     }
   }
   return agent::make_openai_provider(
-      config::to_openai_options(choice.name, *choice.provider, std::move(key)), parts.transport,
-      parts.log);
+      config::to_openai_options(choice.name, *choice.provider, std::move(key)), transport, log);
 }
-
-namespace {
 
 /// A model that was trained with another prompt than this program has still works, but worse.
 Result<void> check_prompt(const config::ModelCard& card, const agent::AgentConfig& agent,
@@ -169,8 +169,8 @@ Result<void> check_prompt(const config::ModelCard& card, const agent::AgentConfi
   return {};
 }
 
-}  // namespace
-
+/// Agent, policy, limits, approval mode. A model that was trained for an agent of its own gets that
+/// one unless somebody chose another; then `log` is told that they do not fit.
 Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
                                        const std::filesystem::path& repository,
                                        const TrustedParts& trusted, const Log& log) {
@@ -209,6 +209,21 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
         Json::array({"network open: " + loaded.config.sandbox.network.origin.text()});
   }
   return setup;
+}
+
+}  // namespace
+
+Result<SessionParts> make_session_parts(const Program& program, const config::LoadedConfig& loaded,
+                                        const std::filesystem::path& repository,
+                                        const EngineParts& engine, const Log& log) {
+  SABLE_TRY(const auto trusted, check_trust(loaded, repository));
+  if (!trusted.notice.empty()) log.warning(trusted.notice);
+  SessionParts parts;
+  SABLE_TRY(parts.registry, make_registry(loaded, repository, trusted));
+  SABLE_TRY(parts.setup, make_setup(loaded, repository, trusted, log));
+  SABLE_TRY(parts.transport, make_transport(loaded));
+  SABLE_TRY(parts.provider, make_provider(program, loaded, *parts.transport, engine, log));
+  return parts;
 }
 
 }  // namespace sable::runtime

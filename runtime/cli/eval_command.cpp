@@ -203,9 +203,6 @@ int eval_action(const Program& given, const EvalOptions& options) {
   auto teachers_sandbox = program.start_sandbox();
   if (!teachers_sandbox) return program.fail_with(teachers_sandbox.error());
   const auto log = Log::to_stderr(*loaded->config.log_level);
-  // Says once what does not fit; each task's own setup is made of the same.
-  const auto setup = make_setup(*loaded, root, {}, log);
-  if (!setup) return program.fail_with(setup.error());
   auto bench = evaluation::Workbench::open(root / "teacher", std::move(*teachers_sandbox));
   if (!bench) return program.fail_with(bench.error());
   asio::thread_pool teacher{1};
@@ -213,6 +210,9 @@ int eval_action(const Program& given, const EvalOptions& options) {
   auto store = memory::Store::open(*loaded->config.home, {.log = log});
   if (!store) return program.fail_with(store.error());
   Models models;
+  // Opens the model, and says once what does not fit; each task's own parts are made of the same.
+  const auto parts = make_session_parts(program, *loaded, root, {models, loop.workers()}, log);
+  if (!parts) return program.fail_with(parts.error());
   Output out(1), err(2);
   Progress progress(err, Style{program.colour(2)}, plan->size());
   Evaluation evaluation{.program = program,
@@ -227,7 +227,7 @@ int eval_action(const Program& given, const EvalOptions& options) {
                                      .clock = system_clock(),
                                      .log = Log::none()},
                         .models = models,
-                        .check_policy = setup->policy,
+                        .check_policy = parts->setup.policy,
                         .progress = progress,
                         .out = out};
   return loop.run(evaluate(evaluation, loop));

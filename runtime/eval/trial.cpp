@@ -3,7 +3,6 @@
 #include <functional>
 
 #include "base/task_group.h"
-#include "runtime/net/http_client.h"
 #include "runtime/session_parts.h"
 
 namespace sable::runtime {
@@ -26,48 +25,22 @@ class Counter final : public agent::Observer {
   TrialEnd& end_;
 };
 
-/// What a session borrows; the transport outlives the provider.
-struct Parts {
-  tools::Registry registry;
-  std::unique_ptr<agent::HttpTransport> transport;
-  std::unique_ptr<agent::Provider> provider;
-  agent::SessionSetup setup;
-};
-
-Result<std::unique_ptr<Parts>> assemble(const Program& program, const agent::Services& services,
-                                        Models& models, const std::filesystem::path& repository) {
-  SABLE_TRY(const auto root, resolve_repository(repository.string()));
-  SABLE_TRY(const auto loaded, program.load_config(root));
-  SABLE_TRY(const auto trusted, check_trust(loaded, root));
-  auto parts = std::make_unique<Parts>();
-  SABLE_TRY(parts->registry, make_registry(loaded, root, trusted));
-  SABLE_TRY(parts->setup, make_setup(loaded, root, trusted, services.log));
-  parts->setup.approval = agent::ApprovalMode::all;
-  SABLE_TRY(parts->transport, make_transport(loaded));
-  const ProviderParts provider{.transport = *parts->transport,
-                               .models = models,
-                               .workers = services.workers,
-                               .log = services.log};
-  SABLE_TRY(parts->provider, make_provider(program, loaded, provider));
-  return parts;
-}
-
 }  // namespace
 
 asio::awaitable<Result<TrialEnd>> run_trial(const Program& program, agent::Services services,
                                             Models& models, Trial trial) {
-  using Assembled = Result<std::unique_ptr<Parts>>;
-  const std::function<Assembled()> work = [&] {
-    return assemble(program, services, models, trial.repository);
+  const std::function<Result<SessionParts>()> work = [&]() -> Result<SessionParts> {
+    SABLE_TRY(const auto root, resolve_repository(trial.repository.string()));
+    SABLE_TRY(const auto loaded, program.load_config(root));
+    return make_session_parts(program, loaded, root, {models, services.workers}, services.log);
   };
-  auto assembled = co_await run_blocking(services.workers, work);
-  if (!assembled) co_return fail(std::move(assembled.error()));
-  Parts& parts = **assembled;
+  SABLE_CO_TRY(auto parts, co_await run_blocking(services.workers, work));
+  parts.setup.approval = agent::ApprovalMode::all;
   TrialEnd end{.agent = parts.setup.agent.name,
                .model = parts.provider->name() + "/" + parts.provider->model()};
   Counter counter(end);
   SABLE_CO_TRY(const auto session,
-               co_await agent::Session::create(services, std::move(parts.setup), *parts.provider,
+               co_await agent::Session::create(services, parts.setup, *parts.provider,
                                                parts.registry, trial.name));
   end.session = session->id();
   session->add_observer(counter);
