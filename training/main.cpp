@@ -83,6 +83,10 @@ const TaskKind& kind_at(double place) {
 /// One episode for each number below `count`, a function of seed, split and number alone.
 Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split, size_t count,
                            const fs::path& file) {
+  std::error_code error;
+  if (fs::exists(file, error) && !fs::is_regular_file(file, error)) {
+    return fail(ErrorCode::invalid_input, file.string() + ": not a plain file");  // e.g. a device
+  }
   SABLE_TRY(auto sandbox, sandbox::Sandbox::start(o.launcher));
   SABLE_TRY(auto bench, Workbench::open(o.work / "workspace" / "repository", std::move(sandbox)));
   std::ofstream out(file.string() + ".partial", std::ios::trunc);
@@ -107,7 +111,6 @@ Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split,
     }
   }
   out.close();
-  std::error_code error;
   fs::rename(file.string() + ".partial", file, error);
   if (!out || error) return fail(ErrorCode::io, file.string() + ": cannot be written");
   return {};
