@@ -28,7 +28,8 @@ struct Call {
   Json arguments;
 };
 
-/// Each way in which a result can look: hits and none, parts and wholes, success and refusal.
+/// Each way in which a result can look: hits and none, parts and wholes, success and refusal;
+/// nothing that another program words in its own way.
 std::vector<Call> calls() {
   return {
       {"list_files", Json::object()},
