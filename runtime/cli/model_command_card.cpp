@@ -72,7 +72,7 @@ int model_card_action(const Program& program, const ModelOptions& options) {
     std::printf("%s\n", dump_json(json).c_str());
     return fits ? 0 : 1;
   }
-  std::printf("# %s\n", escape_controls(card->origin.text()).c_str());
+  std::printf("# %s\n", escape_controls(card->origin.source).c_str());
   for (const Pin& pin : *pins) {
     std::printf("%s: %s%s\n", pin.key, pin.here.c_str(),
                 pin.trained.empty() ? "  # not pinned"
