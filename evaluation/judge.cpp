@@ -35,20 +35,18 @@ Verdict judge_files(const MadeTask& task, const Files& after) {
     return no(path + " should not be there");
   }
   if (wrong.empty()) return yes();
-  const auto as_before = [&](const std::string& path) {
-    const auto it = task.before.find(path);
-    return it != task.before.end() && it->second == after.at(path);
-  };
   for (const std::string& path : wrong) {
-    if (as_before(path)) return no(path + " was not changed");
+    const auto before = task.before.find(path);
+    if (before == task.before.end()) continue;
+    if (before->second == after.at(path)) return no(path + " was not changed");
+    if (before->second == truth.files.at(path)) {
+      return no(path + " should not have been changed");
+    }
   }
   if (wrong.size() == 1 && wrong.front() == truth.mended && !truth.check.empty()) {
     return {.why = truth.mended + " is not corrected", .needs_check = true};
   }
-  const std::string& path = wrong.front();
-  const auto before = task.before.find(path);
-  const bool untouched = before != task.before.end() && before->second == truth.files.at(path);
-  return no(path + (untouched ? " should not have been changed" : " is not as it should be"));
+  return no(wrong.front() + " is not as it should be");
 }
 
 Verdict judge_places(const Truth& truth, const std::string& answer,

@@ -39,7 +39,7 @@ TEST_CASE("scores are sums by family, with their interval") {
   CHECK(find["input_tokens"] == 20'000);
   CHECK(json["all"]["n"] == 21);
   const std::string text = scores.to_text({});
-  CHECK(text.find("19/20    95 %   76 to 99 %") != std::string::npos);
+  CHECK(text.find("19/20   95 %     76 to 99 %") != std::string::npos);
   CHECK(text.find("\nall ") != std::string::npos);
 }
 
