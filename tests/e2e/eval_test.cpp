@@ -104,7 +104,7 @@ TEST_CASE("a user's tasks are done on copies and judged by their own checks") {
 
 TEST_CASE("people get a line a task and a table") {
   World world;
-  world.play({says("I cannot do that.")});
+  world.play(Json::array({says("I cannot do that.")}));
   const auto ran = evaluate(world, {"--tasks", "refuse", "--count", "1"});
   CHECK(ran.exit_code == 0);
   CHECK(ran.err.find("passed  refuse-1") != std::string::npos);

@@ -191,7 +191,7 @@ TEST_CASE("a session asks its model with the tokens of the episodes that it was 
   }
   REQUIRE(lessons.size() == task_kinds().size());
   const auto json =
-      train_tokenizer(texts, {.vocab_size = 700, .phrases = fixed_phrases(machine.pack)});
+      train_tokenizer(texts, {.vocab_size = 512, .phrases = fixed_phrases(machine.pack)});
   if (!json) FAIL(json.error().message);
   const auto tokenizer = inference::Tokenizer::from_json(*json);
   REQUIRE(tokenizer);
