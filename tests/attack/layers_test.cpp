@@ -2,6 +2,7 @@
 // read-only mounts root's own files would be at stake.
 #include <cstdlib>
 #include <grp.h>
+#include <sstream>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,16 @@ constexpr const char* kAttacks[] = {"F1",  "F2",  "F3", "F4", "F6", "F7", "F8", 
                                     "N3",  "N4",  "N5", "N6", "N7", "N8", "K1", "K2", "K3",
                                     "K4",  "K5",  "K6", "K7", "K8", "K9", "R1", "R2", "R9"};
 
+std::string breaches_of(const attack::AttackOutcome& outcome) {
+  std::string lines;
+  std::istringstream output(outcome.run.output);
+  for (std::string line; std::getline(output, line);) {
+    if (line.rfind("BREACH", 0) == 0) lines += "\n    " + line;
+  }
+  for (const auto& damage : outcome.host_damage) lines += "\n    damage: " + damage;
+  return lines;
+}
+
 }  // namespace
 
 TEST_CASE("with any one layer left out, four of five attacks are still stopped", "[.][ordinary]") {
@@ -40,7 +51,7 @@ TEST_CASE("with any one layer left out, four of five attacks are still stopped",
       if (stopped) {
         ++n_stopped;
       } else {
-        lost += std::string(" ") + id;
+        lost += std::string("\n  ") + id + breaches_of(outcome);
       }
     }
     WARN("without " << layer << ": " << n_stopped << " of " << n << " stopped; not:" << lost);
