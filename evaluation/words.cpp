@@ -66,10 +66,10 @@ constexpr std::string_view kEnds[] = {"b", "ck", "d",  "g", "l",  "lm", "m", "n"
                                       "p", "r",  "rn", "s", "sh", "t",  "v", "x", "z"};
 
 /// What no name may be: words of the languages, and the variables of made-up functions.
-constexpr std::string_view kTaken[] = {
-    "delete", "switch", "import", "export", "template", "list",   "map",  "print",  "object",
-    "open",   "union",  "index",  "array",  "string",   "vector", "link", "signal", "div",
-    "step",   "total",  "count",  "product", "result"};
+constexpr std::string_view kTaken[] = {"delete", "switch", "import", "export",  "template", "list",
+                                       "map",    "print",  "object", "open",    "union",    "index",
+                                       "array",  "string", "vector", "link",    "signal",   "div",
+                                       "step",   "total",  "count",  "product", "result"};
 
 std::string capitalised(std::string word) {
   word[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(word[0])));
@@ -96,6 +96,8 @@ std::vector<std::string> words_of(std::string_view name) {
 }
 
 }  // namespace
+
+std::span<const std::string_view> plain_words() { return kWords; }
 
 Split split_of(std::string_view word) {
   return mix(hash_of(word), 77) % 4 == 0 ? Split::test : Split::training;
@@ -132,9 +134,8 @@ std::string Names::word() {
 }
 
 std::string Names::fresh(std::string name) {
-  const bool known =
-      std::find(given_.begin(), given_.end(), name) != given_.end() ||
-      std::find(std::begin(kTaken), std::end(kTaken), name) != std::end(kTaken);
+  const bool known = std::find(given_.begin(), given_.end(), name) != given_.end() ||
+                     std::find(std::begin(kTaken), std::end(kTaken), name) != std::end(kTaken);
   if (known) return {};
   given_.push_back(name);
   return name;

@@ -1,6 +1,7 @@
 // Names for made-up code, and made-up sentences: words of training and of evaluation never meet.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,9 @@ namespace sable::evaluation {
 enum class Split { training, test };
 
 Split split_of(std::string_view word);
+
+/// The words that names are made of when they are not made up, of both sides, in lower case.
+std::span<const std::string_view> plain_words();
 
 enum class Style { snake, camel, pascal, upper };
 

@@ -201,7 +201,8 @@ Result<void> train(const Options& o, const AgentPack& pack) {
   plan.n_threads = o.threads;
   plan.minutes = o.minutes;
   plan.tokens = o.tokens;
-  Trainer trainer(parameters, std::move(values), training, copy_tokens(tokenizer), plan);
+  Trainer trainer(parameters, std::move(values), training, copy_tokens(tokenizer),
+                  name_tokens(tokenizer, training), plan);
   const fs::path state = o.work / "state.bin";
   if (!o.fresh && fs::exists(state)) {
     SABLE_TRY_VOID(trainer.load(state));
@@ -305,6 +306,8 @@ int main(int argc, char** argv) {
   make->add_option("--muon-rate", o.plan.rates.muon)->capture_default_str();
   make->add_option("--adamw-rate", o.plan.rates.adamw)->capture_default_str();
   make->add_option("--copy-until", o.plan.copy_until, "part of the run with copy problems")
+      ->capture_default_str();
+  make->add_option("--renamed", o.plan.renamed, "share of episodes that are read with other names")
       ->capture_default_str();
   make->add_option("--decay-from", o.plan.decay_from, "part of the run at full rates")
       ->capture_default_str();

@@ -4,10 +4,10 @@
 
 static int failed = 0;
 
-#define CHECK(got, wanted)                                                                  \
-  if ((got) != (wanted)) {                                                                  \
+#define CHECK(got, wanted)                                                                    \
+  if ((got) != (wanted)) {                                                                    \
     std::printf("%s:%d: %s is %d, expected %d\n", __FILE__, __LINE__, #got, (got), (wanted)); \
-    failed = 1;                                                                             \
+    failed = 1;                                                                               \
   }
 
 int main() {

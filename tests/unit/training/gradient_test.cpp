@@ -4,8 +4,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "training/model.h"
 #include "base/random.h"
+#include "training/model.h"
 
 using namespace sable;
 using namespace sable::training;

@@ -5,11 +5,12 @@
 
 #include <catch2/catch.hpp>
 
-#include "inference/kernels/quantize.h"
 #include "base/random.h"
+#include "inference/kernels/quantize.h"
 #include "training/rounding.h"
 #include "training/sinkhorn.h"
 
+using namespace sable;
 using namespace sable::training;
 
 namespace {
