@@ -62,6 +62,7 @@ struct TurnLimits {
   int steps_max = 50;
   int tool_calls_max = 200;
   int repeated_failures_max = 3;  ///< calls that could not be understood, in a row
+  int same_failures_max = 5;      ///< the very same call failing, with nothing changed in between
   std::chrono::milliseconds time_max{std::chrono::hours(1)};
   uint64_t output_tokens_max = 1'000'000;
 };

@@ -1,5 +1,6 @@
 // The turn loop: ask the model, run the calls it asks for, log every fact, until it is done.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -136,6 +137,8 @@ class LiveSession final : public Session {
     const auto start = services_.clock.monotonic_now();
     turn_ = TurnResult{};
     n_steps_ = n_tool_calls_ = n_failures_in_a_row_ = 0;
+    failures_of_.clear();
+    repeated_failure_.clear();
     interruption_.emplace(executor, std::chrono::steady_clock::now() + setup_.limits.time_max);
     auto result = co_await logged_turn(std::move(prompt), start);
     interruption_.reset();
@@ -227,6 +230,12 @@ class LiveSession final : public Session {
                                         "the last one: {}",
                                         n_failures_in_a_row_, last_failure_)});
     }
+    if (!repeated_failure_.empty()) {
+      co_return Going(
+          Verdict{"failed", fmt::format("the model made the same call of {} {} times, "
+                                        "and it failed each time",
+                                        repeated_failure_, setup_.limits.same_failures_max)});
+    }
     if (turn_.usage.output_tokens >= setup_.limits.output_tokens_max) {
       co_return Going(Verdict{"limit", fmt::format("the limit of {} output tokens is reached",
                                                    setup_.limits.output_tokens_max)});
@@ -261,9 +270,10 @@ class LiveSession final : public Session {
   Verdict verdict_on_last_words(const Reply& reply) const {
     switch (reply.finish) {
       case FinishReason::length:
-        return {"failed",
-                "the model's answer was cut off at its output limit; raise "
-                "sampling.output_tokens_max or ask for less at once"};
+        return {
+            "failed",
+            "the model's answer was cut off at its output limit (sampling.output_tokens_max, or "
+            "the model's own); ask for less at once"};
       case FinishReason::filtered:
         return {"failed", "the endpoint's content filter ended the answer"};
       case FinishReason::stop:
@@ -346,6 +356,7 @@ class LiveSession final : public Session {
                                                {}, std::move(details));
       co_return co_await log_one(std::move(tool_outcome));
     }
+    count_failure(*call, *tool, (*ran)->ok);
     co_return co_await log_outcome(*call, std::move(**ran));
   }
 
@@ -380,6 +391,15 @@ class LiveSession final : public Session {
                        .name = name,
                        .text = std::string(text)});
             }};
+  }
+
+  /// A model that makes one failing call over and over gets no further: nothing has changed that
+  /// could make it succeed.
+  void count_failure(const tools::Call& call, const tools::Definition& tool, bool ok) {
+    if (ok && tool.effect != tools::Effect::none) failures_of_.clear();
+    if (ok) return;
+    const int n = ++failures_of_[call.name + dump_json(call.arguments)];
+    if (n >= setup_.limits.same_failures_max) repeated_failure_ = call.name;
   }
 
   asio::awaitable<Result<void>> log_outcome(const tools::Call& call, tools::Outcome outcome) {
@@ -441,6 +461,8 @@ class LiveSession final : public Session {
   int n_tool_calls_ = 0;
   int n_failures_in_a_row_ = 0;
   std::string last_failure_;
+  std::map<std::string, int> failures_of_;  // by call: name and arguments
+  std::string repeated_failure_;            // the tool of a call that failed too often
 };
 
 Json record_of(const SessionSetup& setup, const tools::Workspace& workspace) {

@@ -102,6 +102,20 @@ TEST_CASE("a user's tasks are done on copies and judged by their own checks") {
   CHECK(again.err.find("not empty") != std::string::npos);
 }
 
+TEST_CASE("a model that makes one failing call over and over is stopped, and not said to be done") {
+  World world;
+  const Json call = {{"tool_calls", {tool_call("read_file", {{"path", "nowhere.txt"}})}}};
+  world.play({call, call, call, call, call, says("I cannot do that.")});
+  const auto ran = evaluate(world, {"--tasks", "refuse", "--count", "1", "--json"});
+  const Json summary = summary_of(ran, 1);
+  CHECK(summary["all"]["passed"] == 0);
+  CHECK(summary["all"]["steps"] == 5);
+  const Json report = ran.json_lines()[0];
+  CHECK(report["status"] == "failed");
+  CHECK(report["reason"] ==
+        "the model made the same call of read_file 5 times, and it failed each time");
+}
+
 TEST_CASE("people get a line a task and a table") {
   World world;
   world.play(Json::array({says("I cannot do that.")}));
