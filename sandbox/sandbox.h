@@ -172,6 +172,10 @@ struct RunResult {
   uint64_t stdout_bytes = 0, stderr_bytes = 0;  ///< seen, also beyond what a caller keeps
   std::chrono::milliseconds wall{0};
   std::string explanation;  ///< for any end but a plain exit: which limit or rule, in one sentence
+  /// When it failed: what its own messages and the proxy's decisions tell of paths and addresses
+  /// that the policy denies. One sentence each: which, by which rule, held by which layer. A guess
+  /// from text, for people and models.
+  std::vector<std::string> denials;
   /// What programs outside the sandbox would run or believe (repository hooks and configuration,
   /// editor tasks, settings of agents) and the command made, moved or replaced in its writable
   /// roots. What existed before cannot be edited; what is new is named here, never deleted: ask
