@@ -4,6 +4,7 @@
 
 #include "base/task_group.h"
 #include "sandbox/background_process.h"
+#include "sandbox/denials.h"
 #include "sandbox/memory_file.h"
 #include "sandbox/plan_codec.h"
 #include "sandbox/planner.h"
@@ -78,6 +79,7 @@ class LaunchedSession : public Session {
     if (proxy_) {
       result->network_decisions = proxy_->take_decisions();
       result->network_decisions_left_out = proxy_->take_left_out();
+      add_refusals(*result);
     }
     co_return result;
   }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "sandbox/denials.h"
 #include "sandbox/memory_file.h"
 #include "sandbox/plan_codec.h"
 #include "sandbox/step_text.h"
@@ -24,6 +25,7 @@ constexpr size_t kReadBytes = 64 * 1024;
 constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
 constexpr milliseconds kBusyPause{1};
 constexpr size_t kUnwrittenMax = size_t{1} << 20;
+constexpr size_t kLastOutput = 8 * 1024;  // where a program that failed says why
 constexpr size_t kPieceBytes = size_t{1}
                                << 20;  // of standard input, written between two turns of the loop
 
@@ -118,6 +120,7 @@ asio::awaitable<Result<RunResult>> RunningCall::finish() {
   if (outcome && proxy_) {
     outcome->network_decisions = proxy_->take_decisions();
     outcome->network_decisions_left_out = proxy_->take_left_out();
+    add_refusals(*outcome);
   }
   co_return outcome;
 }
@@ -299,6 +302,9 @@ void RunningCall::deliver(Stream stream, std::string_view bytes) {
   outputs_[static_cast<size_t>(stream)].bytes += bytes.size();
   const uint64_t room = limits_.output_bytes > seen ? limits_.output_bytes - seen : 0;
   if (room > 0 && output_) output_(stream, bytes.substr(0, room));
+  last_output_ += bytes.substr(bytes.size() - std::min(bytes.size(), kLastOutput));
+  if (last_output_.size() > 2 * kLastOutput)
+    last_output_.erase(0, last_output_.size() - kLastOutput);
   if (bytes.size() > room) end(End::output_limit);
 }
 
@@ -416,6 +422,9 @@ Result<RunResult> RunningCall::result() const {
   }
   if (cause_) result.end = *cause_;
   result.explanation = explanation(result);
+  if (result.end != End::exited || result.exit_code != 0) {
+    result.denials = explain_denials(policy_, execution_.working_directory, last_output_);
+  }
   return result;
 }
 

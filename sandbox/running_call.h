@@ -100,6 +100,7 @@ class RunningCall {
   bool input_closing_ = false;    ///< after what is unwritten
   asio::steady_timer has_input_;  ///< cancelled when there is something to write
   std::array<Output, 2> outputs_;
+  std::string last_output_;             ///< of both, for what it tells of denials
   std::unique_ptr<EgressProxy> proxy_;  ///< of a fresh call with Network::allow
   std::chrono::steady_clock::time_point started_;
 

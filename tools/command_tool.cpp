@@ -81,6 +81,7 @@ Outcome outcome_of(const CommandSpec& spec, const sandbox::RunResult& ran, const
   }
   // A plain success needs no comment; everything else does.
   if (!outcome.ok || meaning != nullptr) outcome.text += ending_note(ran, meaning);
+  outcome.text += denials_note(ran);
   outcome.text += protected_changes_note(ran);
   return outcome;
 }

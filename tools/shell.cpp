@@ -95,6 +95,7 @@ class ShellRunner : public Runner {
     outcome.text +=
         fmt::format("[{}{}; {:.1f} s]\n", ending_in_words(ran), next_step(ran, wall_max),
                     static_cast<double>(ran.wall.count()) / 1000);
+    outcome.text += denials_note(ran);
     outcome.text += protected_changes_note(ran);
     outcome.details = ending_details(ran);
     outcome.details["cut"] = shown.cut;

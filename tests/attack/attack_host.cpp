@@ -99,8 +99,11 @@ std::map<std::string, std::string> AttackHost::record() const {
   std::map<std::string, std::string> facts;
   const auto add_tree = [&](const fs::path& root) {
     facts[root] = facts_of(root);
-    for (const auto& entry : fs::recursive_directory_iterator(root))
-      facts[entry.path()] = facts_of(entry.path());
+    // An attack that got through may have left no folder there.
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry(root, error), end; !error && entry != end;
+         entry.increment(error))
+      facts[entry->path()] = facts_of(entry->path());
   };
   add_tree(readable_.path());
   add_tree(hidden_.path());
