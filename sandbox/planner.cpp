@@ -140,7 +140,8 @@ class ViewPlanner {
       }
       return;
     }
-    const std::string place = "/readable/" + std::to_string(++n_moved_);
+    const std::string place = "/readable/" + std::to_string(moved_.size() + 1);
+    moved_.emplace_back(root.path, place);
     add_bind(place, root.path, root.access, root.facts);
     add_parents(root.path);
     add({.kind = ViewKind::symlink, .target = root.path.string(), .source = place});
@@ -346,10 +347,15 @@ class ViewPlanner {
   Result<void> add_masks() {
     for (const auto& path : policy_.masked) {
       SABLE_TRY(const auto facts, resolve(path, "masked"));
-      if (facts.kind == PathFacts::Kind::missing || !is_bound(facts.canonical)) continue;
-      const bool folder = facts.kind == PathFacts::Kind::folder;
-      add({.kind = folder ? ViewKind::cover_folder : ViewKind::cover_file,
-           .target = facts.canonical.string()});
+      if (facts.kind == PathFacts::Kind::missing) continue;
+      const auto kind =
+          facts.kind == PathFacts::Kind::folder ? ViewKind::cover_folder : ViewKind::cover_file;
+      if (is_bound(facts.canonical)) add({.kind = kind, .target = facts.canonical.string()});
+      for (const auto& [root, place] : moved_) {
+        if (!is_below_or_same(facts.canonical, root)) continue;
+        const fs::path below = facts.canonical.lexically_relative(root);
+        add({.kind = kind, .target = (below == "." ? place : place / below).string()});
+      }
     }
     return {};
   }
@@ -360,7 +366,7 @@ class ViewPlanner {
   std::vector<ViewEntry> entries_;
   std::set<std::string> made_;
   std::vector<Root> roots_;
-  int n_moved_ = 0;
+  std::vector<std::pair<fs::path, fs::path>> moved_;  ///< roots that lie elsewhere, and where
 };
 
 Result<std::vector<std::string>> environment_of(const Policy& policy) {
