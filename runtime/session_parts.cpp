@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "runtime/config/embedded_files.h"
+#include "runtime/model_pack.h"
 #include "runtime/net/http_client.h"
 #include "runtime/remembered_approvals.h"
 
@@ -118,7 +119,8 @@ Result<std::unique_ptr<agent::Provider>> engine_provider(const config::ModelChoi
       .name = choice.card ? choice.name : choice.path.filename().string(),
       .thinking = card.thinking,
       .effort = card.effort,
-      .sampling = card.sampling};
+      .sampling = card.sampling,
+      .reply_tokens_max = card.reply_tokens_max};
   if (options.name.empty()) options.name = choice.path.parent_path().filename().string();
   SABLE_TRY(options.texts, built_in_prompt_texts());
   SABLE_TRY(auto model, engine.models.open(choice.path, std::move(options)));
@@ -135,7 +137,8 @@ Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
   if (choice.provider == nullptr) {
     if (!choice.path.empty()) return engine_provider(choice, engine);
     return fail(ErrorCode::not_found,
-                "no model: this build has no embedded model yet. Name an endpoint that speaks "
+                "no model: the embedded model's weights are not there (sable model list). Name an "
+                "endpoint that speaks "
                 "OpenAI Chat Completions: --base-url URL --model NAME [--api-key-env VARIABLE], "
                 "or weights: --model PATH, or set model and providers in the configuration (sable "
                 "config show)");
@@ -153,6 +156,25 @@ Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
   }
   return agent::make_openai_provider(
       config::to_openai_options(choice.name, *choice.provider, std::move(key)), transport, log);
+}
+
+/// A model that was trained with another prompt than this program has still works, but worse.
+Result<void> check_prompt(const config::ModelCard& card, const agent::AgentConfig& agent,
+                          const Log& log) {
+  if (card.prompt_digest.empty()) return {};
+  SABLE_TRY(auto texts, built_in_prompt_texts());
+  std::error_code error;
+  if (std::filesystem::exists(card.weights, error)) {
+    SABLE_TRY(texts, agent::load_prompt_texts(card.weights, std::move(texts)));
+  }
+  SABLE_TRY(const std::string digest, prompt_digest(agent, texts));
+  if (digest != card.prompt_digest) {
+    log.warning(
+        fmt::format("the model {} was trained with another prompt than the agent {} has "
+                    "here (sable model card {})",
+                    card.name, agent.name, card.name));
+  }
+  return {};
 }
 
 /// Agent, policy, limits, approval mode. A model that was trained for an agent of its own gets that
@@ -173,12 +195,19 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
                     choice.name, own, *agent_name, own));
   }
   SABLE_TRY(auto definition, config::find_agent(agents, agent_name));
+  if (choice.card && definition.config.name == own) {
+    SABLE_TRY_VOID(check_prompt(*choice.card, definition.config, log));
+  }
   agent::SessionSetup setup;
   setup.repository = repository;
   setup.agent = std::move(definition.config);
   setup.policy = config::to_policy(loaded, repository);
   setup.approval = *loaded.config.approve;
   setup.limits = config::to_turn_limits(loaded.config.limits);
+  if (definition.steps_max > 0 &&
+      loaded.config.limits.steps.origin.layer == config::Layer::built_in) {
+    setup.limits.steps_max = definition.steps_max;
+  }
   setup.record["program"] = std::string("sable ") + kVersion;
   setup.record["agent_origin"] = definition.origin.text();
   if (definition.version > 0) setup.record["agent_version"] = definition.version;

@@ -250,9 +250,7 @@ bool RunningCall::receive_status() {
   switch (message.kind) {
     case StatusMessage::Kind::created:
     case StatusMessage::Kind::prepared:
-      break;
     case StatusMessage::Kind::running:
-      running_ = true;
       break;
     case StatusMessage::Kind::memory_limit:
       if (!cause_) cause_ = End::memory_limit;
@@ -320,15 +318,14 @@ asio::awaitable<void> RunningCall::keep_deadline() {
 asio::awaitable<void> RunningCall::end_gently(End cause) {
   if (ending_ || cause_) co_return;
   cause_ = cause;
-  if (running_) {
-    const TerminateRequest request;
-    ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
-    asio::steady_timer timer(executor_, limits_.grace);
-    boost::system::error_code error;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
-  }
-  kill();
+  // It is read after the word of what to run: whether the program was said to run by now does not
+  // matter.
+  const TerminateRequest request;
+  ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+  asio::steady_timer timer(executor_, limits_.grace);
+  boost::system::error_code error;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  if (!error) kill();
 }
 
 // Writes to the program's input as it takes it.

@@ -108,7 +108,7 @@ class RunningCall {
 
   std::optional<End> cause_;             ///< why we ended it, if we did
   std::optional<StatusMessage> ending_;  ///< failed, exited or signalled
-  bool kill_wanted_ = false, running_ = false, status_over_ = false, dead_ = false;
+  bool kill_wanted_ = false, status_over_ = false, dead_ = false;
   bool ended_ = false;  ///< pid 1 said so: nothing that the program started is alive
 };
 

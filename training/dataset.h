@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "training/random.h"
+#include "base/random.h"
 
 namespace sable::training {
 

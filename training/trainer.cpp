@@ -309,19 +309,31 @@ Result<void> Trainer::save(const std::filesystem::path& file) const {
   return write_file_atomically(file, bytes);
 }
 
-Result<void> Trainer::load(const std::filesystem::path& file) {
-  State& s = *state_;
-  SABLE_TRY(const std::string bytes, read_file(file, size_t{1} << 30));
+namespace {
+
+/// The whole file, after its header has been found to fit.
+Result<std::string> read_saved(const Parameters& parameters, const std::filesystem::path& file,
+                               Header& header) {
+  SABLE_TRY(std::string bytes, read_file(file, size_t{1} << 30));
   const Header ours;
-  Header header;
-  const size_t n = s.values.size();
+  const size_t n = parameters.size();
   if (bytes.size() >= sizeof header) std::memcpy(&header, bytes.data(), sizeof header);
   if (bytes.size() != sizeof header + 3 * n * sizeof(float) ||
       std::memcmp(header.magic, ours.magic, sizeof ours.magic) != 0 || header.n_values != n ||
-      header.layout != layout_hash(s.parameters)) {
+      header.layout != layout_hash(parameters)) {
     return fail(ErrorCode::invalid_input,
                 file.string() + ": not the saved state of a run with this configuration");
   }
+  return bytes;
+}
+
+}  // namespace
+
+Result<void> Trainer::load(const std::filesystem::path& file) {
+  State& s = *state_;
+  Header header;
+  SABLE_TRY(const std::string bytes, read_saved(s.parameters, file, header));
+  const size_t n = s.values.size();
   const char* at = bytes.data() + sizeof header;
   for (auto* array : {&s.values, &s.optimizer.momentum, &s.optimizer.squares}) {
     std::memcpy(array->data(), at, n * sizeof(float));
@@ -333,6 +345,15 @@ Result<void> Trainer::load(const std::filesystem::path& file) {
   s.optimizer.n_steps = header.optimizer_steps;
   s.minutes = header.minutes;
   return {};
+}
+
+Result<std::vector<float>> saved_values(const Parameters& parameters,
+                                        const std::filesystem::path& file) {
+  Header header;
+  SABLE_TRY(const std::string bytes, read_saved(parameters, file, header));
+  std::vector<float> values(parameters.size());
+  std::memcpy(values.data(), bytes.data() + sizeof header, values.size() * sizeof(float));
+  return values;
 }
 
 }  // namespace sable::training

@@ -86,4 +86,8 @@ class Trainer {
   std::unique_ptr<State> state_;
 };
 
+/// The weights in a file of Trainer::save(), of a run that is over or goes on. Errors as load()'s.
+Result<std::vector<float>> saved_values(const Parameters& parameters,
+                                        const std::filesystem::path& file);
+
 }  // namespace sable::training

@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "training/model.h"
-#include "training/random.h"
+#include "base/random.h"
 
 using namespace sable;
 using namespace sable::training;

@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "inference/kernels/quantize.h"
-#include "training/random.h"
+#include "base/random.h"
 #include "training/rounding.h"
 #include "training/sinkhorn.h"
 
