@@ -14,13 +14,24 @@ namespace fs = std::filesystem;
 struct Workbench::State {
   fs::path folder;
   std::unique_ptr<sandbox::Sandbox> sandbox;
-  std::unique_ptr<tools::Workspace> workspace;
+  asio::io_context loop;
+  std::unique_ptr<tools::Workspace>
+      workspace;  // its calls share a sandbox, which lives on the loop
   tools::Registry registry = tools::Registry::with_builtins();
   asio::thread_pool workers{1};
+
+  /// Ends what calls left in the sandbox.
+  void close() {
+    if (workspace == nullptr) return;
+    asio::co_spawn(loop, workspace->close(), [](const std::exception_ptr&) {});
+    loop.restart();
+    loop.run();
+    workspace.reset();
+  }
 };
 
 Workbench::Workbench(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Workbench::~Workbench() = default;
+Workbench::~Workbench() { state_->close(); }
 const fs::path& Workbench::folder() const { return state_->folder; }
 
 Result<std::unique_ptr<Workbench>> Workbench::open(const fs::path& folder,
@@ -36,7 +47,7 @@ Result<std::unique_ptr<Workbench>> Workbench::open(const fs::path& folder,
 
 Result<void> Workbench::lay_out(const Files& files) {
   std::error_code error;
-  state_->workspace.reset();
+  state_->close();
   for (const auto& entry : fs::directory_iterator(state_->folder, error)) {
     fs::remove_all(entry.path(), error);
   }
@@ -50,14 +61,17 @@ Result<tools::Outcome> Workbench::call(const std::string& tool, const Json& argu
   if (const auto checked = state_->registry.check(call); !checked) {
     return tools::Outcome{.ok = false, .text = checked.error().message};
   }
-  asio::io_context loop;
+  asio::io_context& loop = state_->loop;
   tools::CallContext context{*state_->workspace, *state_->sandbox, state_->workers, {}};
   std::optional<Result<tools::Outcome>> done;
   asio::co_spawn(loop, state_->registry.run(std::move(call), std::move(context)),
                  [&](std::exception_ptr failure, Result<tools::Outcome> result) {
-                   if (!failure) done = std::move(result);
+                   done = std::move(result);
+                   if (failure) done = fail(ErrorCode::io, "the call was broken off");
                  });
-  loop.run();
+  loop.restart();
+  while (!done && loop.run_one() > 0) {
+  }
   if (!done) return fail(ErrorCode::io, tool + " ended without a result");
   return std::move(*done);
 }

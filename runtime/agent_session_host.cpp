@@ -4,6 +4,14 @@
 
 namespace sable::runtime {
 
+Result<AgentSessionHost::Tools> AgentSessionHost::tools_of(
+    const std::filesystem::path& repository) const {
+  SABLE_TRY(const auto loaded, program_.load_config(repository));
+  SABLE_TRY(const auto trusted, check_trust(loaded, repository));
+  SABLE_TRY(auto registry, make_registry(loaded, repository, trusted));
+  return Tools{std::move(registry), trusted.notice};
+}
+
 asio::awaitable<Result<std::unique_ptr<AgentSessionHost::Live>>> AgentSessionHost::assemble(
     std::filesystem::path repository) {
   const std::function<Result<SessionParts>()> work = [this, repository]() -> Result<SessionParts> {
@@ -60,8 +68,37 @@ void AgentSessionHost::remove_observer(const std::string& id, agent::Observer& o
 /// Gives the session's lease back when nobody watches and nothing runs, so that other processes may
 /// own it.
 void AgentSessionHost::forget_if_idle(const std::string& id) {
-  if (const auto* found = live(id); found && found->observers.empty() && !found->turn_running) {
-    live_.erase(id);
+  const auto it = live_.find(id);
+  if (it == live_.end() || !it->second->observers.empty() || it->second->turn_running) return;
+  ending_.spawn(end(std::move(it->second)));
+  live_.erase(it);
+}
+
+asio::awaitable<void> AgentSessionHost::end(std::unique_ptr<Live> live) {
+  co_await live->session->close();
+}
+
+asio::awaitable<void> AgentSessionHost::close() {
+  for (auto& [id, live] : std::exchange(live_, {})) ending_.spawn(end(std::move(live)));
+  co_await ending_.join();
+}
+
+/// Files that cannot be used change nothing but the notice.
+asio::awaitable<void> AgentSessionHost::reload_tools(Live& live) {
+  auto& parts = live.parts;
+  const std::function<Result<Tools>()> work = [this, &parts]() -> Result<Tools> {
+    SABLE_TRY(auto fresh, tools_of(parts.setup.repository));
+    SABLE_TRY_VOID(agent::offered_tools(fresh.registry, parts.setup.agent));
+    return fresh;
+  };
+  auto fresh = co_await run_blocking(services_.workers, work);
+  if (fresh) {
+    parts.registry = std::move(fresh->registry);
+    live.session->use_tools(parts.registry, std::move(fresh->notice));
+  } else {
+    std::string notice = "the tools stay as they were: " + fresh.error().message;
+    services_.log.warning(notice);
+    live.session->use_tools(parts.registry, std::move(notice));
   }
 }
 
@@ -73,6 +110,7 @@ asio::awaitable<Result<agent::TurnResult>> AgentSessionHost::run_turn(std::strin
     co_return fail(ErrorCode::denied, "a turn of this session is already running");
   }
   found->turn_running = true;
+  co_await reload_tools(*found);
   auto result = co_await found->session->run_turn(std::move(prompt));
   found->turn_running = false;
   forget_if_idle(id);

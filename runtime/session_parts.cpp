@@ -48,10 +48,18 @@ Result<TrustedParts> check_trust(const config::LoadedConfig& loaded,
   return parts;
 }
 
+tools::ProfileLookup profile_lookup(const config::LoadedConfig& loaded,
+                                    const std::filesystem::path& repository) {
+  return [loaded, repository](const std::string& name) {
+    return config::policy_of_profile(loaded, name, repository);
+  };
+}
+
 Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
                                       const std::filesystem::path& repository,
                                       const TrustedParts& trusted) {
   auto registry = tools::Registry::with_builtins();
+  registry.use_profiles(profile_lookup(loaded, repository));
   SABLE_TRY_VOID(add_user_tools(registry, loaded));
   if (trusted.content) {
     for (const auto& file : trusted.content->tools()) {

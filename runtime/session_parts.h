@@ -24,6 +24,10 @@ struct TrustedParts {
 Result<TrustedParts> check_trust(const config::LoadedConfig& loaded,
                                  const std::filesystem::path& repository);
 
+/// The profiles that a YAML file of tools can name. `loaded` is copied.
+tools::ProfileLookup profile_lookup(const config::LoadedConfig& loaded,
+                                    const std::filesystem::path& repository);
+
 /// The built-in tools, the user's own, and the repository's if they are trusted; approval classes
 /// as configured and as remembered. Errors name the file and place.
 Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,

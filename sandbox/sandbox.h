@@ -91,6 +91,7 @@ struct Command {
   std::vector<std::string> argv;  ///< argv[0]: a path, or a name looked up in the sandbox's PATH
   std::filesystem::path working_directory;  ///< inside the view; empty: the first writable root
   std::string stdin_data;                   ///< written to standard input, then it is closed
+  std::optional<std::chrono::milliseconds> wall;  ///< narrows the policy's; never widens it
 };
 
 enum class Stream { standard_output, standard_error };

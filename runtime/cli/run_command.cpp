@@ -62,6 +62,11 @@ class CommandObserver : public agent::Observer {
     co_return answer;
   }
 
+  asio::awaitable<std::optional<std::string>> on_question(agent::UserQuestion asked) override {
+    if (::isatty(0) != 1) co_return std::nullopt;
+    co_return co_await ask_question_on_terminal(0, err_, style_, std::move(asked.question));
+  }
+
   /// The model's last words, for a reader that is not a terminal and has seen no progress.
   void finish(const agent::TurnResult& result) {
     if (!json_ && !out_.is_terminal() && !result.text.empty()) {
@@ -119,6 +124,7 @@ asio::awaitable<int> run_turn(const Program& program, Loop& loop, const RunOptio
   const auto result = co_await live.run_turn(options.task);
   loop.on_stop({});
   live.remove_observer(observer);
+  co_await live.close();
   if (!result) co_return program.fail_with(result.error());
   observer.finish(*result);
   if (result->status != "finished") {

@@ -212,6 +212,10 @@ agent::OpenAiOptions to_openai_options(std::string name, const ProviderSettings&
 /// it is empty they are left out. Sable's own home is always masked.
 sandbox::Policy to_policy(const LoadedConfig& loaded, const std::filesystem::path& repository);
 
+/// The same under another profile instead of the chosen one. not_found names those there are.
+Result<sandbox::Policy> policy_of_profile(const LoadedConfig& loaded, const std::string& profile,
+                                          const std::filesystem::path& repository);
+
 agent::TurnLimits to_turn_limits(const LimitSettings& limits);
 
 agent::Sampling to_sampling(const SamplingSettings& sampling);

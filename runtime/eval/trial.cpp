@@ -46,6 +46,7 @@ asio::awaitable<Result<TrialEnd>> run_trial(const Program& program, agent::Servi
   session->add_observer(counter);
   auto turn = co_await session->run_turn(trial.instruction);
   session->remove_observer(counter);
+  co_await session->close();
   if (!turn) co_return fail(std::move(turn.error()));
   end.turn = std::move(*turn);
   co_return end;
