@@ -86,8 +86,8 @@ TEST_CASE("the check of a corrected function passes for its teacher and not for 
     const auto passes = [&](const Files& files) {
       const auto root = folder / (language + (files == task->before ? "-before" : "-after"));
       REQUIRE(write_files(files, root));
-      const auto result = test::run(run_check(
-          *sandbox, sandbox::Policy{}, {.script = task->truth.check, .repository = root}));
+      const auto result = test::run(run_check(*sandbox, sandbox::Policy{},
+                                              {.script = task->truth.check, .repository = root}));
       if (!result) FAIL(result.error().message);
       UNSCOPED_INFO(result->why);
       return result->passed;
@@ -106,10 +106,10 @@ TEST_CASE("a check hears the answer, sees its task and may write only into the r
   folder.write("repository/a.txt", "");
   const auto run = [&](const std::string& script) {
     const auto result = test::run(run_check(*sandbox, sandbox::Policy{},
-                                                      {.script = script,
-                                                       .repository = folder / "repository",
-                                                       .task = folder / "task",
-                                                       .answer = "It is 42.\n"}));
+                                            {.script = script,
+                                             .repository = folder / "repository",
+                                             .task = folder / "task",
+                                             .answer = "It is 42.\n"}));
     if (!result) FAIL(result.error().message);
     return *result;
   };
