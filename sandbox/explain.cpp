@@ -69,6 +69,12 @@ void explain_files(Explanation& out, const Policy& policy) {
     out.line("  A repository's hooks and configuration in such a folder stay as they are.");
   }
   out.held_by({"mount namespaces", "mount attributes", "Landlock"});
+  if (!policy.transactions.empty()) {
+    out.line("Its changes are kept apart until they are applied or dropped as a whole, of:");
+    for (const auto& [root, store] : policy.transactions)
+      out.line("    " + escape_controls(root.string()));
+    out.held_by({"transactions"});
+  }
   out.line(
       "It may read the system's programs and libraries, a few settings without secrets, its own "
       "/proc");

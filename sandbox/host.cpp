@@ -2,13 +2,13 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <unordered_map>
 
 namespace sable::sandbox {
 
@@ -57,12 +57,15 @@ PathFacts look_up(const fs::path& path) {
 // The system's pieces are asked for with every call and hardly ever change.
 class RememberedLookUp {
  public:
-  PathFacts operator()(const fs::path& path) {
+  PathFacts operator()(const std::string& path) {
     struct stat seen {};
-    if (::lstat(path.c_str(), &seen) != 0) return {};
+    // What the kernel tells about itself in /proc stays as long as it runs.
+    const bool lasts = path.compare(0, 6, "/proc/") == 0;
+    if (!lasts && ::lstat(path.c_str(), &seen) != 0) return {};
     const std::lock_guard lock(mutex_);
-    Entry& entry = entries_[path];
-    if (entry.device != seen.st_dev || entry.inode != seen.st_ino ||
+    const auto [known, is_new] = entries_.try_emplace(path);
+    Entry& entry = known->second;
+    if (is_new || entry.device != seen.st_dev || entry.inode != seen.st_ino ||
         entry.changed_s != seen.st_ctim.tv_sec || entry.changed_ns != seen.st_ctim.tv_nsec) {
       entry = {look_up(path), seen.st_dev, seen.st_ino, seen.st_ctim.tv_sec, seen.st_ctim.tv_nsec};
     }
@@ -76,7 +79,7 @@ class RememberedLookUp {
     int64_t changed_s = 0, changed_ns = 0;
   };
   std::mutex mutex_;
-  std::map<fs::path, Entry> entries_;
+  std::unordered_map<std::string, Entry> entries_;
 };
 
 // The pid namespaces of older kernels share the host's pid_max, and there root's write would change
@@ -99,10 +102,21 @@ Host this_host() {
   host.landlock_abi = abi > 0 ? static_cast<int>(abi) : 0;
   host.own_pid_max = pid_max_is_namespaced();
   host.look_up = look_up;
-  host.look_up_system = [remembered = std::make_shared<RememberedLookUp>()](const fs::path& path) {
-    return (*remembered)(path);
-  };
+  host.look_up_system = [remembered = std::make_shared<RememberedLookUp>()](
+                            const std::string& path) { return (*remembered)(path); };
   return host;
+}
+
+Host with_mounted_system(const Host& host) {
+  Host result = host;
+  using Known = std::unordered_map<std::string, PathFacts>;
+  result.look_up_system = [ask = host.look_up_system,
+                           known = std::make_shared<Known>()](const std::string& path) {
+    const auto [entry, is_new] = known->try_emplace(path);
+    if (is_new) entry->second = ask(path);
+    return entry->second;
+  };
+  return result;
 }
 
 }  // namespace sable::sandbox

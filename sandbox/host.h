@@ -26,10 +26,14 @@ struct Host {
   bool own_pid_max = false;  ///< kernel.pid_max belongs to the pid namespace (Linux 6.14)
   std::function<PathFacts(const std::filesystem::path&)> look_up;
   /// For the system's own paths: may remember an answer as long as the path itself is unchanged.
-  std::function<PathFacts(const std::filesystem::path&)> look_up_system;
+  std::function<PathFacts(const std::string&)> look_up_system;
 };
 
 /// This machine and this process's user.
 Host this_host();
+
+/// `host`, but the system's own paths stay what they were when they were first asked for: for a
+/// view that is mounted already. One thread.
+Host with_mounted_system(const Host& host);
 
 }  // namespace sable::sandbox

@@ -4,6 +4,7 @@
 
 #include "base/task_group.h"
 #include "sandbox/background_process.h"
+#include "sandbox/denials.h"
 #include "sandbox/memory_file.h"
 #include "sandbox/plan_codec.h"
 #include "sandbox/planner.h"
@@ -51,7 +52,7 @@ class LaunchedSession : public Session {
       : executor_(executor),
         tasks_(executor),
         control_(std::move(keeper.control)),
-        host_(host),
+        host_(with_mounted_system(host)),
         roots_(roots),
         filters_(filters),
         policy_(std::move(policy)),
@@ -65,18 +66,21 @@ class LaunchedSession : public Session {
   asio::awaitable<Result<RunResult>> run(Command command, OutputSink output) override {
     co_await asio::this_coro::throw_if_cancelled(false);
     const auto roots = roots_.of(policy_, host_);
-    const ProtectedPaths before = co_await look_at(roots);
+    const auto before = co_await look_at(roots);
     SABLE_CO_TRY(const Execution execution, make_execution(policy_, command, host_));
-    SABLE_CO_TRY(Plan plan, plan_of(before, false));
-    auto result = co_await run_call(prepared_, std::move(plan), execution, policy_,
-                                    std::move(command.stdin_data), std::move(output));
+    SABLE_CO_TRY(Plan plan, plan_of(*before, false));
+    auto result =
+        co_await run_call(prepared_, std::move(plan), execution, policy_for(command, policy_),
+                          std::move(command.stdin_data), std::move(output));
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    const ProtectedPaths after = co_await look_at(roots);
+    if (!result) doubt(roots);
+    const auto after = co_await look_at(roots);
     if (!result) co_return result;
-    result->protected_changes = changes_between(before, after);
+    if (after != before) result->protected_changes = changes_between(*before, *after);
     if (proxy_) {
       result->network_decisions = proxy_->take_decisions();
       result->network_decisions_left_out = proxy_->take_left_out();
+      add_refusals(*result);
     }
     co_return result;
   }
@@ -85,11 +89,12 @@ class LaunchedSession : public Session {
                                                           ProcessOptions options) override {
     co_await asio::this_coro::throw_if_cancelled(false);
     const auto roots = roots_.of(policy_, host_);
-    const ProtectedPaths held = co_await look_at(roots);
+    doubt(roots);
+    const auto held = co_await look_at(roots);
     Policy policy = policy_;
     if (options.terminal) policy.environment.insert({"TERM", "xterm-256color"});
     SABLE_CO_TRY(Execution execution, make_execution(policy, command, host_));
-    SABLE_CO_TRY(Plan plan, plan_of(held, options.terminal.has_value()));
+    SABLE_CO_TRY(Plan plan, plan_of(*held, options.terminal.has_value()));
     SABLE_CO_TRY(UniqueFd status, co_await take_call(prepared_, plan));
     const auto process =
         std::make_shared<BackgroundProcess>(executor_, control_, std::move(status), std::move(plan),
@@ -127,7 +132,7 @@ class LaunchedSession : public Session {
   std::unique_ptr<EgressProxy> proxy_;
   ControlSocket control_;
   PreparedCalls prepared_{control_};
-  const Host& host_;
+  const Host host_;
   ProtectedRoots& roots_;
   const std::vector<Filter>& filters_;
   const Policy policy_;
@@ -165,8 +170,9 @@ asio::awaitable<Result<std::unique_ptr<Session>>> open_launched_session(
     const std::vector<Filter>& filters, Policy policy) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto indexes = roots.of(policy, host);
-  const ProtectedPaths held = co_await look_at(indexes);
-  SABLE_CO_TRY(const Plan whole, make_plan(policy, host, held));
+  doubt(indexes);
+  const auto held = co_await look_at(indexes);
+  SABLE_CO_TRY(const Plan whole, make_plan(policy, host, *held));
   const Plan shared = keeper_plan(whole);
   const auto bytes = encode_plan(shared);
   SABLE_CO_TRY(const UniqueFd file, memory_file_of(bytes));

@@ -1,7 +1,8 @@
 #include "sandbox/planner.h"
 
 #include <algorithm>
-#include <set>
+#include <string_view>
+#include <unordered_set>
 
 #include "base/text.h"
 #include "sandbox/landlock_rights.h"
@@ -45,9 +46,17 @@ constexpr const char* kReserved[] = {"/proc", "/sys", "/dev"};
 constexpr const char* kPrivateFolders[] = {"/tmp", "/run", "/dev/shm", "/var/tmp"};
 constexpr const char* kReplaced[] = {"/tmp", "/run", "/var", "/var/tmp"};
 
-bool is_below_or_same(const fs::path& path, const fs::path& root) {
-  const auto [end, unused] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
-  return end == root.end();
+// Of absolute paths in their normal form, as text: plans are made for every call.
+bool is_below_or_same(std::string_view path, std::string_view root) {
+  if (root == "/") return true;
+  return path.substr(0, root.size()) == root &&
+         (path.size() == root.size() || path[root.size()] == '/');
+}
+
+// Without "." and "..", and without a "/" at its end.
+fs::path normal(const fs::path& path) {
+  fs::path result = path.lexically_normal();
+  return result.has_filename() || !result.has_relative_path() ? result : result.parent_path();
 }
 
 std::string in_quotes(const fs::path& path) { return "\"" + escape_controls(path.string()) + "\""; }
@@ -80,47 +89,53 @@ class ViewPlanner {
   };
 
   void add(ViewEntry entry) {
-    made_.insert(entry.target);
+    if (entry.kind == ViewKind::bind || entry.kind == ViewKind::overlay ||
+        entry.kind == ViewKind::process_folder) {
+      bound_.insert(entry.target);
+    } else {
+      made_.insert(entry.target);
+    }
     entries_.push_back(std::move(entry));
   }
 
-  void add_directory(const fs::path& path, Access access = Access::none, uint32_t mode = 0755) {
-    add({.kind = ViewKind::directory, .access = access, .target = path.string(), .mode = mode});
+  void add_directory(std::string path, Access access = Access::none, uint32_t mode = 0755) {
+    add({.kind = ViewKind::directory, .access = access, .target = std::move(path), .mode = mode});
   }
 
   // Makes what is missing above a mount point. Below a bind of the host everything exists already.
-  void add_parents(const fs::path& path) {
-    fs::path parent = path.parent_path();
-    std::vector<fs::path> missing;
-    while (parent != "/" && !made_.count(parent.string()) && !is_bound(parent)) {
+  void add_parents(const std::string& path) {
+    std::vector<std::string> missing;
+    std::string parent = path.substr(0, path.rfind('/'));
+    while (!parent.empty() && made_.count(parent) == 0 && !is_bound(parent)) {
       missing.push_back(parent);
-      parent = parent.parent_path();
+      parent.resize(parent.rfind('/'));
     }
-    for (auto it = missing.rbegin(); it != missing.rend(); ++it) add_directory(*it);
+    for (auto it = missing.rbegin(); it != missing.rend(); ++it) add_directory(std::move(*it));
   }
 
-  bool is_bound(const fs::path& path) const {
-    return std::any_of(entries_.begin(), entries_.end(), [&](const ViewEntry& entry) {
-      return (entry.kind == ViewKind::bind || entry.kind == ViewKind::overlay ||
-              entry.kind == ViewKind::process_folder) &&
-             is_below_or_same(path, entry.target);
-    });
+  // It, or a folder above it.
+  bool is_bound(std::string path) const {
+    while (!path.empty()) {
+      if (bound_.count(path) != 0) return true;
+      path.resize(path.rfind('/'));
+    }
+    return false;
   }
 
-  void add_bind(const fs::path& target, const fs::path& source, Access access,
+  void add_bind(const std::string& target, const std::string& source, Access access,
                 const PathFacts& facts) {
     add_parents(target);
-    if (!is_bound(target) && !made_.count(target.string())) {
+    if (made_.count(target) == 0 && !is_bound(target)) {
       if (facts.kind == PathFacts::Kind::folder) {
         add_directory(target);
       } else {
-        add({.kind = ViewKind::empty_file, .target = target.string()});
+        add({.kind = ViewKind::empty_file, .target = target});
       }
     }
     add({.kind = ViewKind::bind,
          .access = access,
-         .target = target.string(),
-         .source = source.string(),
+         .target = target,
+         .source = source,
          .device = facts.device,
          .inode = facts.inode});
   }
@@ -129,21 +144,23 @@ class ViewPlanner {
   // read would be writable as far as Landlock goes, and its FIFOs are not held by the mount. So it
   // is mounted elsewhere and shown through a link.
   void add_root_bind(const Root& root) {
+    const std::string& path = root.path.native();
     const bool in_private =
         std::any_of(std::begin(kPrivateFolders), std::end(kPrivateFolders),
-                    [&](const char* folder) { return is_below_or_same(root.path, folder); });
-    if (root.access == Access::write || !in_private || is_bound(root.path)) {
-      add_bind(root.path, root.path, root.access, root.facts);
+                    [&](const char* folder) { return is_below_or_same(path, folder); });
+    if (root.access == Access::write || !in_private || is_bound(path)) {
+      add_bind(path, path, root.access, root.facts);
       if (!root.store.empty()) {
         entries_.back().kind = ViewKind::overlay;
         entries_.back().store = root.store.string();
       }
       return;
     }
-    const std::string place = "/readable/" + std::to_string(++n_moved_);
-    add_bind(place, root.path, root.access, root.facts);
-    add_parents(root.path);
-    add({.kind = ViewKind::symlink, .target = root.path.string(), .source = place});
+    const std::string place = "/readable/" + std::to_string(moved_.size() + 1);
+    moved_.emplace_back(path, place);
+    add_bind(place, path, root.access, root.facts);
+    add_parents(path);
+    add({.kind = ViewKind::symlink, .target = path, .source = place});
   }
 
   // A piece of the system as it lies there: a link stays a link when what it leads to is in the
@@ -151,13 +168,13 @@ class ViewPlanner {
   void add_system_piece(const char* path, Access access = Access::read) {
     const PathFacts facts = host_.look_up_system(path);
     if (facts.kind != PathFacts::Kind::folder && facts.kind != PathFacts::Kind::file) return;
-    if (!facts.link_text.empty() && is_below_or_same(facts.canonical, "/usr")) {
+    if (!facts.link_text.empty() && is_below_or_same(facts.canonical.native(), "/usr")) {
       add_parents(path);
       add({.kind = ViewKind::symlink, .target = path, .source = facts.link_text});
       return;
     }
     if (!facts.link_text.empty() || facts.first_link.empty()) {
-      add_bind(path, facts.canonical, access, facts);
+      add_bind(path, facts.canonical.native(), access, facts);
     }
   }
 
@@ -215,10 +232,11 @@ class ViewPlanner {
       return fail(ErrorCode::invalid_input,
                   std::string(what) + " path " + in_quotes(path) + " is not absolute");
     }
-    PathFacts facts = host_.look_up(path.lexically_normal());
+    PathFacts facts = host_.look_up(normal(path));
     if (facts.first_link.empty()) return facts;
-    for (const auto& root : policy_.writable) {
-      if (is_below_or_same(facts.first_link, root) && facts.first_link != root) {
+    for (const auto& writable : policy_.writable) {
+      const fs::path root = normal(writable);
+      if (is_below_or_same(facts.first_link.native(), root.native()) && facts.first_link != root) {
         return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(path) +
                                                   " goes through the symbolic link " +
                                                   in_quotes(facts.first_link) +
@@ -234,17 +252,17 @@ class ViewPlanner {
       return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
                                                 ": the whole file system cannot be granted");
     }
-    for (const fs::path reserved : kReserved) {
-      if (is_below_or_same(path, reserved)) {
+    for (const char* reserved : kReserved) {
+      if (is_below_or_same(path.native(), reserved)) {
         return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
-                                                  ": everything below " + reserved.string() +
+                                                  ": everything below " + reserved +
                                                   " belongs to the sandbox itself");
       }
     }
-    for (const fs::path replaced : kReplaced) {
+    for (const char* replaced : kReplaced) {
       if (path == replaced) {
         return fail(ErrorCode::invalid_input, std::string(what) + " path " + in_quotes(given) +
-                                                  ": each call has its own " + replaced.string());
+                                                  ": each call has its own " + replaced);
       }
     }
     return {};
@@ -293,12 +311,13 @@ class ViewPlanner {
 
   Result<fs::path> resolve_store(const fs::path& root, const fs::path& store) const {
     SABLE_TRY(const auto facts, resolve(store, "transaction's"));
-    if (facts.kind != PathFacts::Kind::folder || is_below_or_same(facts.canonical, root)) {
+    if (facts.kind != PathFacts::Kind::folder ||
+        is_below_or_same(facts.canonical.native(), root.native())) {
       return fail(ErrorCode::invalid_input, "the transaction's store " + in_quotes(store) +
                                                 " is no folder, or lies below what it is for");
     }
     for (const auto& writable : policy_.writable) {
-      if (is_below_or_same(facts.canonical, writable)) {
+      if (is_below_or_same(facts.canonical.native(), normal(writable).native())) {
         return fail(ErrorCode::invalid_input, "the transaction's store " + in_quotes(store) +
                                                   " lies below a writable folder");
       }
@@ -321,24 +340,26 @@ class ViewPlanner {
     for (const auto& [path, held] : held_) {
       if (held.hold == ProtectedPath::Hold::watched || !is_writable(path) || is_root(path))
         continue;
-      const PathFacts facts{.kind = held.folder ? PathFacts::Kind::folder : PathFacts::Kind::file,
-                            .canonical = path,
-                            .device = held.device,
-                            .inode = held.inode};
+      // The root it lies in is bound, so its place exists.
       const bool pinned = held.hold == ProtectedPath::Hold::pinned;
-      add_bind(path, path, pinned ? Access::write : Access::none, facts);
+      add({.kind = ViewKind::bind,
+           .access = pinned ? Access::write : Access::none,
+           .target = path,
+           .source = path,
+           .device = held.device,
+           .inode = held.inode});
     }
   }
 
-  bool is_root(const fs::path& path) const {
+  bool is_root(const std::string& path) const {
     return std::any_of(roots_.begin(), roots_.end(),
-                       [&](const Root& root) { return root.path == path; });
+                       [&](const Root& root) { return root.path.native() == path; });
   }
 
   // The deepest root that holds the path decides; they are sorted by length.
-  bool is_writable(const fs::path& path) const {
+  bool is_writable(const std::string& path) const {
     const auto deepest = std::find_if(roots_.rbegin(), roots_.rend(), [&](const Root& root) {
-      return is_below_or_same(path, root.path);
+      return is_below_or_same(path, root.path.native());
     });
     return deepest != roots_.rend() && deepest->access == Access::write;
   }
@@ -346,10 +367,15 @@ class ViewPlanner {
   Result<void> add_masks() {
     for (const auto& path : policy_.masked) {
       SABLE_TRY(const auto facts, resolve(path, "masked"));
-      if (facts.kind == PathFacts::Kind::missing || !is_bound(facts.canonical)) continue;
-      const bool folder = facts.kind == PathFacts::Kind::folder;
-      add({.kind = folder ? ViewKind::cover_folder : ViewKind::cover_file,
-           .target = facts.canonical.string()});
+      if (facts.kind == PathFacts::Kind::missing) continue;
+      const std::string& target = facts.canonical.native();
+      const auto kind =
+          facts.kind == PathFacts::Kind::folder ? ViewKind::cover_folder : ViewKind::cover_file;
+      if (is_bound(target)) add({.kind = kind, .target = target});
+      for (const auto& [root, place] : moved_) {
+        if (!is_below_or_same(target, root)) continue;
+        add({.kind = kind, .target = place + target.substr(root.size())});
+      }
     }
     return {};
   }
@@ -358,9 +384,9 @@ class ViewPlanner {
   const Host& host_;
   const ProtectedPaths& held_;
   std::vector<ViewEntry> entries_;
-  std::set<std::string> made_;
+  std::unordered_set<std::string> made_, bound_;
   std::vector<Root> roots_;
-  int n_moved_ = 0;
+  std::vector<std::pair<std::string, std::string>> moved_;  ///< roots that lie elsewhere, and where
 };
 
 Result<std::vector<std::string>> environment_of(const Policy& policy) {
@@ -434,16 +460,16 @@ Result<Execution> make_execution(const Policy& policy, const Command& command, c
   fs::path directory = command.working_directory;
   if (directory.empty()) {
     directory = policy.writable.empty() ? fs::path(kHome) : policy.writable.front();
-    const PathFacts first = host.look_up(directory.lexically_normal());
+    const PathFacts first = host.look_up(normal(directory));
     if (first.kind == PathFacts::Kind::file) directory = first.canonical.parent_path();
   }
   if (!directory.is_absolute()) {
     return fail(ErrorCode::invalid_input,
                 "the working directory " + in_quotes(directory) + " is not absolute");
   }
-  const PathFacts place = host.look_up(directory.lexically_normal());
+  const PathFacts place = host.look_up(normal(directory));
   execution.working_directory =
-      (place.canonical.empty() ? directory.lexically_normal() : place.canonical).string();
+      (place.canonical.empty() ? normal(directory) : place.canonical).string();
 
   std::string path = fixed_environment()["PATH"];
   if (const auto own = policy.environment.find("PATH"); own != policy.environment.end())

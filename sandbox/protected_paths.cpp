@@ -4,9 +4,13 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <iterator>
+#include <linux/magic.h>
 #include <memory>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "sandbox/protected_names.h"
 
@@ -16,6 +20,16 @@ namespace {
 
 constexpr uint32_t kEvents = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR |
                              IN_DONT_FOLLOW | IN_EXCL_UNLINK;
+
+// File systems on which nobody but this machine changes anything, so that inotify hears of all.
+bool tells_of_changes(decltype(statfs::f_type) type) {
+  constexpr uint32_t kTelling[] = {
+      EXT4_SUPER_MAGIC,     XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,    F2FS_SUPER_MAGIC,
+      TMPFS_MAGIC,          RAMFS_MAGIC,     0x2fc12fc1 /* ZFS */, 0xca451a4e /* bcachefs */,
+      OVERLAYFS_SUPER_MAGIC};
+  return std::find(std::begin(kTelling), std::end(kTelling), static_cast<uint32_t>(type)) !=
+         std::end(kTelling);
+}
 
 struct FolderCloser {
   void operator()(DIR* folder) const { ::closedir(folder); }
@@ -38,38 +52,37 @@ std::string_view last_part(std::string_view path) {
 
 }  // namespace
 
-ProtectedIndex::ProtectedIndex(std::filesystem::path root)
-    : root_(root.string()), inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
-  watching_ = static_cast<bool>(inotify_);
-  pending_.push_back(root_);
+ProtectedIndex::ProtectedIndex(std::filesystem::path root) : root_(root.string()) { start_over(); }
+
+void ProtectedIndex::begin() {
+  const std::lock_guard lock(mutex_);
+  struct stat seen {};
+  const bool same = ::lstat(root_.c_str(), &seen) == 0 && seen.st_dev == root_device_ &&
+                    seen.st_ino == root_inode_;
+  if (!same || !watching_) return start_over();
+  int n_bytes = 0;
+  if (::ioctl(inotify_.get(), FIONREAD, &n_bytes) == 0) n_unread_ = n_bytes;
 }
 
 bool ProtectedIndex::advance(std::chrono::microseconds slice) {
   const std::lock_guard lock(mutex_);
   const auto until = std::chrono::steady_clock::now() + slice;
-  if (pending_.empty()) {
-    if (!watching_) start_over();
-    read_events();
-  }
+  if (!read_events(until)) return false;
+  // What happens while we look is for the next look: a tree that keeps changing is not chased.
   while (!pending_.empty()) {
     const std::string folder = std::move(pending_.back());
     pending_.pop_back();
     look_into(folder);
-    if (pending_.empty()) {
-      // What happened while we looked is looked at too, but a tree that keeps changing ends the
-      // chase: the next look sees the rest.
-      if (!fresh_) fresh_ = true;
-      break;
-    }
-    if (std::chrono::steady_clock::now() >= until) return false;
+    if (!pending_.empty() && std::chrono::steady_clock::now() >= until) return false;
   }
   return true;
 }
 
-ProtectedPaths ProtectedIndex::found() const {
+std::shared_ptr<const ProtectedPaths> ProtectedIndex::found() {
   const std::lock_guard lock(mutex_);
-  ProtectedPaths present;
-  for (const auto& [path, known] : found_) {
+  if (found_ && watching_ && telling_) return found_;
+  auto present = std::make_shared<ProtectedPaths>();
+  for (const auto& [path, known] : known_) {
     struct stat seen {};
     if (::lstat(path.c_str(), &seen) != 0) continue;
     ProtectedPath now = known;
@@ -77,64 +90,86 @@ ProtectedPaths ProtectedIndex::found() const {
     now.device = seen.st_dev;
     now.inode = seen.st_ino;
     now.changed_ns = now.hold == ProtectedPath::Hold::watched ? changed_ns_of(seen) : 0;
-    present.emplace(path, now);
+    present->emplace_hint(present->end(), path, now);
   }
-  return present;
+  found_ = std::move(present);
+  return found_;
+}
+
+void ProtectedIndex::doubt() {
+  const std::lock_guard lock(mutex_);
+  found_.reset();
 }
 
 void ProtectedIndex::start_over() {
+  struct stat seen {};
+  const bool there = ::lstat(root_.c_str(), &seen) == 0;
+  root_device_ = there ? seen.st_dev : 0;
+  root_inode_ = there ? seen.st_ino : 0;
   pending_.assign(1, root_);
-  found_.clear();
+  known_.clear();
+  found_.reset();
   watched_.clear();
-  fresh_ = false;
   inotify_ = UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   watching_ = static_cast<bool>(inotify_);
+  telling_ = true;
+  device_ = 0;
+  n_unread_ = 0;
 }
 
-void ProtectedIndex::read_events() {
+// Those that were there when the look began; false when there was no time for all of them.
+bool ProtectedIndex::read_events(std::chrono::steady_clock::time_point until) {
   alignas(inotify_event) char buffer[16 * 1024];
-  while (watching_ && pending_.size() < 10'000) {
+  while (n_unread_ > 0) {
     const ssize_t size = ::read(inotify_.get(), buffer, sizeof buffer);
-    if (size <= 0) return;
+    n_unread_ = size > 0 ? n_unread_ - size : 0;
     for (ssize_t at = 0; at < size;) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
       at += static_cast<ssize_t>(sizeof *event + event->len);
-      if ((event->mask & IN_Q_OVERFLOW) != 0) return start_over();
+      const std::string_view name(event->len > 0 ? event->name : "");
       const auto folder = watched_.find(event->wd);
+      // A folder that moves takes its watches along under their old names.
+      const bool moved = (event->mask & IN_ISDIR) != 0 && (event->mask & IN_MOVED_FROM) != 0;
+      if ((event->mask & (IN_Q_OVERFLOW | IN_UNMOUNT)) != 0 ||
+          (moved && folder != watched_.end())) {
+        start_over();
+        return true;
+      }
       if (folder == watched_.end()) continue;
       if ((event->mask & IN_IGNORED) != 0) {
         watched_.erase(folder);
         continue;
       }
-      const std::string_view name(event->len > 0 ? event->name : "");
-      // A folder that moves takes its watches along under their old names.
-      if ((event->mask & IN_ISDIR) != 0 && (event->mask & IN_MOVED_FROM) != 0) return start_over();
-      if (event_matters(name, event->mask)) pending_.push_back(folder->second);
-      if ((event->mask & IN_ISDIR) != 0 && (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0) {
-        pending_.push_back(folder->second + "/" + std::string(name));
-      }
+      hear(folder->second, name, event->mask);
     }
+    if (n_unread_ > 0 && std::chrono::steady_clock::now() >= until) return false;
   }
+  return true;
+}
+
+void ProtectedIndex::hear(const std::string& folder, std::string_view name, uint32_t mask) {
+  const bool made_folder = (mask & IN_ISDIR) != 0 && (mask & (IN_CREATE | IN_MOVED_TO)) != 0;
+  std::string path = folder + "/" + std::string(name);
+  if (known_.count(path) != 0) found_.reset();
+  if (event_matters(name, mask)) pending_.push_back(folder);
+  if (name == "attributes" && last_part(folder) == "info") {
+    pending_.push_back(folder.substr(0, folder.rfind('/')));
+  }
+  if (made_folder) pending_.push_back(std::move(path));
 }
 
 bool ProtectedIndex::event_matters(std::string_view name, uint32_t mask) const {
-  if ((mask & (IN_CREATE | IN_MOVED_TO)) == 0) return false;  // what is gone is noticed by found()
+  if ((mask & (IN_CREATE | IN_MOVED_TO)) == 0) return false;  // what is gone, found() sees
   return is_repository_name(name) || name == "HEAD" || name == "objects" || name == "info" ||
          name == "attributes" || !protection_of_name(name).empty() || is_held_in_repository(name);
 }
 
 void ProtectedIndex::look_into(const std::string& folder) {
   // Watched before it is read: what is made in between shows up as an event.
-  if (watching_) {
-    const int watch = ::inotify_add_watch(inotify_.get(), folder.c_str(), kEvents);
-    if (watch >= 0) {
-      watched_[watch] = folder;
-    } else if (errno == ENOSPC || errno == ENOMEM) {
-      watching_ = false;
-    }
-  }
+  watch(folder);
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return;
+  trust_events_of(fd);
   const std::unique_ptr<DIR, FolderCloser> stream(::fdopendir(fd));
   if (!stream) {
     ::close(fd);
@@ -164,12 +199,41 @@ void ProtectedIndex::look_into(const std::string& folder) {
   }
 }
 
+void ProtectedIndex::watch(const std::string& folder) {
+  if (!watching_) return;
+  const int watch = ::inotify_add_watch(inotify_.get(), folder.c_str(), kEvents);
+  if (watch >= 0) {
+    watched_[watch] = folder;
+  } else if (errno == ENOSPC || errno == ENOMEM) {
+    watching_ = false;
+  } else if (errno != ENOENT && errno != ENOTDIR) {
+    telling_ = false;
+  }
+}
+
+// Every folder between the root and `path`, also where the walk does not go.
+void ProtectedIndex::watch_above(const std::string& path) {
+  for (size_t end = path.rfind('/'); end != std::string::npos && end > root_.size();
+       end = path.rfind('/', end - 1)) {
+    watch(path.substr(0, end));
+  }
+}
+
+void ProtectedIndex::trust_events_of(int folder) {
+  struct stat seen {};
+  if (!telling_ || ::fstat(folder, &seen) != 0 || seen.st_dev == device_) return;
+  device_ = seen.st_dev;
+  struct statfs system {};
+  telling_ = ::fstatfs(folder, &system) == 0 && tells_of_changes(system.f_type);
+}
+
 void ProtectedIndex::note_repository(const std::string& folder) {
   if (folder != root_) note(folder, ProtectedPath::Hold::pinned);
   for (const char* name : {"hooks", "config", "config.worktree", "commondir"}) {
     note(folder + "/" + name, ProtectedPath::Hold::read_only);
   }
   note(folder + "/info/attributes", ProtectedPath::Hold::read_only);
+  watch_above(folder + "/info/attributes");
   // Linked worktrees have settings of their own, and a pointer to where the others are.
 }
 
@@ -177,7 +241,8 @@ void ProtectedIndex::note(const std::string& path, ProtectedPath::Hold hold) {
   struct stat seen {};
   if (::lstat(path.c_str(), &seen) != 0) return;
   const bool holdable = S_ISDIR(seen.st_mode) || S_ISREG(seen.st_mode);
-  found_[path] = {.hold = holdable ? hold : ProtectedPath::Hold::watched,
+  found_.reset();
+  known_[path] = {.hold = holdable ? hold : ProtectedPath::Hold::watched,
                   .folder = S_ISDIR(seen.st_mode),
                   .device = seen.st_dev,
                   .inode = seen.st_ino};
@@ -185,19 +250,22 @@ void ProtectedIndex::note(const std::string& path, ProtectedPath::Hold hold) {
   // What a link leads to within the root is as good as the link itself.
   std::error_code error;
   const auto target = std::filesystem::canonical(path, error).string();
-  if (!error && target.compare(0, root_.size() + 1, root_ + "/") == 0) note(target, hold);
+  if (error || target.compare(0, root_.size() + 1, root_ + "/") != 0) return;
+  watch_above(target);
+  note(target, hold);
 }
 
 std::vector<std::filesystem::path> changes_between(const ProtectedPaths& before,
                                                    const ProtectedPaths& after) {
   std::vector<std::filesystem::path> changes;
-  const auto add = [&](const std::filesystem::path& path) {
+  const auto add = [&](const std::string& path) {
     for (const auto& known : changes) {
-      const auto [end, unused] =
-          std::mismatch(known.begin(), known.end(), path.begin(), path.end());
-      if (end == known.end()) return;
+      const auto& above = known.native();
+      if (path.compare(0, above.size(), above) == 0 &&
+          (path.size() == above.size() || path[above.size()] == '/'))
+        return;
     }
-    changes.push_back(path);
+    changes.emplace_back(path);
   };
   for (const auto& [path, now] : after) {
     const auto old = before.find(path);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -33,36 +34,54 @@ struct ProtectedPath {
   friend bool operator==(const ProtectedPath&, const ProtectedPath&) = default;
 };
 
-/// Parents before what lies in them.
-using ProtectedPaths = std::map<std::filesystem::path, ProtectedPath>;
+/// By their absolute paths; parents before what lies in them.
+using ProtectedPaths = std::map<std::string, ProtectedPath>;
 
 /// The protected paths below one root, kept up to date through inotify: the first look walks the
-/// tree, later ones only what changed. Its calls may come from any thread.
+/// tree, later ones only what changed, and where nothing did a look costs two system calls however
+/// many there are. Its calls may come from any thread.
 class ProtectedIndex {
  public:
   explicit ProtectedIndex(std::filesystem::path root);
 
+  /// Begins a look: advance() is to be called until it says true. What has happened in the tree up
+  /// to now will be in found().
+  void begin();
   /// Goes on looking for about `slice`; true when what found() says is up to date.
   bool advance(std::chrono::microseconds slice);
 
-  ProtectedPaths found() const;
+  /// The same object as before as long as nothing has changed.
+  std::shared_ptr<const ProtectedPaths> found();
+
+  /// Something is not as it was found, though no event said so (a mount lies over it): the next
+  /// found() looks every known path up again.
+  void doubt();
 
  private:
-  void read_events();
+  bool read_events(std::chrono::steady_clock::time_point until);
+  void hear(const std::string& folder, std::string_view name, uint32_t mask);
   bool event_matters(std::string_view name, uint32_t mask) const;
   void start_over();
   void look_into(const std::string& folder);
+  void watch(const std::string& folder);
+  void watch_above(const std::string& path);
+  void trust_events_of(int folder);
   void note(const std::string& path, ProtectedPath::Hold hold);
   void note_repository(const std::string& folder);
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   const std::string root_;
+  uint64_t root_device_ = 0, root_inode_ = 0;
   UniqueFd inotify_;
   bool watching_ = true;  ///< false: watches ran out, so every look walks the tree
+  /// Every change of a known path shows as an event. False where other machines change files too.
+  bool telling_ = true;
+  uint64_t device_ = 0;   ///< the last one that was asked whether it tells
+  int64_t n_unread_ = 0;  ///< bytes of events that the look that began last is to read
   std::unordered_map<int, std::string> watched_;  ///< folder of each watch
   std::vector<std::string> pending_;              ///< folders still to look into
-  ProtectedPaths found_;
-  bool fresh_ = false;  ///< a complete walk has been done since the last start_over()
+  ProtectedPaths known_;
+  std::shared_ptr<const ProtectedPaths> found_;  ///< of known_, what exists; null: to be looked up
 };
 
 /// Whether something at `path` (relative to a writable root) would be protected by its name and

@@ -24,14 +24,27 @@ ProtectedIndexes ProtectedRoots::of(const Policy& policy, const Host& host) {
   return indexes;
 }
 
-asio::awaitable<ProtectedPaths> look_at(ProtectedIndexes indexes) {
-  ProtectedPaths all;
+asio::awaitable<std::shared_ptr<const ProtectedPaths>> look_at(ProtectedIndexes indexes) {
   const auto executor = co_await asio::this_coro::executor;
+  std::shared_ptr<const ProtectedPaths> all;
   for (const auto& index : indexes) {
+    index->begin();
     while (!index->advance(kSlice)) co_await asio::post(executor, asio::use_awaitable);
-    all.merge(index->found());
+    auto found = index->found();
+    if (all) {
+      auto both = std::make_shared<ProtectedPaths>(*all);
+      both->insert(found->begin(), found->end());
+      all = std::move(both);
+    } else {
+      all = std::move(found);
+    }
   }
+  if (!all) all = std::make_shared<ProtectedPaths>();
   co_return all;
+}
+
+void doubt(const ProtectedIndexes& indexes) {
+  for (const auto& index : indexes) index->doubt();
 }
 
 }  // namespace sable::sandbox

@@ -25,7 +25,11 @@ class ProtectedRoots {
   std::map<std::filesystem::path, std::shared_ptr<ProtectedIndex>> known_;
 };
 
-/// What they hold now. Looks in short slices, so that a large tree does not hold up the loop.
-asio::awaitable<ProtectedPaths> look_at(ProtectedIndexes indexes);
+/// What they hold now; never null. Looks in short slices, so that a large tree does not hold up the
+/// loop.
+asio::awaitable<std::shared_ptr<const ProtectedPaths>> look_at(ProtectedIndexes indexes);
+
+/// After a call that could not be made: one of them may not be what it was found to be.
+void doubt(const ProtectedIndexes& indexes);
 
 }  // namespace sable::sandbox

@@ -1,5 +1,6 @@
 #include "sandbox/running_call.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "sandbox/denials.h"
 #include "sandbox/memory_file.h"
 #include "sandbox/plan_codec.h"
 #include "sandbox/step_text.h"
@@ -24,6 +26,7 @@ constexpr size_t kReadBytes = 64 * 1024;
 constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
 constexpr milliseconds kBusyPause{1};
 constexpr size_t kUnwrittenMax = size_t{1} << 20;
+constexpr size_t kLastOutput = 8 * 1024;  // where a program that failed says why
 constexpr size_t kPieceBytes = size_t{1}
                                << 20;  // of standard input, written between two turns of the loop
 
@@ -64,6 +67,11 @@ asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan&
     if (status || status.error().code != ErrorCode::exhausted) co_return status;
     co_await sleep_for(kBusyPause);
   }
+}
+
+Policy policy_for(const Command& command, Policy policy) {
+  if (command.wall) policy.limits.wall = std::min(policy.limits.wall, *command.wall);
+  return policy;
 }
 
 asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
@@ -118,6 +126,7 @@ asio::awaitable<Result<RunResult>> RunningCall::finish() {
   if (outcome && proxy_) {
     outcome->network_decisions = proxy_->take_decisions();
     outcome->network_decisions_left_out = proxy_->take_left_out();
+    add_refusals(*outcome);
   }
   co_return outcome;
 }
@@ -244,9 +253,7 @@ bool RunningCall::receive_status() {
   switch (message.kind) {
     case StatusMessage::Kind::created:
     case StatusMessage::Kind::prepared:
-      break;
     case StatusMessage::Kind::running:
-      running_ = true;
       break;
     case StatusMessage::Kind::memory_limit:
       if (!cause_) cause_ = End::memory_limit;
@@ -301,6 +308,9 @@ void RunningCall::deliver(Stream stream, std::string_view bytes) {
   outputs_[static_cast<size_t>(stream)].bytes += bytes.size();
   const uint64_t room = limits_.output_bytes > seen ? limits_.output_bytes - seen : 0;
   if (room > 0 && output_) output_(stream, bytes.substr(0, room));
+  last_output_ += bytes.substr(bytes.size() - std::min(bytes.size(), kLastOutput));
+  if (last_output_.size() > 2 * kLastOutput)
+    last_output_.erase(0, last_output_.size() - kLastOutput);
   if (bytes.size() > room) end(End::output_limit);
 }
 
@@ -314,15 +324,14 @@ asio::awaitable<void> RunningCall::keep_deadline() {
 asio::awaitable<void> RunningCall::end_gently(End cause) {
   if (ending_ || cause_) co_return;
   cause_ = cause;
-  if (running_) {
-    const TerminateRequest request;
-    ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
-    asio::steady_timer timer(executor_, limits_.grace);
-    boost::system::error_code error;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
-  }
-  kill();
+  // It is read after the word of what to run: whether the program was said to run by now does not
+  // matter.
+  const TerminateRequest request;
+  ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+  asio::steady_timer timer(executor_, limits_.grace);
+  boost::system::error_code error;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  if (!error) kill();
 }
 
 // Writes to the program's input as it takes it.
@@ -419,6 +428,9 @@ Result<RunResult> RunningCall::result() const {
   }
   if (cause_) result.end = *cause_;
   result.explanation = explanation(result);
+  if (result.end != End::exited || result.exit_code != 0) {
+    result.denials = explain_denials(policy_, execution_.working_directory, last_output_);
+  }
   return result;
 }
 

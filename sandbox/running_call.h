@@ -23,6 +23,9 @@ struct Interaction {
 /// Waits while the other end of the control socket is behind.
 asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan& plan);
 
+/// The policy with the limits that hold for this very command.
+Policy policy_for(const Command& command, Policy policy);
+
 /// One program from its start to its end in a sandbox made by `plan`, ahead or now; has the next
 /// one made meanwhile. `prepared` outlives it.
 asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
@@ -100,12 +103,13 @@ class RunningCall {
   bool input_closing_ = false;    ///< after what is unwritten
   asio::steady_timer has_input_;  ///< cancelled when there is something to write
   std::array<Output, 2> outputs_;
+  std::string last_output_;             ///< of both, for what it tells of denials
   std::unique_ptr<EgressProxy> proxy_;  ///< of a fresh call with Network::allow
   std::chrono::steady_clock::time_point started_;
 
   std::optional<End> cause_;             ///< why we ended it, if we did
   std::optional<StatusMessage> ending_;  ///< failed, exited or signalled
-  bool kill_wanted_ = false, running_ = false, status_over_ = false, dead_ = false;
+  bool kill_wanted_ = false, status_over_ = false, dead_ = false;
   bool ended_ = false;  ///< pid 1 said so: nothing that the program started is alive
 };
 

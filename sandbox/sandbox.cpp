@@ -27,16 +27,18 @@ class LaunchedSandbox : public Sandbox {
                                          OutputSink output) override {
     co_await asio::this_coro::throw_if_cancelled(false);
     const auto roots = roots_.of(policy, host_);
-    const ProtectedPaths before = co_await look_at(roots);
+    const auto before = co_await look_at(roots);
     SABLE_CO_TRY(const Execution execution, make_execution(policy, command, host_));
-    SABLE_CO_TRY(Plan plan, make_plan(policy, host_, before));
+    SABLE_CO_TRY(Plan plan, make_plan(policy, host_, *before));
     plan.filters = filters_[static_cast<size_t>(policy.network)];
-    auto result = co_await run_call(prepared_, std::move(plan), execution, policy,
+    auto result = co_await run_call(prepared_, std::move(plan), execution,
+                                    policy_for(command, std::move(policy)),
                                     std::move(command.stdin_data), std::move(output));
     // Also after a cancelled call: what it left must be known.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    const ProtectedPaths after = co_await look_at(roots);
-    if (result) result->protected_changes = changes_between(before, after);
+    if (!result) doubt(roots);
+    const auto after = co_await look_at(roots);
+    if (result && after != before) result->protected_changes = changes_between(*before, *after);
     co_return result;
   }
 

@@ -91,6 +91,7 @@ struct Command {
   std::vector<std::string> argv;  ///< argv[0]: a path, or a name looked up in the sandbox's PATH
   std::filesystem::path working_directory;  ///< inside the view; empty: the first writable root
   std::string stdin_data;                   ///< written to standard input, then it is closed
+  std::optional<std::chrono::milliseconds> wall;  ///< narrows the policy's; never widens it
 };
 
 enum class Stream { standard_output, standard_error };
@@ -172,6 +173,10 @@ struct RunResult {
   uint64_t stdout_bytes = 0, stderr_bytes = 0;  ///< seen, also beyond what a caller keeps
   std::chrono::milliseconds wall{0};
   std::string explanation;  ///< for any end but a plain exit: which limit or rule, in one sentence
+  /// When it failed: what its own messages and the proxy's decisions tell of paths and addresses
+  /// that the policy denies. One sentence each: which, by which rule, held by which layer. A guess
+  /// from text, for people and models.
+  std::vector<std::string> denials;
   /// What programs outside the sandbox would run or believe (repository hooks and configuration,
   /// editor tasks, settings of agents) and the command made, moved or replaced in its writable
   /// roots. What existed before cannot be edited; what is new is named here, never deleted: ask
@@ -279,5 +284,11 @@ class Sandbox {
   /// A session of its own; the sandbox outlives it. Errors: as run().
   virtual asio::awaitable<Result<std::unique_ptr<Session>>> open_session(Policy policy);
 };
+
+/// No sandbox at all: commands run with all rights of this process, and of a policy only the
+/// environment, the wall time and the output limit hold; new protected names are still reported.
+/// For a user who asks for it on the command line and nobody else; whoever makes one records it and
+/// shows it. It has no sessions.
+std::unique_ptr<Sandbox> without_sandbox();
 
 }  // namespace sable::sandbox

@@ -27,13 +27,22 @@ Result<Plan> worker_plan(const Plan& shared, Plan now, const ProtectedPaths& hel
   const auto view = std::move(now.view);
   now.view.clear();
   now.role = Role::worker;
+  // Most entries stand in the order they stood in.
+  auto expected = shared.view.begin();
+  const auto is_shared = [&](const ViewEntry& entry) {
+    const auto at = std::find(expected, shared.view.end(), entry);
+    if (at != shared.view.end()) {
+      expected = at + 1;
+      return true;
+    }
+    return std::find(shared.view.begin(), expected, entry) != expected;
+  };
   for (const auto& entry : view) {
     if (is_of_one_call(entry)) {
       now.view.push_back(entry);
       continue;
     }
-    if ((entry.kind != ViewKind::bind && entry.kind != ViewKind::overlay) ||
-        std::find(shared.view.begin(), shared.view.end(), entry) != shared.view.end()) {
+    if ((entry.kind != ViewKind::bind && entry.kind != ViewKind::overlay) || is_shared(entry)) {
       continue;
     }
     if (held.count(entry.target) != 0) {

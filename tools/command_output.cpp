@@ -201,6 +201,13 @@ std::string ending_in_words(const sandbox::RunResult& result) {
   return "ended";
 }
 
+std::string denials_note(const sandbox::RunResult& result) {
+  std::string note;
+  for (const auto& denial : result.denials)
+    note += "[denied by the sandbox: " + escape_controls(denial) + "]\n";
+  return note;
+}
+
 std::string protected_changes_note(const sandbox::RunResult& result) {
   constexpr size_t kNamedMax = 10;
   const auto& changes = result.protected_changes;
@@ -221,6 +228,10 @@ Json ending_details(const sandbox::RunResult& result) {
   if (result.end == sandbox::End::exited) details["exit_code"] = result.exit_code;
   if (result.signal != 0) details["signal"] = result.signal;
   if (!result.explanation.empty()) details["explanation"] = to_utf8(result.explanation);
+  if (!result.denials.empty()) {
+    Json& denials = details["denials"] = Json::array();
+    for (const auto& denial : result.denials) denials.push_back(to_utf8(denial));
+  }
   if (!result.protected_changes.empty()) {
     Json& changes = details["protected_changes"] = Json::array();
     for (const auto& path : result.protected_changes) changes.push_back(to_utf8(path.string()));

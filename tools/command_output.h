@@ -49,6 +49,9 @@ sandbox::Policy read_only(sandbox::Policy policy);
 /// How the command ended, in words: "exit code 2", "ended by signal 11 (SIGSEGV), ...".
 std::string ending_in_words(const sandbox::RunResult& result);
 
+/// A line for each path or address that the policy denied the command, or nothing.
+std::string denials_note(const sandbox::RunResult& result);
+
 /// A line about new or replaced files that programs outside the sandbox trust, or nothing.
 std::string protected_changes_note(const sandbox::RunResult& result);
 

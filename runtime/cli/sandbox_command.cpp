@@ -51,11 +51,10 @@ Result<sandbox::Policy> policy_of(const Program& program, const SandboxOptions& 
   return policy;
 }
 
-// What the proxy refused, for the person who wonders why the command failed.
-void show_refusals(const sandbox::RunResult& result) {
-  for (const auto& decision : result.network_decisions) {
-    if (decision.allowed) continue;
-    std::fprintf(stderr, "sable: network: %s\n", escape_controls(decision.reason).c_str());
+// For the person who wonders why the command failed.
+void show_denials(const sandbox::RunResult& result) {
+  for (const auto& denial : result.denials) {
+    std::fprintf(stderr, "sable: denied: %s\n", escape_controls(denial).c_str());
   }
 }
 
@@ -68,7 +67,7 @@ asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
   };
   const auto result = co_await sandbox.run(std::move(policy), std::move(command), pass_through);
   if (!result) co_return program.fail_with(result.error());
-  show_refusals(*result);
+  show_denials(*result);
   if (!result->explanation.empty()) {
     std::fprintf(stderr, "sable: %s\n", escape_controls(result->explanation).c_str());
   }

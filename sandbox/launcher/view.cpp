@@ -323,6 +323,8 @@ class ViewBuilder {
       // used up.
       write_file(proc, "sys/kernel/ns_last_pid", "300");
     }
+    // Multipath TCP passes by Landlock's rules for TCP; seccomp refuses it as well.
+    if (call_.plan.own_network) write_file(proc, "sys/net/mptcp/enabled", "0");
     // When memory runs out, the kernel shall take this call before anything of the host.
     write_file(proc, "self/oom_score_adj", "500");
   }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <cstddef>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -13,6 +14,8 @@
 #include <sys/un.h>
 
 #include <catch2/catch.hpp>
+
+#include "base/child_process.h"
 
 namespace sable::attack {
 
@@ -96,8 +99,11 @@ std::map<std::string, std::string> AttackHost::record() const {
   std::map<std::string, std::string> facts;
   const auto add_tree = [&](const fs::path& root) {
     facts[root] = facts_of(root);
-    for (const auto& entry : fs::recursive_directory_iterator(root))
-      facts[entry.path()] = facts_of(entry.path());
+    // An attack that got through may have left no folder there.
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry(root, error), end; !error && entry != end;
+         entry.increment(error))
+      facts[entry->path()] = facts_of(entry->path());
   };
   add_tree(readable_.path());
   add_tree(hidden_.path());
@@ -148,22 +154,43 @@ asio::awaitable<Result<sandbox::RunResult>> AttackHost::call(Spawn spawn, sandbo
   co_return result;
 }
 
+// What the attacking program is told by its environment.
+std::map<std::string, std::string> AttackHost::facts_for(sandbox::Network network,
+                                                         const std::string& marker) const {
+  constexpr const char* kModes[] = {"none", "loopback", "allow", "open"};
+  const passwd* user = ::getpwuid(::geteuid());
+  return {{"READABLE", readable_.path()},
+          {"HIDDEN", hidden_.path()},
+          {"REAL_HOME", user == nullptr ? "/root" : user->pw_dir},
+          {"MODE", kModes[static_cast<size_t>(network)]},
+          {"TCP_PORT", std::to_string(tcp_port_)},
+          {"UDP_PORT", std::to_string(udp_port_)},
+          {"ABSTRACT", abstract_name_},
+          {"HOST_PID", std::to_string(::getpid())},
+          {"LAUNCHER_PID", std::to_string(test::launcher_of(::getpid()))},
+          {"MARKER", marker}};
+}
+
+void AttackHost::look_for_damage(const std::map<std::string, std::string>& before,
+                                 AttackOutcome& outcome) {
+  for (const auto& [path, facts] : record()) {
+    const auto old = before.find(path);
+    if (old == before.end()) {
+      outcome.host_damage.push_back(path + " appeared");
+    } else if (old->second != facts) {
+      outcome.host_damage.push_back(path + " changed");
+    }
+  }
+  for (auto& line : heard()) outcome.host_damage.push_back(std::move(line));
+  if (test::processes_with(outcome.marker) != 0)
+    outcome.host_damage.push_back("a process stayed alive");
+}
+
 AttackOutcome AttackHost::run(const std::string& id, Spawn spawn, sandbox::Network network,
                               sandbox::Limits limits,
                               std::map<std::string, std::string> environment) {
   AttackOutcome outcome{.marker = test::unique_marker()};
-  constexpr const char* kModes[] = {"none", "loopback", "allow", "open"};
-  const passwd* user = ::getpwuid(::geteuid());
-  environment.insert({{"READABLE", readable_.path()},
-                      {"HIDDEN", hidden_.path()},
-                      {"REAL_HOME", user == nullptr ? "/root" : user->pw_dir},
-                      {"MODE", kModes[static_cast<size_t>(network)]},
-                      {"TCP_PORT", std::to_string(tcp_port_)},
-                      {"UDP_PORT", std::to_string(udp_port_)},
-                      {"ABSTRACT", abstract_name_},
-                      {"HOST_PID", std::to_string(::getpid())},
-                      {"LAUNCHER_PID", std::to_string(test::launcher_of(::getpid()))},
-                      {"MARKER", outcome.marker}});
+  environment.merge(facts_for(network, outcome.marker));
   const std::string program = std::string(SABLE_BINARY_DIR) + "/attacker";
   sandbox::Policy policy{.readable = {readable_.path(), program},
                          .writable = {runner_.folder().path()},
@@ -193,17 +220,65 @@ AttackOutcome AttackHost::run(const std::string& id, Spawn spawn, sandbox::Netwo
         outcome.longest_stall, std::chrono::duration_cast<std::chrono::milliseconds>(now - last));
     last = now;
   }
-  for (const auto& [path, facts] : record()) {
-    const auto old = before.find(path);
-    if (old == before.end()) {
-      outcome.host_damage.push_back(path + " appeared");
-    } else if (old->second != facts) {
-      outcome.host_damage.push_back(path + " changed");
-    }
-  }
-  for (auto& line : heard()) outcome.host_damage.push_back(std::move(line));
-  if (test::processes_with(outcome.marker) != 0)
-    outcome.host_damage.push_back("a process stayed alive");
+  look_for_damage(before, outcome);
+  return outcome;
+}
+
+AttackOutcome AttackHost::run_under_bubblewrap(const std::string& id) {
+  AttackOutcome outcome{.marker = test::unique_marker()};
+  const std::string program = std::string(SABLE_BINARY_DIR) + "/attacker";
+  const auto& workspace = runner_.folder();
+  const std::string root = workspace.path(), readable = readable_.path();
+  std::vector<std::string> argv = {"/usr/bin/bwrap", "--unshare-all", "--die-with-parent",
+                                   "--new-session",  "--cap-drop",    "ALL",
+                                   "--ro-bind",      "/usr",          "/usr",
+                                   "--symlink",      "usr/bin",       "/bin",
+                                   "--symlink",      "usr/sbin",      "/sbin",
+                                   "--symlink",      "usr/lib",       "/lib",
+                                   "--symlink",      "usr/lib64",     "/lib64"};
+  const auto add = [&](std::initializer_list<std::string> more) {
+    argv.insert(argv.end(), more.begin(), more.end());
+  };
+  for (const char* setting :
+       {"/etc/alternatives", "/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf"})
+    add({"--ro-bind-try", setting, setting});
+  add({"--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run", "--dir",
+       "/tmp/home", "--ro-bind", readable, readable, "--ro-bind", program, program, "--bind", root,
+       root});
+  for (const char* held :
+       {".git/hooks", ".git/config", "nested/deep/.git/hooks", "nested/deep/.git/config", ".sable"})
+    add({"--ro-bind", workspace / held, workspace / held});
+  add({"--ro-bind", "/dev/null", workspace / "masked-file", "--chdir", root, "--", program, id});
+
+  auto facts = facts_for(sandbox::Network::none, outcome.marker);
+  facts["HOME"] = "/tmp/home";
+  facts["PATH"] = "/usr/bin:/bin:/usr/sbin:/sbin";
+  std::vector<std::string> environment;
+  for (const auto& [name, value] : facts) environment.push_back(name + "=" + value);
+  const auto before = record();
+  int pipe[2] = {-1, -1};
+  REQUIRE(::pipe2(pipe, O_CLOEXEC) == 0);
+  const UniqueFd near(pipe[0]);
+  UniqueFd far(pipe[1]);
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  auto child = ChildProcess::start({.argv = argv,
+                                    .environment = environment,
+                                    .working_directory = root,
+                                    .stdin_fd = null.get(),
+                                    .stdout_fd = far.get(),
+                                    .stderr_fd = far.get()});
+  REQUIRE(child);
+  far.reset();
+  char buffer[4096];
+  for (ssize_t n = 0; (n = ::read(near.get(), buffer, sizeof buffer)) > 0;)
+    outcome.run.output.append(buffer, static_cast<size_t>(n));
+  const auto status = child->wait();
+  REQUIRE(status);
+  outcome.run.result = sandbox::RunResult{
+      .end = status->signal != 0 ? sandbox::End::signalled : sandbox::End::exited,
+      .exit_code = status->exit_code,
+      .signal = status->signal};
+  look_for_damage(before, outcome);
   return outcome;
 }
 

@@ -32,12 +32,19 @@ class AttackHost {
                     sandbox::Limits limits = {},
                     std::map<std::string, std::string> environment = {});
 
+  /// Runs one attack under bubblewrap instead, set up as far as its options go: all namespaces of
+  /// their own, no capabilities, a built view, the repositories' hooks and settings read-only.
+  AttackOutcome run_under_bubblewrap(const std::string& id);
+
   test::SandboxRunner& runner() { return runner_; }
 
  private:
   asio::awaitable<Result<sandbox::RunResult>> call(Spawn spawn, sandbox::Policy policy,
                                                    sandbox::Command command,
                                                    sandbox::OutputSink sink);
+  std::map<std::string, std::string> facts_for(sandbox::Network network,
+                                               const std::string& marker) const;
+  void look_for_damage(const std::map<std::string, std::string>& before, AttackOutcome& outcome);
   std::map<std::string, std::string> record() const;
   std::vector<std::string> heard() const;
 

@@ -199,10 +199,9 @@ void ways_out(Attempts& attempts) {
   } file{};
   file.handle.handle_bytes = 128;
   int mount = 0;
-  attempts.denied("name_to_handle_at",
-                  ::syscall(SYS_name_to_handle_at, AT_FDCWD, "/usr", &file.handle, &mount, 0),
-                  {EPERM});
-  attempts.denied("open_by_handle_at",
+  // A handle is a name only; if none is given out, an empty one is tried.
+  (void)::syscall(SYS_name_to_handle_at, AT_FDCWD, "/usr", &file.handle, &mount, 0);
+  attempts.denied("open a file by its handle",
                   ::syscall(SYS_open_by_handle_at, AT_FDCWD, &file.handle, O_RDONLY), {EPERM});
 }
 

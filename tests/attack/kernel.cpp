@@ -47,17 +47,16 @@ void other_processes(Attempts& attempts) {
   for (const int pid : {host, 1, ::getpid()}) {
     const std::string who = " on pid " + std::to_string(pid);
     attempts.denied("ptrace" + who, ::ptrace(PTRACE_ATTACH, pid, nullptr, nullptr), errors);
+    if (pid == ::getpid()) continue;  // its own memory is its own
     attempts.denied("process_vm_readv" + who, ::process_vm_readv(pid, &local, 1, &remote, 1, 0),
                     errors);
     attempts.denied("process_vm_writev" + who, ::process_vm_writev(pid, &local, 1, &remote, 1, 0),
                     errors);
     const std::string folder = "/proc/" + std::to_string(pid);
-    if (pid != ::getpid()) {
-      attempts.denied("memory of pid " + std::to_string(pid),
-                      ::open((folder + "/mem").c_str(), O_RDWR), {ENOENT, EACCES, EPERM, EROFS});
-      attempts.denied("environment" + who, ::open((folder + "/environ").c_str(), O_RDONLY),
-                      {ENOENT, EACCES, EPERM});
-    }
+    attempts.denied("memory of pid " + std::to_string(pid),
+                    ::open((folder + "/mem").c_str(), O_RDWR), {ENOENT, EACCES, EPERM, EROFS});
+    attempts.denied("environment" + who, ::open((folder + "/environ").c_str(), O_RDONLY),
+                    {ENOENT, EACCES, EPERM});
   }
   attempts.denied("pidfd_getfd", ::syscall(SYS_pidfd_getfd, ::syscall(SYS_pidfd_open, 1, 0), 3, 0),
                   errors);
@@ -102,8 +101,11 @@ void mounts(Attempts& attempts) {
 }
 
 void kernel_programs(Attempts& attempts) {
-  bpf_attr program{};
-  attempts.denied("bpf", ::syscall(SYS_bpf, BPF_MAP_CREATE, &program, sizeof program), kRefused);
+  bpf_attr table{};
+  table.map_type = BPF_MAP_TYPE_ARRAY;
+  table.key_size = table.value_size = 4;
+  table.max_entries = 1;
+  attempts.denied("bpf", ::syscall(SYS_bpf, BPF_MAP_CREATE, &table, sizeof table), kRefused);
   perf_event_attr event{};
   event.size = sizeof event;
   attempts.denied("perf_event_open", ::syscall(SYS_perf_event_open, &event, 0, -1, -1, 0),
@@ -125,7 +127,9 @@ void machine_state(Attempts& attempts) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   attempts.denied("clock_settime", ::clock_settime(CLOCK_REALTIME, &now), kRefused);
+  // By nothing, so that not even a success would move the machine's clock.
   timex adjust{};
+  adjust.modes = ADJ_SETOFFSET;
   attempts.denied("adjtimex", ::adjtimex(&adjust), kRefused);
   attempts.denied("sethostname", ::sethostname("evil", 4), kRefused);
   attempts.denied("syslog", ::syscall(SYS_syslog, 3, nullptr, 0), kRefused);

@@ -20,8 +20,8 @@ namespace {
 
 constexpr auto kUnreachable = {ENETUNREACH,  EHOSTUNREACH, EACCES,       EPERM,
                                EAFNOSUPPORT, EBADF,        ECONNREFUSED, EADDRNOTAVAIL};
-constexpr auto kNoSuchSocket = {EPERM,           EAFNOSUPPORT, EACCES,         ENOSYS,
-                                EPROTONOSUPPORT, EINVAL,       ESOCKTNOSUPPORT};
+constexpr auto kNoSuchSocket = {EPERM,           EAFNOSUPPORT, EACCES,          ENOSYS,
+                                EPROTONOSUPPORT, EINVAL,       ESOCKTNOSUPPORT, ENOPROTOOPT};
 
 bool open_mode() { return given("MODE") == "open"; }
 

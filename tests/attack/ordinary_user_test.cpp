@@ -25,7 +25,7 @@ TEST_CASE("as an ordinary user every attack is stopped as well", "[slow]") {
     ::setenv("TMPDIR", home.path().c_str(), 1);
     if (::chdir(home.path().c_str()) != 0) ::_exit(101);
     const std::string program = std::string(SABLE_BINARY_DIR) + "/test_attacks";
-    ::execl(program.c_str(), program.c_str(), "~[slow]", nullptr);
+    ::execl(program.c_str(), program.c_str(), "~[slow]~[.]", nullptr);
     ::_exit(102);
   }
   int status = 0;

@@ -11,13 +11,17 @@ using sable::test::SandboxRunner;
 
 namespace {
 
-void works(SandboxRunner& runner, const std::string& script, Network network = Network::none) {
+// Returns the protected names that were reported.
+std::vector<std::filesystem::path> works(SandboxRunner& runner, const std::string& script,
+                                         Network network = Network::none) {
   const auto outcome = runner.shell("set -e\n" + script, {.network = network});
   INFO(script << "\n" << outcome.output << outcome.errors);
   INFO((outcome.result ? outcome.result->explanation : outcome.result.error().message));
   REQUIRE(outcome.result);
   CHECK(outcome.result->end == End::exited);
   CHECK(outcome.result->exit_code == 0);
+  CHECK(outcome.result->denials.empty());
+  return outcome.result->protected_changes;
 }
 
 bool has(const char* program) {
@@ -49,13 +53,20 @@ TEST_CASE("cmake configures and make builds in parallel", "[positive][slow]") {
 TEST_CASE("git initialises, commits, shows and clones a local path", "[positive]") {
   SandboxRunner runner;
   const std::string git = kGit;
-  works(runner, "git init -q . && echo a > a && git add a && " + git +
-                    " commit -qm one && git log --oneline && "
-                    "git clone -q . copy && git -C copy status --short");
+  const auto made = works(runner, "git init -q . && echo a > a && git add a && " + git +
+                                      " commit -qm one && git log --oneline && "
+                                      "git clone -q . copy && git -C copy status --short");
+  // What a later program would believe is reported, and stays.
+  const std::vector<std::filesystem::path> repositories = {runner.folder() / ".git",
+                                                           runner.folder() / "copy/.git"};
+  CHECK(made == repositories);
+  CHECK(std::filesystem::exists(runner.folder() / "copy/.git/config"));
   // In the repository that now exists, and whose configuration is protected from here on.
-  works(runner, "echo b >> a && git status --short | grep -q a && git diff | grep -q b && " + git +
-                    " commit -qam two && git checkout -q -b other && git branch && git stash list "
-                    "&& git gc -q");
+  const auto more = works(
+      runner, "echo b >> a && git status --short | grep -q a && git diff | grep -q b && " + git +
+                  " commit -qam two && git checkout -q -b other && git branch && git stash list "
+                  "&& git gc -q");
+  CHECK(more.empty());
 }
 
 TEST_CASE("Python's tests run, threads and multiprocessing included", "[positive]") {

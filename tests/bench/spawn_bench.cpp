@@ -1,7 +1,8 @@
 // What it costs to run /bin/true in a sandbox, against a bare posix_spawn in the same round.
 //
 // spawn_bench [--rounds N] [--files N] [--parent-mib N] [--pause-ms N] [--json]
-//   --files       writes so many files and 20 repositories into the writable root
+//   --files       writes so many files and 20 repositories into the writable root; an empty root is
+//                 then measured in the same rounds, and grown_ is the first over the second
 //   --parent-mib  so much touched memory in this process
 //   --pause-ms    before every measured spawn, so that what is prepared ahead (or taken down after)
 //                 for one does not run beside another; with 0 it does
@@ -161,6 +162,9 @@ int main(int argc, char** argv) {
   std::string name = (fs::temp_directory_path() / "spawn-bench-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) return 1;
   const fs::path root = name;
+  const bool two_roots = options.files > 0;
+  std::string empty = (fs::temp_directory_path() / "spawn-bench-XXXXXX").string();
+  if (two_roots && ::mkdtemp(empty.data()) == nullptr) return 1;
   fill(root, options.files);
   if (options.parent_mib > 0) {
     const size_t bytes = options.parent_mib << 20;
@@ -202,6 +206,9 @@ int main(int argc, char** argv) {
 
   Calls calls(**box);
   calls.open_session(policy);
+  const sandbox::Policy policy_of_empty{.writable = {empty}};
+  Calls calls_of_empty(**box);
+  if (two_roots) calls_of_empty.open_session(policy_of_empty);
   // A policy that nobody had before: nothing can have been made ahead for it.
   sandbox::Policy other = policy;
   const auto unprepared_call = [&] {
@@ -216,11 +223,15 @@ int main(int argc, char** argv) {
 
   std::vector<double> bare, fresh, session, unprepared, bubblewrap_ms;
   std::vector<double> ratio_fresh, ratio_session, ratio_unprepared, ratio_bubblewrap;
+  std::vector<double> grown_fresh, grown_session;
   const double first = milliseconds_of([&] { calls.fresh(policy); });
   for (int i = 0; i < options.rounds + 3; ++i) {
     const double base = timed([] { spawn({"/bin/true"}); });
     const double ours = timed([&] { calls.fresh(policy); });
+    const double ours_empty =
+        two_roots ? timed([&] { calls_of_empty.fresh(policy_of_empty); }) : ours;
     const double shared = timed([&] { calls.in_session(); });
+    const double shared_empty = two_roots ? timed([&] { calls_of_empty.in_session(); }) : shared;
     const double cold = timed(unprepared_call);
     const double theirs = with_bubblewrap ? timed(bubblewrap) : 0;
     if (i < 3) continue;  // warm-up
@@ -231,11 +242,14 @@ int main(int argc, char** argv) {
     ratio_fresh.push_back(ours / base);
     ratio_session.push_back(shared / base);
     ratio_unprepared.push_back(cold / base);
+    grown_fresh.push_back(ours / ours_empty);
+    grown_session.push_back(shared / shared_empty);
     if (!with_bubblewrap) continue;
     bubblewrap_ms.push_back(theirs);
     ratio_bubblewrap.push_back(theirs / base);
   }
   fs::remove_all(root);
+  if (two_roots) fs::remove_all(empty);
 
   utsname machine{};
   ::uname(&machine);
@@ -249,6 +263,10 @@ int main(int argc, char** argv) {
         median(bare), median(fresh), median(session), median(unprepared), first,
         median(ratio_fresh), median(ratio_session), median(ratio_unprepared));
     if (with_bubblewrap) std::printf(",\"peer_bubblewrap\":%.3f", median(ratio_bubblewrap));
+    if (two_roots) {
+      std::printf(",\"grown_fresh\":%.3f,\"grown_session\":%.3f", median(grown_fresh),
+                  median(grown_session));
+    }
     std::printf("}\n");
     return 0;
   }
@@ -268,5 +286,9 @@ int main(int argc, char** argv) {
   row("fresh, nothing prepared", unprepared, ratio_unprepared);
   if (with_bubblewrap) row("bubblewrap", bubblewrap_ms, ratio_bubblewrap);
   std::printf("  %-28s %8.3f ms\n", "the first call", first);
+  if (two_roots) {
+    std::printf("  against an empty root: fresh %.2f, session %.2f times\n", median(grown_fresh),
+                median(grown_session));
+  }
   return 0;
 }

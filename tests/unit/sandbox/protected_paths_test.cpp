@@ -13,11 +13,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-ProtectedPaths look(ProtectedIndex& index) {
+std::shared_ptr<const ProtectedPaths> shared_look(ProtectedIndex& index) {
+  index.begin();
   while (!index.advance(std::chrono::microseconds(200))) {
   }
   return index.found();
 }
+
+ProtectedPaths look(ProtectedIndex& index) { return *shared_look(index); }
 
 std::vector<std::string> names(const TemporaryFolder& folder, const std::vector<fs::path>& paths) {
   std::vector<std::string> result;
@@ -113,4 +116,50 @@ TEST_CASE("folders made while nobody looked are followed to their bottom") {
   look(index);
   folder.write("x/y/z/w/.git/config", "");
   CHECK(look(index).count(folder / "x/y/z/w/.git/config") == 1);
+}
+
+TEST_CASE("a look at a tree where nothing protected changed finds the same object again") {
+  TemporaryFolder folder;
+  folder.write(".git/config", "");
+  folder.write("a/.envrc", "");
+  ProtectedIndex index(folder.path());
+  const auto before = shared_look(index);
+  folder.write("a/b/c", "");
+  fs::rename(folder / "a/b/c", folder / "a/b/d");
+  CHECK(shared_look(index) == before);
+  fs::remove(folder / "a/.envrc");
+  CHECK(shared_look(index)->count(folder / "a/.envrc") == 0);
+}
+
+TEST_CASE("what lies in a folder that is not walked is heard of as well") {
+  TemporaryFolder folder;
+  folder.write(".git/config", "");
+  folder.write(".git/info/exclude", "");
+  folder.write(".vscode/deep/er/envrc", "");
+  fs::create_symlink(".vscode/deep/er/envrc", folder / ".envrc");
+  ProtectedIndex index(folder.path());
+  const auto before = look(index);
+  CHECK(before.count(folder / ".vscode/deep/er/envrc") == 1);
+
+  folder.write(".git/info/attributes", "* filter=x");
+  const auto made = look(index);
+  CHECK(names(folder, changes_between(before, made)) ==
+        std::vector<std::string>{".git/info/attributes"});
+  fs::remove(folder / ".git/info/attributes");
+  fs::rename(folder / ".vscode/deep", folder / ".vscode/moved");
+  const auto after = look(index);
+  CHECK(after.count(folder / ".git/info/attributes") == 0);
+  CHECK(after.count(folder / ".vscode/deep/er/envrc") == 0);
+}
+
+TEST_CASE("a root that was replaced by another folder is walked anew") {
+  TemporaryFolder folder;
+  folder.write("root/.envrc", "");
+  folder.write("other/nested/.git/config", "");
+  ProtectedIndex index(folder / "root");
+  CHECK(look(index).size() == 1);
+  fs::rename(folder / "root", folder / "old");
+  CHECK(look(index).empty());
+  fs::rename(folder / "other", folder / "root");
+  CHECK(look(index).count(folder / "root/nested/.git/config") == 1);
 }

@@ -175,7 +175,8 @@ bool is_alive(pid_t pid) {
 pid_t launcher_of(pid_t parent) {
   for (const auto& entry : fs::directory_iterator("/proc")) {
     const auto process = stat_of(entry.path());
-    if (process && process->parent == parent && process->name == "sable-launcher")
+    // Also those that leave a layer out; the kernel cuts names off.
+    if (process && process->parent == parent && process->name.rfind("sable-launcher", 0) == 0)
       return process->pid;
   }
   return -1;

@@ -1,0 +1,226 @@
+// Commands as they are: what the user gets who asks for no sandbox.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/child_process.h"
+#include "base/file.h"
+#include "base/task_group.h"
+#include "sandbox/host.h"
+#include "sandbox/memory_file.h"
+#include "sandbox/planner.h"
+#include "sandbox/protected_roots.h"
+#include "sandbox/sandbox.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
+
+// One child process, from its start to its end. Lives in the frame of the coroutine that runs it.
+class UnconfinedCall {
+ public:
+  UnconfinedCall(asio::any_io_executor executor, const Limits& limits, OutputSink output,
+                 ChildProcess child)
+      : limits_(limits),
+        output_(std::move(output)),
+        child_(std::move(child)),
+        tasks_(executor),
+        changed_(executor, asio::steady_timer::time_point::max()),
+        ended_(executor),
+        streams_{Output(executor), Output(executor)} {}
+
+  Result<void> take(std::array<UniqueFd, 2> pipes) {
+    for (size_t i = 0; i < pipes.size(); ++i) streams_[i].pipe.assign(pipes[i].release());
+    const int handle = ::fcntl(child_.pidfd(), F_DUPFD_CLOEXEC, 0);
+    if (handle < 0) return fail_errno("dup", errno);
+    ended_.assign(handle);
+    return {};
+  }
+
+  asio::awaitable<Result<RunResult>> finish() {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    tasks_.spawn(pump(Stream::standard_output));
+    tasks_.spawn(pump(Stream::standard_error));
+    tasks_.spawn(keep_deadline());
+    tasks_.spawn(wait_for_end());
+    while (!over_) {
+      boost::system::error_code ignored;
+      co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() == asio::cancellation_type::none || over_) continue;
+      end(End::cancelled);
+      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    }
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    auto status = child_.wait();  // has ended; and what it left in its group is killed
+    co_await wait_for_output();
+    tasks_.cancel();
+    co_await tasks_.join();
+    if (!status) co_return fail(status.error());
+    co_return result(*status);
+  }
+
+ private:
+  struct Output {
+    explicit Output(const asio::any_io_executor& executor) : pipe(executor) {}
+    asio::posix::stream_descriptor pipe;
+    uint64_t bytes = 0;
+    bool open = true;
+  };
+
+  asio::awaitable<void> pump(Stream stream) {
+    Output& from = streams_[static_cast<size_t>(stream)];
+    std::array<char, 64 * 1024> buffer;
+    boost::system::error_code error;
+    while (!error) {
+      const size_t size = co_await from.pipe.async_read_some(
+          asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
+      if (size == 0) continue;
+      const uint64_t seen = streams_[0].bytes + streams_[1].bytes;
+      from.bytes += size;
+      const uint64_t room = limits_.output_bytes > seen ? limits_.output_bytes - seen : 0;
+      if (room > 0 && output_)
+        output_(stream, std::string_view(buffer.data(), std::min<uint64_t>(size, room)));
+      if (size > room) end(End::output_limit);
+    }
+    from.open = false;
+    changed_.cancel();
+  }
+
+  asio::awaitable<void> keep_deadline() {
+    asio::steady_timer timer(changed_.get_executor(), started_ + limits_.wall);
+    boost::system::error_code error;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (error || over_) co_return;
+    if (!cause_) cause_ = End::deadline;
+    ::kill(-child_.pid(), SIGTERM);
+    timer.expires_after(limits_.grace);
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (!error && !over_) ::kill(-child_.pid(), SIGKILL);
+  }
+
+  asio::awaitable<void> wait_for_end() {
+    boost::system::error_code error;
+    co_await ended_.async_wait(asio::posix::stream_descriptor::wait_read,
+                               asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    over_ = true;
+    changed_.cancel();
+  }
+
+  asio::awaitable<void> wait_for_output() {
+    const auto patience = std::chrono::steady_clock::now() + kOutputPatience;
+    while ((streams_[0].open || streams_[1].open) && std::chrono::steady_clock::now() < patience) {
+      changed_.expires_at(patience);
+      boost::system::error_code ignored;
+      co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+  }
+
+  void end(End cause) {
+    if (!cause_) cause_ = cause;
+    if (!over_) ::kill(-child_.pid(), SIGKILL);
+  }
+
+  RunResult result(const ExitStatus& status) const {
+    RunResult result{.end = status.signal != 0 ? End::signalled : End::exited,
+                     .exit_code = status.exit_code,
+                     .signal = status.signal,
+                     .stdout_bytes = streams_[0].bytes,
+                     .stderr_bytes = streams_[1].bytes,
+                     .wall = std::chrono::duration_cast<milliseconds>(
+                         std::chrono::steady_clock::now() - started_)};
+    if (cause_) result.end = *cause_;
+    if (result.end != End::exited)
+      result.explanation = "the command was ended (" + std::string(name_of(result.end)) +
+                           "); it ran without a sandbox, and what it left running may go on";
+    return result;
+  }
+
+  const Limits& limits_;
+  const OutputSink output_;
+  ChildProcess child_;
+  TaskGroup tasks_;
+  asio::steady_timer changed_;  ///< cancelled when something happened
+  asio::posix::stream_descriptor ended_;
+  std::array<Output, 2> streams_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::optional<End> cause_;
+  bool over_ = false;
+};
+
+Result<UniqueFd> input_of(const std::string& bytes) {
+  if (bytes.empty()) {
+    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!null) return fail_errno("/dev/null", errno);
+    return null;
+  }
+  return memory_file_of({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+}
+
+class Unconfined : public Sandbox {
+ public:
+  asio::awaitable<Result<RunResult>> run(Policy policy, Command command,
+                                         OutputSink output) override {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    policy.network = Network::open;
+    take_own_places(policy, command);
+    const auto roots = roots_.of(policy, host_);
+    const auto before = co_await look_at(roots);
+    SABLE_CO_TRY(Execution execution, make_execution(policy, command, host_));
+    SABLE_CO_TRY(const UniqueFd input, input_of(command.stdin_data));
+    std::array<UniqueFd, 2> near, far;
+    for (size_t i = 0; i < near.size(); ++i) {
+      int ends[2];
+      if (::pipe2(ends, O_CLOEXEC) != 0) co_return fail_errno("pipe", errno);
+      near[i] = UniqueFd(ends[0]);
+      far[i] = UniqueFd(ends[1]);
+    }
+    auto child = ChildProcess::start({.argv = std::move(execution.arguments),
+                                      .environment = std::move(execution.environment),
+                                      .working_directory = execution.working_directory,
+                                      .stdin_fd = input.get(),
+                                      .stdout_fd = far[0].get(),
+                                      .stderr_fd = far[1].get()});
+    if (!child) co_return fail(ErrorCode::not_found, child.error().message);
+    for (auto& fd : far) fd.reset();
+    const auto executor = co_await asio::this_coro::executor;
+    UnconfinedCall call(executor, policy.limits, std::move(output), std::move(*child));
+    SABLE_CO_TRY_VOID(call.take(std::move(near)));
+    auto result = co_await call.finish();
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    const auto after = co_await look_at(roots);
+    if (result) result->protected_changes = changes_between(*before, *after);
+    co_return result;
+  }
+
+ private:
+  // The home that programs expect; a sandbox's own would not be there.
+  static void take_own_places(Policy& policy, Command& command) {
+    const passwd* user = ::getpwuid(::geteuid());
+    if (user == nullptr) return;
+    policy.environment.insert({"HOME", user->pw_dir});
+    policy.environment.insert({"USER", user->pw_name});
+    policy.environment.insert({"LOGNAME", user->pw_name});
+    if (policy.writable.empty() && command.working_directory.empty())
+      command.working_directory = user->pw_dir;
+  }
+
+  const Host host_ = this_host();
+  ProtectedRoots roots_;
+};
+
+}  // namespace
+
+std::unique_ptr<Sandbox> without_sandbox() { return std::make_unique<Unconfined>(); }
+
+}  // namespace sable::sandbox
