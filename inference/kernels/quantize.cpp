@@ -15,9 +15,43 @@ namespace {
 constexpr float kFp8Max = 448.0F, kFp4Max = 6.0F;
 constexpr size_t kKvGroup = 64, kFp4Group = 32;
 
+// The loops over elements are free of branches and calls, so that compilers make vectors of them.
+
+/// Of the numbers among x, at least `floor` > 0.
 float largest_magnitude(std::span<const float> x, float floor) {
-  for (const float v : x) floor = std::max(floor, std::fabs(v));
-  return floor;
+  auto largest = std::bit_cast<int32_t>(floor);  // ordered like the floats
+  for (const float v : x) {
+    const int32_t magnitude = std::bit_cast<int32_t>(v) & 0x7FFFFFFF;
+    const int32_t number = magnitude > 0x7F800000 ? 0 : magnitude;
+    largest = number > largest ? number : largest;
+  }
+  return std::bit_cast<float>(largest);
+}
+
+/// What the code of the format that is nearest to x stands for: e4m3_from_float and back.
+float rounded_to_e4m3(float x) {
+  constexpr float kSmallestNormal = 0x1p-6F, kStepsBelow = 0x1p14F;  // whose last bit is 2^-9
+  const float a = std::fabs(x) > kFp8Max ? kFp8Max : std::fabs(x);
+  const auto bits = std::bit_cast<uint32_t>(a);
+  const float normal =
+      std::bit_cast<float>((bits + 0x7FFFFU + ((bits >> 20) & 1U)) & ~uint32_t{0xFFFFF});
+  const float below = (a + kStepsBelow) - kStepsBelow;
+  const float rounded = a < kSmallestNormal ? below : normal;
+  return std::copysign(a != a ? a : rounded, x);
+}
+
+/// The same for FP4: e2m1_from_float and back.
+float rounded_to_e2m1(float x) {
+  constexpr float kWhole = 0x1p23F;  // whose last bit is 1
+  const float a = std::fabs(x) > kFp4Max ? kFp4Max : std::fabs(x);
+  const float step = a < 2   ? 0.5F
+                     : a < 4 ? 1.0F
+                             : 2.0F,
+              per_step = a < 2   ? 2.0F
+                         : a < 4 ? 1.0F
+                                 : 0.5F;
+  const float rounded = ((a * per_step + kWhole) - kWhole) * step;
+  return a != a ? 0.0F : std::copysign(rounded, x);
 }
 
 /// The power of two at or above `value` > 0, by the bits of the float, as the official kernels do.
@@ -49,7 +83,7 @@ void fake_quantize_fp8(std::span<float> x, size_t group) {
   for (size_t begin = 0; begin < x.size(); begin += group) {
     const auto part = x.subspan(begin, std::min(group, x.size() - begin));
     const float scale = fp8_scale(part);
-    for (float& v : part) v = float_from_e4m3(fp8_code(v, scale)) * scale;
+    for (float& v : part) v = rounded_to_e4m3(v / scale) * scale;
   }
 }
 
@@ -57,7 +91,7 @@ void fake_quantize_fp4(std::span<float> x) {
   for (size_t begin = 0; begin < x.size(); begin += kFp4Group) {
     const auto part = x.subspan(begin, std::min(kFp4Group, x.size() - begin));
     const float scale = fp4_scale(part);
-    for (float& v : part) v = float_from_e2m1(fp4_code(v, scale)) * scale;
+    for (float& v : part) v = rounded_to_e2m1(v / scale) * scale;
   }
 }
 

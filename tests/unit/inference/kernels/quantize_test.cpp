@@ -1,6 +1,7 @@
 // Packing is rounding: what comes back is what fake quantisation gives, bit for bit.
 #include "inference/kernels/quantize.h"
 
+#include <bit>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -69,6 +70,42 @@ TEST_CASE("a packed index key unpacks to its FP4 rounding") {
     unpack_key(packed.data(), again);
     CHECK(again == want);
   }
+}
+
+TEST_CASE("rounding in place gives what the codes stand for, signs of zero included") {
+  // The largest number of the format in each group keeps its scale at one.
+  std::vector<float> eighth, fourth;
+  for (int i = -4000; i <= 4000; ++i) {
+    for (const float unit : {0x1p-12F, 0x1p-10F, 0x1p-5F, 0x1p-3F}) {
+      const float x = static_cast<float>(i) * unit;
+      if (std::fabs(x) <= 448) eighth.push_back(x);
+      if (std::fabs(x) <= 6) fourth.push_back(x);
+    }
+  }
+  for (const float x : eighth) {
+    float got[64] = {448, x, -0.0F};
+    fake_quantize_fp8(got, 64);
+    const float want = float_from_e4m3(e4m3_from_float(x));
+    INFO(x);
+    REQUIRE(std::bit_cast<uint32_t>(got[1]) == std::bit_cast<uint32_t>(want));
+    REQUIRE(std::signbit(got[2]));
+  }
+  for (const float x : fourth) {
+    float got[32] = {6, x, -0.0F};
+    fake_quantize_fp4(got);
+    const float want = float_from_e2m1(e2m1_from_float(x));
+    INFO(x);
+    REQUIRE(std::bit_cast<uint32_t>(got[1]) == std::bit_cast<uint32_t>(want));
+    REQUIRE(std::signbit(got[2]));
+  }
+  float odd[32] = {1, std::nanf("")};
+  fake_quantize_fp4(odd);
+  CHECK(odd[0] == 1);
+  CHECK(odd[1] == 0);
+  odd[1] = std::nanf("");
+  fake_quantize_fp8(odd, 32);
+  CHECK(odd[0] == 1);
+  CHECK(std::isnan(odd[1]));
 }
 
 TEST_CASE("every FP8 and FP4 code survives decoding and encoding") {
