@@ -157,6 +157,7 @@ struct LoadedConfig {
   Environment environment;
   std::string profile;
   std::vector<LayerFile> files;  ///< weakest first
+  bool no_sandbox = false;       ///< of the command line alone; no layer sets it
 };
 
 /// Reads and checks all layers. Errors begin with "FILE:LINE:COLUMN: " or the flag's name and name
