@@ -91,6 +91,7 @@ struct Command {
   std::vector<std::string> argv;  ///< argv[0]: a path, or a name looked up in the sandbox's PATH
   std::filesystem::path working_directory;  ///< inside the view; empty: the first writable root
   std::string stdin_data;                   ///< written to standard input, then it is closed
+  std::optional<std::chrono::milliseconds> wall;  ///< narrows the policy's; never widens it
 };
 
 enum class Stream { standard_output, standard_error };
@@ -287,7 +288,8 @@ class Sandbox {
 /// No sandbox at all: commands run with all rights of this process, and of a policy only the
 /// environment, the wall time and the output limit hold; new protected names are still reported.
 /// For a user who asks for it on the command line and nobody else; whoever makes one records it and
-/// shows it. It has no sessions.
+/// shows it. Its sessions share nothing, and start nothing in the
+/// background.
 std::unique_ptr<Sandbox> without_sandbox();
 
 }  // namespace sable::sandbox
