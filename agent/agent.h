@@ -62,6 +62,7 @@ struct TurnLimits {
   int steps_max = 50;
   int tool_calls_max = 200;
   int repeated_failures_max = 3;  ///< calls that could not be understood, in a row
+  int same_failures_max = 5;      ///< the very same call failing, with nothing changed in between
   std::chrono::milliseconds time_max{std::chrono::hours(1)};
   uint64_t output_tokens_max = 1'000'000;
 };
@@ -93,6 +94,12 @@ struct PermissionRequest {
 /// ones.
 enum class Permission { allow_once, allow_session, allow_always, reject };
 
+/// A question of the model in the middle of a turn.
+struct UserQuestion {
+  std::string session, call_id;
+  tools::Question question;
+};
+
 /// A delta on its way to people: no number, not durable, repeated whole by a later event.
 struct Preview {
   /// `restarted` voids what was previewed of this step; its text says why.
@@ -112,6 +119,8 @@ class Observer {
   virtual void on_preview(const Preview& preview) = 0;
   /// Asks a person. Any failure to answer is `reject`. Default: reject.
   virtual asio::awaitable<Permission> on_permission(PermissionRequest request);
+  /// Puts a question to a person; nullopt when nobody answers. Default: that.
+  virtual asio::awaitable<std::optional<std::string>> on_question(UserQuestion question);
 };
 
 /// What sessions are made of; everything outlives them.
@@ -176,6 +185,15 @@ class Session {
 
   /// Ends the running turn with status "interrupted" and this reason; nothing if none runs.
   virtual void interrupt(std::string reason) = 0;
+
+  /// From the next turn on, these tools, which outlive the session or the next such call; between
+  /// turns. The agent's offers must fit them (offered_tools). `notice` is what people should know
+  /// of them, or empty.
+  virtual void use_tools(const tools::Registry& registry, std::string notice) = 0;
+
+  /// Ends what tools left running in the background; between turns. Must have completed before
+  /// destruction if a turn ran.
+  virtual asio::awaitable<void> close() = 0;
 };
 
 // ---------------------------------------------------------------- reading a log

@@ -1,5 +1,7 @@
 #include "agent/engine_provider.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "agent/constraint/reply_mask.h"
@@ -79,6 +81,9 @@ class EngineProvider final : public Provider {
     tokens.prompt = std::move(encoded.ids);
     tokens.end = model_->tokens().end;
     tokens.n_tokens_max = request.sampling.output_tokens_max;
+    if (options.reply_tokens_max > 0) {
+      tokens.n_tokens_max = std::min(tokens.n_tokens_max, options.reply_tokens_max);
+    }
     tokens.sampling = options.sampling;
     const auto& asked = request.sampling;
     if (asked.temperature) tokens.sampling.temperature = *asked.temperature;

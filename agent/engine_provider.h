@@ -18,6 +18,7 @@ struct EngineModelOptions {
   bool thinking = true;
   Effort effort = Effort::low;
   inference::SamplingParameters sampling;  ///< what holds where a request says nothing
+  uint64_t reply_tokens_max = 0;           ///< no reply is longer, whatever is asked; 0: no limit
 };
 
 /// What all sessions on one model share. Immutable.

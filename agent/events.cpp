@@ -39,17 +39,25 @@ Json to_json(const tools::FileChange& change) {
   return json;
 }
 
-}  // namespace
-
-memory::NewEvent context_built(std::string_view system, const std::vector<OfferedTool>& tools,
-                               const Json& instructions) {
+Json to_json(const std::vector<OfferedTool>& tools) {
   Json offered = Json::array();
   for (const auto& tool : tools) {
     offered.push_back(
         {{"name", tool.name}, {"description", tool.description}, {"parameters", tool.parameters}});
   }
+  return offered;
+}
+
+}  // namespace
+
+memory::NewEvent context_built(std::string_view system, const std::vector<OfferedTool>& tools,
+                               const Json& instructions) {
   return {"context.built",
-          {{"system", system}, {"tools", std::move(offered)}, {"instructions", instructions}}};
+          {{"system", system}, {"tools", to_json(tools)}, {"instructions", instructions}}};
+}
+
+memory::NewEvent tools_changed(const std::vector<OfferedTool>& tools, std::string_view notice) {
+  return {"tools.changed", {{"tools", to_json(tools)}, {"notice", to_utf8(notice)}}};
 }
 
 memory::NewEvent turn_started(int turn, std::string_view prompt) {

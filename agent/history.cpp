@@ -19,10 +19,7 @@ Result<std::string> text_of(const Json& data, const char* key) {
   return fail(ErrorCode::corrupt, fmt::format("field \"{}\" is missing or not a string", key));
 }
 
-Result<void> take_context(const Json& data, std::vector<Message>& messages,
-                          std::vector<OfferedTool>& tools) {
-  SABLE_TRY(auto system, text_of(data, "system"));
-  messages.push_back({.role = Role::system, .text = std::move(system)});
+Result<void> take_tools(const Json& data, std::vector<OfferedTool>& tools) {
   const auto list = data.find("tools");
   if (list == data.end() || !list->is_array()) {
     return fail(ErrorCode::corrupt, "field \"tools\" is missing or not a list");
@@ -35,6 +32,13 @@ Result<void> take_context(const Json& data, std::vector<Message>& messages,
                      entry.contains("parameters") ? entry["parameters"] : Json::object()});
   }
   return {};
+}
+
+Result<void> take_context(const Json& data, std::vector<Message>& messages,
+                          std::vector<OfferedTool>& tools) {
+  SABLE_TRY(auto system, text_of(data, "system"));
+  messages.push_back({.role = Role::system, .text = std::move(system)});
+  return take_tools(data, tools);
 }
 
 }  // namespace
@@ -63,6 +67,10 @@ Result<void> History::take_outcome(const Json& data) {
   SABLE_TRY(auto id, text_of(data, "call_id"));
   SABLE_TRY(auto text, text_of(data, "text"));
   answered_.insert(id);
+  if (const auto details = data.find("details"); details != data.end() && details->is_object()) {
+    auto locator = string_or(*details, "output", "");
+    if (!locator.empty()) kept_outputs_.push_back(std::move(locator));
+  }
   messages_.push_back({.role = Role::tool, .text = std::move(text), .tool_call_id = std::move(id)});
   return {};
 }
@@ -79,6 +87,10 @@ void History::take_rewind(const Json& data) {
 Result<void> History::take(const memory::Event& event) {
   const auto take_known = [&]() -> Result<void> {
     if (event.type == "context.built") return take_context(event.data, messages_, tools_);
+    if (event.type == "tools.changed") {
+      tools_notice_ = string_or(event.data, "notice", "");
+      return take_tools(event.data, tools_);
+    }
     if (event.type == "turn.started") {
       SABLE_TRY(auto prompt, text_of(event.data, "prompt"));
       messages_.push_back({.role = Role::user, .text = std::move(prompt)});

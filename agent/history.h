@@ -28,6 +28,11 @@ class History {
   /// Calls of the newest reply that have no outcome yet, in the model's order.
   std::vector<RequestedCall> open_calls() const;
 
+  /// Locators of outputs that were too long to be shown, in order.
+  const std::vector<std::string>& kept_outputs() const { return kept_outputs_; }
+  /// What people were last told about the tools.
+  const std::string& tools_notice() const { return tools_notice_; }
+
   /// Goal, todos, decisions and notes.
   const memory::TaskState& tasks() const { return tasks_; }
 
@@ -41,6 +46,8 @@ class History {
 
   std::vector<Message> messages_;
   std::vector<OfferedTool> tools_;
+  std::string tools_notice_;
+  std::vector<std::string> kept_outputs_;
   std::vector<RequestedCall> reply_calls_;
   std::set<std::string> answered_;
   std::set<std::string> call_ids_;

@@ -17,6 +17,10 @@ asio::awaitable<Permission> Observer::on_permission(PermissionRequest) {
   co_return Permission::reject;
 }
 
+asio::awaitable<std::optional<std::string>> Observer::on_question(UserQuestion) {
+  co_return std::nullopt;
+}
+
 asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request,
                                                       tools::Approval approval, ApprovalMode mode,
                                                       bool session_allows,

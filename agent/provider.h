@@ -43,6 +43,8 @@ struct OfferedTool {
   std::string name;
   std::string description;
   Json parameters;
+
+  friend bool operator==(const OfferedTool&, const OfferedTool&) = default;
 };
 
 struct Sampling {

@@ -1,11 +1,13 @@
 // The turn loop: ask the model, run the calls it asks for, log every fact, until it is done.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "agent/agent.h"
 #include "agent/call_checkpoint.h"
+#include "agent/call_door.h"
 #include "agent/changed_files.h"
 #include "agent/context.h"
 #include "agent/events.h"
@@ -13,6 +15,7 @@
 #include "agent/history_of.h"
 #include "agent/interruption.h"
 #include "agent/permission.h"
+#include "agent/recovery.h"
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/task_group.h"
@@ -36,7 +39,7 @@ class LiveSession final : public Session {
       : services_(std::move(services)),
         setup_(std::move(setup)),
         provider_(provider),
-        registry_(registry),
+        registry_(&registry),
         lease_(std::move(lease)),
         workspace_(std::move(workspace)),
         checkpoints_(services_.store.home(), setup_.repository),
@@ -49,6 +52,14 @@ class LiveSession final : public Session {
   void interrupt(std::string reason) override {
     if (interruption_) interruption_->interrupt(std::move(reason));
   }
+
+  void use_tools(const tools::Registry& registry, std::string notice) override {
+    SABLE_CHECK(!interruption_);
+    registry_ = &registry;
+    tools_notice_ = std::move(notice);
+  }
+
+  asio::awaitable<void> close() override { return workspace_->close(); }
 
   asio::awaitable<Result<TurnResult>> run_turn(std::string prompt) override {
     if (interruption_) {
@@ -64,16 +75,19 @@ class LiveSession final : public Session {
     if (history_.empty()) {
       const auto builder = context_builder();
       BuiltContext context = co_await run_blocking(services_.workers, builder);
-      SABLE_CO_TRY(const auto offered, offered_tools(registry_, setup_.agent));
+      SABLE_CO_TRY(const auto offered, offered_tools(*registry_, setup_.agent));
       auto event = events::context_built(context.system, offered, context.instructions);
       co_return co_await log_one(std::move(event));
     }
-    auto repairs = events_of_recovery();
+    auto repairs = events_of_recovery(history_);
     if (repairs.empty()) co_return Result<void>();
     co_return co_await log(std::move(repairs));
   }
 
-  asio::awaitable<Result<void>> replay_log() {
+  /// `agent`: whose tools the session was begun with. A session that goes on under another agent
+  /// keeps them, as it keeps its system prompt.
+  asio::awaitable<Result<void>> replay_log(std::string agent) {
+    follows_tools_ = agent == setup_.agent.name;
     SABLE_CO_TRY_VOID(
         co_await finish_rewind(services_.store, services_.workers, *lease_, setup_.repository));
     SABLE_CO_TRY(history_, co_await history_of(services_.store, id(), lease_->last_seq()));
@@ -88,24 +102,6 @@ class LiveSession final : public Session {
   }
 
   // ---- the log
-
-  /// What a stop in the middle of a turn left without an end, told as facts.
-  std::vector<memory::NewEvent> events_of_recovery() const {
-    std::vector<memory::NewEvent> repairs;
-    for (const auto& call : history_.open_calls()) {
-      repairs.push_back(events::tool_outcome(
-          call.id, call.name, "unknown",
-          "The program stopped while this call was running or about to run. Whether it took effect "
-          "is unknown: check before you repeat it.",
-          {}, {{"recovered", true}}));
-    }
-    if (history_.turn_open()) {
-      repairs.push_back(events::turn_ended(history_.n_turns(), "interrupted",
-                                           "the program stopped in the middle of this turn", {},
-                                           std::chrono::milliseconds(0), 0, 0, {}));
-    }
-    return repairs;
-  }
 
   /// Appends, then takes the events into the history and shows them: durable first, always.
   asio::awaitable<Result<void>> log(std::vector<memory::NewEvent> fresh) {
@@ -136,18 +132,32 @@ class LiveSession final : public Session {
     const auto start = services_.clock.monotonic_now();
     turn_ = TurnResult{};
     n_steps_ = n_tool_calls_ = n_failures_in_a_row_ = 0;
+    failures_of_.clear();
+    repeated_failure_.clear();
     interruption_.emplace(executor, std::chrono::steady_clock::now() + setup_.limits.time_max);
     auto result = co_await logged_turn(std::move(prompt), start);
     interruption_.reset();
     co_return result;
   }
 
+  /// One event, if the model is not offered what the log says, or people do not know the notice.
+  Result<std::vector<memory::NewEvent>> events_of_changed_tools() const {
+    std::vector<memory::NewEvent> changed;
+    if (!follows_tools_) return changed;
+    SABLE_TRY(const auto offered, offered_tools(*registry_, setup_.agent));
+    if (offered != history_.tools() || tools_notice_ != history_.tools_notice()) {
+      changed.push_back(events::tools_changed(offered, tools_notice_));
+    }
+    return changed;
+  }
+
   asio::awaitable<Result<TurnResult>> logged_turn(std::string prompt, MonotonicTime start) {
     const auto root = setup_.repository;
     const std::function<FileScan()> scan = [root] { return scan_files(root); };
     const auto before = co_await run_blocking(services_.workers, scan);
-    auto turn_started = events::turn_started(history_.n_turns() + 1, prompt);
-    SABLE_CO_TRY_VOID(co_await log_one(std::move(turn_started)));
+    SABLE_CO_TRY(auto opening, events_of_changed_tools());
+    opening.push_back(events::turn_started(history_.n_turns() + 1, prompt));
+    SABLE_CO_TRY_VOID(co_await log(std::move(opening)));
     auto stepped = co_await steps();
     // From here on nothing may cut the story short.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
@@ -227,6 +237,12 @@ class LiveSession final : public Session {
                                         "the last one: {}",
                                         n_failures_in_a_row_, last_failure_)});
     }
+    if (!repeated_failure_.empty()) {
+      co_return Going(
+          Verdict{"failed", fmt::format("the model made the same call of {} {} times, "
+                                        "and it failed each time",
+                                        repeated_failure_, setup_.limits.same_failures_max)});
+    }
     if (turn_.usage.output_tokens >= setup_.limits.output_tokens_max) {
       co_return Going(Verdict{"limit", fmt::format("the limit of {} output tokens is reached",
                                                    setup_.limits.output_tokens_max)});
@@ -261,9 +277,10 @@ class LiveSession final : public Session {
   Verdict verdict_on_last_words(const Reply& reply) const {
     switch (reply.finish) {
       case FinishReason::length:
-        return {"failed",
-                "the model's answer was cut off at its output limit; raise "
-                "sampling.output_tokens_max or ask for less at once"};
+        return {
+            "failed",
+            "the model's answer was cut off at its output limit (sampling.output_tokens_max, or "
+            "the model's own); ask for less at once"};
       case FinishReason::filtered:
         return {"failed", "the endpoint's content filter ended the answer"};
       case FinishReason::stop:
@@ -299,7 +316,7 @@ class LiveSession final : public Session {
 
   asio::awaitable<Result<void>> run_call(const RequestedCall& requested) {
     const auto call = understood(requested);
-    const auto approval = call ? co_await registry_.admit(*call, services_.workers)
+    const auto approval = call ? co_await registry_->admit(*call, services_.workers)
                                : Result<tools::Approval>(tl::unexpected(call.error()));
     if (!approval) {
       ++n_failures_in_a_row_;
@@ -309,7 +326,7 @@ class LiveSession final : public Session {
       co_return co_await log_one(std::move(tool_outcome));
     }
     n_failures_in_a_row_ = 0;
-    const auto* tool = registry_.find(call->name);
+    const auto* tool = registry_->find(call->name);
     SABLE_CHECK(tool != nullptr);
     auto tool_intent = events::tool_intent(history_.n_turns(), n_steps_, *call,
                                            tools::name_of(tool->effect), policy_digest_);
@@ -336,8 +353,9 @@ class LiveSession final : public Session {
     begin.push_back(events::tool_started(call->id, call->name));
     SABLE_CO_TRY_VOID(co_await log(std::move(begin)));
 
-    auto context = call_context(*call);
-    auto work = registry_.run(*call, std::move(context));
+    CallDoor door(services_.store, history_, observers_, setup_.approval, id(), call->id);
+    auto context = call_context(*call, door);
+    auto work = registry_->run(*call, std::move(context));
     auto ran = co_await interruption_->guard(std::move(work));
     if (!ran) co_return co_await log_cancelled(*call);
     if (!*ran) {
@@ -346,7 +364,14 @@ class LiveSession final : public Session {
                                                {}, std::move(details));
       co_return co_await log_one(std::move(tool_outcome));
     }
-    co_return co_await log_outcome(*call, std::move(**ran));
+    count_failure(*call, *tool, (*ran)->ok);
+    co_return co_await log_outcome(*call, std::move(**ran), door.take_events());
+  }
+
+  bool is_offered(std::string_view name) const {
+    const auto& offered = history_.tools();
+    return std::any_of(offered.begin(), offered.end(),
+                       [&](const OfferedTool& tool) { return tool.name == name; });
   }
 
   /// Parses what the model wrote; its schema is checked by admit(). The error is for the model.
@@ -359,35 +384,49 @@ class LiveSession final : public Session {
                      std::move(arguments.error()));
     }
     tools::Call call{requested.id, requested.name, std::move(*arguments)};
-    const auto offered = history_.tools();
-    const bool known = std::any_of(offered.begin(), offered.end(),
-                                   [&](const OfferedTool& tool) { return tool.name == call.name; });
-    if (!known && registry_.find(call.name) != nullptr) {
+    if (!is_offered(call.name) && registry_->find(call.name) != nullptr) {
       return fail(ErrorCode::invalid_input,
                   fmt::format("the tool {} is not offered in this session", call.name));
     }
     return call;
   }
 
-  tools::CallContext call_context(const tools::Call& call) {
+  tools::CallContext call_context(const tools::Call& call, CallDoor& door) {
     return {.workspace = *workspace_,
             .sandbox = services_.sandbox,
             .workers = services_.workers,
-            .preview = [this, call_id = call.id, name = call.name](std::string_view text) {
-              preview({.kind = Preview::Kind::tool_output,
-                       .step = n_steps_,
-                       .call_id = call_id,
-                       .name = name,
-                       .text = std::string(text)});
-            }};
+            .preview =
+                [this, call_id = call.id, name = call.name](std::string_view text) {
+                  preview({.kind = Preview::Kind::tool_output,
+                           .step = n_steps_,
+                           .call_id = call_id,
+                           .name = name,
+                           .text = std::string(text)});
+                },
+            .session = &door};
   }
 
-  asio::awaitable<Result<void>> log_outcome(const tools::Call& call, tools::Outcome outcome) {
+  /// A model that makes one failing call over and over gets no further: nothing has changed that
+  /// could make it succeed.
+  void count_failure(const tools::Call& call, const tools::Definition& tool, bool ok) {
+    if (ok && tool.effect != tools::Effect::none) failures_of_.clear();
+    if (ok) return;
+    const int n = ++failures_of_[call.name + dump_json(call.arguments)];
+    if (n >= setup_.limits.same_failures_max) repeated_failure_ = call.name;
+  }
+
+  /// `changes`: what the call changed of the session, logged together with its outcome.
+  asio::awaitable<Result<void>> log_outcome(const tools::Call& call, tools::Outcome outcome,
+                                            std::vector<memory::NewEvent> changes) {
     if (!outcome.full_output.empty()) {
       outcome.details["output_bytes"] = outcome.full_output.size();
       const auto kept = co_await services_.store.put_blob(std::move(outcome.full_output));
       if (kept) {
         outcome.details["output"] = *kept;
+        if (is_offered("read_output")) {
+          outcome.text += fmt::format("[the whole output is kept: read_output \"{}\" shows it]\n",
+                                      output_id(*kept));
+        }
       } else {
         // The call has happened: its outcome is logged even when its whole output cannot be kept.
         outcome.details["output_lost"] = kept.error().message;
@@ -399,7 +438,8 @@ class LiveSession final : public Session {
                                   outcome.changes, std::move(outcome.details));
     };
     auto tool_outcome = co_await run_blocking(services_.workers, describe);
-    co_return co_await log_one(std::move(tool_outcome));
+    changes.push_back(std::move(tool_outcome));
+    co_return co_await log(std::move(changes));
   }
 
   asio::awaitable<Result<void>> log_cancelled(const tools::Call& call) {
@@ -413,12 +453,7 @@ class LiveSession final : public Session {
 
   /// Every call of a reply gets a result, also when the turn ends before it ran.
   asio::awaitable<Result<void>> close_open_calls() {
-    std::vector<memory::NewEvent> closing;
-    for (const auto& call : history_.open_calls()) {
-      closing.push_back(events::tool_outcome(call.id, call.name, "cancelled",
-                                             "The turn ended before this call ran.", {},
-                                             Json::object()));
-    }
+    auto closing = outcomes_of_unrun_calls(history_);
     if (closing.empty()) co_return Result<void>();
     co_return co_await log(std::move(closing));
   }
@@ -426,7 +461,9 @@ class LiveSession final : public Session {
   Services services_;
   SessionSetup setup_;
   Provider& provider_;
-  const tools::Registry& registry_;
+  const tools::Registry* registry_;
+  std::string tools_notice_;
+  bool follows_tools_ = true;  ///< what the model is offered follows the registry
   std::unique_ptr<memory::Lease> lease_;
   std::unique_ptr<tools::Workspace> workspace_;
   CallCheckpoints checkpoints_;
@@ -441,6 +478,8 @@ class LiveSession final : public Session {
   int n_tool_calls_ = 0;
   int n_failures_in_a_row_ = 0;
   std::string last_failure_;
+  std::map<std::string, int> failures_of_;  // by call: name and arguments
+  std::string repeated_failure_;            // the tool of a call that failed too often
 };
 
 Json record_of(const SessionSetup& setup, const tools::Workspace& workspace) {
@@ -486,7 +525,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(Services servi
   SABLE_CO_TRY(auto lease, co_await services.store.acquire(info.id));
   auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
                                                registry, std::move(lease), std::move(workspace));
-  SABLE_CO_TRY_VOID(co_await session->replay_log());
+  SABLE_CO_TRY_VOID(co_await session->replay_log(info.agent));
   SABLE_CO_TRY_VOID(co_await session->begin());
   co_return std::unique_ptr<Session>(std::move(session));
 }

@@ -1,8 +1,7 @@
-// Reading a stored state: few large sequential reads, every entry checked.
+// Reading a stored state, every entry checked.
 #pragma once
 
 #include <functional>
-#include <map>
 
 #include "memory/snapshot_segment.h"
 

@@ -9,7 +9,12 @@
 #include <linux/falloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
+#if __has_include(<xxh_x86dispatch.h>) && defined(__x86_64__)
+#include <xxh_x86dispatch.h>  // the widest instructions of the machine; the same hashes
+#else
 #include <xxhash.h>
+#endif
 
 #include <fmt/format.h>
 
@@ -70,6 +75,12 @@ std::optional<std::span<const std::byte>> checked_payload(std::span<const std::b
   return payload;
 }
 
+void use_page_cache(int file) {
+  if (const int flags = ::fcntl(file, F_GETFL); flags >= 0) {
+    (void)::fcntl(file, F_SETFL, flags & ~O_DIRECT);
+  }
+}
+
 fs::path SegmentFolder::file(uint64_t segment) const {
   return folder_ / fmt::format("{:08}.segment", segment);
 }
@@ -89,7 +100,9 @@ std::vector<uint64_t> SegmentFolder::list() const {
 }
 
 Result<UniqueFd> SegmentFolder::open(uint64_t segment) const {
-  UniqueFd fd(::open(file(segment).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
+  UniqueFd fd(::open(file(segment).c_str(), kFlags | O_DIRECT));
+  if (!fd && errno == EINVAL) fd = UniqueFd(::open(file(segment).c_str(), kFlags));
   if (fd) return fd;
   if (errno == ENOENT) return fail(ErrorCode::not_found, "the snapshot's segment is gone");
   return fail_errno(file(segment).string(), errno);
@@ -124,6 +137,7 @@ Result<SegmentWriter> SegmentWriter::claim(const SegmentFolder& folder, uint64_t
     writer.fd_ = std::move(fd);
     // Behind whatever a process that died has left: an address is never used twice.
     writer.kept_ = writer.end_ = aligned(static_cast<uint64_t>(info.st_size));
+    (void)::fcntl(writer.fd_.get(), F_SETFL, O_DIRECT);
     return writer;
   }
   while (true) {
@@ -133,6 +147,7 @@ Result<SegmentWriter> SegmentWriter::claim(const SegmentFolder& folder, uint64_t
     if (fd && try_lock(fd.get(), LockKind::alone) && leads_to(path, fd.get())) {
       writer.segment_ = next;
       writer.fd_ = std::move(fd);
+      (void)::fcntl(writer.fd_.get(), F_SETFL, O_DIRECT);
       return writer;
     }
     ++next;
@@ -154,29 +169,35 @@ Result<EntryPlace> SegmentWriter::append(const Digest& key, std::span<const std:
   header.header_hash = hash_of(header);
 
   const EntryPlace place{segment_, end_, aligned(sizeof header + payload.size())};
-  if (buffer_.size() + place.bytes > kBufferBytes) {
+  if (n_buffered_ + place.bytes > kBufferBytes) {
     SABLE_TRY_VOID(flush());
   }
-  const size_t at = buffer_.size();
-  buffer_.resize(at + place.bytes);  // the padding is zeros
-  std::memcpy(buffer_.data() + at, &header, sizeof header);
-  if (!payload.empty()) {
-    std::memcpy(buffer_.data() + at + sizeof header, payload.data(), payload.size());
-  }
+  if (n_buffered_ == 0) buffer_.reserve(std::max<size_t>(kBufferBytes, place.bytes));
+  std::byte* const at = buffer_.data() + n_buffered_;
+  const size_t n_used = sizeof header + payload.size();
+  std::memcpy(at, &header, sizeof header);
+  if (!payload.empty()) std::memcpy(at + sizeof header, payload.data(), payload.size());
+  std::memset(at + n_used, 0, place.bytes - n_used);
+  n_buffered_ += place.bytes;
   end_ += place.bytes;
   return place;
 }
 
 Result<void> SegmentWriter::flush() {
-  uint64_t offset = end_ - buffer_.size();
-  for (std::span<const std::byte> left = buffer_; !left.empty();) {
+  bool direct = true;
+  uint64_t offset = end_ - n_buffered_;
+  for (std::span<const std::byte> left(buffer_.data(), n_buffered_); !left.empty();) {
     const ssize_t n = ::pwrite(fd_.get(), left.data(), left.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EINVAL && std::exchange(direct, false)) {
+      use_page_cache(fd_.get());
+      continue;
+    }
     if (n <= 0) return fail(write_error(n < 0 ? errno : EIO));
     left = left.subspan(static_cast<size_t>(n));
     offset += static_cast<uint64_t>(n);
   }
-  buffer_.clear();
+  n_buffered_ = 0;
   return {};
 }
 
@@ -189,7 +210,7 @@ Result<void> SegmentWriter::sync() {
 void SegmentWriter::keep() { kept_ = end_; }
 
 void SegmentWriter::cut() {
-  buffer_.clear();
+  n_buffered_ = 0;
   if (end_ != kept_) (void)::ftruncate(fd_.get(), static_cast<off_t>(kept_));
   end_ = kept_;
 }

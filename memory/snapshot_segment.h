@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/unique_fd.h"
+#include "memory/page_buffer.h"
 #include "memory/snapshots.h"
 
 namespace sable::memory {
@@ -30,6 +31,10 @@ constexpr bool is_possible(const EntryPlace& place) {
 std::optional<std::span<const std::byte>> checked_payload(std::span<const std::byte> entry,
                                                           const Digest& key);
 
+/// The file is read and written through the page cache from now on: what remains where the file
+/// system refuses direct access with our alignment.
+void use_page_cache(int file);
+
 /// The segments below one folder.
 class SegmentFolder {
  public:
@@ -37,7 +42,8 @@ class SegmentFolder {
 
   std::filesystem::path file(uint64_t segment) const;
   std::vector<uint64_t> list() const;
-  /// Errors: not_found.
+  /// For reading, past the page cache where the file system can: a snapshot is read once, and what
+  /// is better kept in memory would go for it. Errors: not_found.
   Result<UniqueFd> open(uint64_t segment) const;
   /// Gives the space of an entry back; where the file system cannot, it stays until remove().
   void free(const EntryPlace& place) const;
@@ -48,8 +54,9 @@ class SegmentFolder {
   std::filesystem::path folder_;
 };
 
-/// The right to append to one segment, and a buffer before it. What was appended since the last
-/// keep() is cut off on destruction.
+/// The right to append to one segment, and a buffer before it, which goes to the disk past the page
+/// cache where the file system can. What was appended since the last keep() is cut off on
+/// destruction.
 class SegmentWriter {
  public:
   /// Continues a segment that nobody appends to and is smaller than `bytes_max`, or begins one.
@@ -75,7 +82,8 @@ class SegmentWriter {
   UniqueFd fd_;
   uint64_t kept_ = 0;  ///< bytes of the file that stay
   uint64_t end_ = 0;   ///< with what is in the buffer
-  std::vector<std::byte> buffer_;
+  PageBuffer buffer_;
+  size_t n_buffered_ = 0;
 };
 
 }  // namespace sable::memory

@@ -4,34 +4,32 @@
 
 namespace sable::runtime {
 
-Result<std::pair<std::unique_ptr<AgentSessionHost::Live>, agent::SessionSetup>>
-AgentSessionHost::assemble(const std::filesystem::path& repository) const {
-  SABLE_TRY(const auto root, resolve_repository(repository.string()));
-  SABLE_TRY(const auto loaded, program_.load_config(root));
-  SABLE_TRY(const auto trusted, check_trust(loaded, root));
-  if (!trusted.notice.empty()) services_.log.warning(trusted.notice);
+Result<AgentSessionHost::Tools> AgentSessionHost::tools_of(
+    const std::filesystem::path& repository) const {
+  SABLE_TRY(const auto loaded, program_.load_config(repository));
+  SABLE_TRY(const auto trusted, check_trust(loaded, repository));
+  SABLE_TRY(auto registry, make_registry(loaded, repository, trusted));
+  return Tools{std::move(registry), trusted.notice};
+}
+
+asio::awaitable<Result<std::unique_ptr<AgentSessionHost::Live>>> AgentSessionHost::assemble(
+    std::filesystem::path repository) {
+  const std::function<Result<SessionParts>()> work = [this, repository]() -> Result<SessionParts> {
+    SABLE_TRY(const auto root, resolve_repository(repository.string()));
+    SABLE_TRY(const auto loaded, program_.load_config(root));
+    return make_session_parts(program_, loaded, root, {models_, services_.workers}, services_.log);
+  };
   auto live = std::make_unique<Live>();
-  SABLE_TRY(live->registry, make_registry(loaded, root, trusted));
-  SABLE_TRY(auto setup, make_setup(loaded, root, trusted, services_.log));
-  SABLE_TRY(live->transport, make_transport(loaded));
-  const ProviderParts parts{.transport = *live->transport,
-                            .models = models_,
-                            .workers = services_.workers,
-                            .log = services_.log};
-  SABLE_TRY(live->provider, make_provider(program_, loaded, parts));
-  return std::pair(std::move(live), std::move(setup));
+  SABLE_CO_TRY(live->parts, co_await run_blocking(services_.workers, work));
+  co_return live;
 }
 
 asio::awaitable<Result<std::string>> AgentSessionHost::create_session(std::filesystem::path cwd) {
-  using Parts = Result<std::pair<std::unique_ptr<Live>, agent::SessionSetup>>;
-  const std::function<Parts()> work = [this, cwd] { return assemble(cwd); };
-  auto parts = co_await run_blocking(services_.workers, work);
-  if (!parts) co_return fail(std::move(parts.error()));
-  auto [made, setup] = std::move(*parts);
-  const std::string title = "session in " + setup.repository.filename().string();
-  SABLE_CO_TRY(made->session,
-               co_await agent::Session::create(services_, std::move(setup), *made->provider,
-                                               made->registry, title));
+  SABLE_CO_TRY(auto made, co_await assemble(std::move(cwd)));
+  auto& parts = made->parts;
+  const std::string title = "session in " + parts.setup.repository.filename().string();
+  SABLE_CO_TRY(made->session, co_await agent::Session::create(
+                                  services_, parts.setup, *parts.provider, parts.registry, title));
   std::string id = made->session->id();
   live_.emplace(id, std::move(made));
   co_return id;
@@ -40,15 +38,11 @@ asio::awaitable<Result<std::string>> AgentSessionHost::create_session(std::files
 asio::awaitable<Result<void>> AgentSessionHost::open_session(std::string id) {
   if (live_.contains(id)) co_return Result<void>();
   SABLE_CO_TRY(const auto info, co_await services_.store.find(id));
-  using Parts = Result<std::pair<std::unique_ptr<Live>, agent::SessionSetup>>;
-  const auto folder = info.working_directory;
-  const std::function<Parts()> work = [this, folder] { return assemble(folder); };
-  auto parts = co_await run_blocking(services_.workers, work);
-  if (!parts) co_return fail(std::move(parts.error()));
-  auto [made, setup] = std::move(*parts);
+  SABLE_CO_TRY(auto made, co_await assemble(info.working_directory));
+  auto& parts = made->parts;
   SABLE_CO_TRY(made->session,
-               co_await agent::Session::resume(services_, std::move(setup), *made->provider,
-                                               made->registry, info.id));
+               co_await agent::Session::resume(services_, parts.setup, *parts.provider,
+                                               parts.registry, info.id));
   live_.emplace(info.id, std::move(made));
   co_return Result<void>();
 }
@@ -74,8 +68,37 @@ void AgentSessionHost::remove_observer(const std::string& id, agent::Observer& o
 /// Gives the session's lease back when nobody watches and nothing runs, so that other processes may
 /// own it.
 void AgentSessionHost::forget_if_idle(const std::string& id) {
-  if (const auto* found = live(id); found && found->observers.empty() && !found->turn_running) {
-    live_.erase(id);
+  const auto it = live_.find(id);
+  if (it == live_.end() || !it->second->observers.empty() || it->second->turn_running) return;
+  ending_.spawn(end(std::move(it->second)));
+  live_.erase(it);
+}
+
+asio::awaitable<void> AgentSessionHost::end(std::unique_ptr<Live> live) {
+  co_await live->session->close();
+}
+
+asio::awaitable<void> AgentSessionHost::close() {
+  for (auto& [id, live] : std::exchange(live_, {})) ending_.spawn(end(std::move(live)));
+  co_await ending_.join();
+}
+
+/// Files that cannot be used change nothing but the notice.
+asio::awaitable<void> AgentSessionHost::reload_tools(Live& live) {
+  auto& parts = live.parts;
+  const std::function<Result<Tools>()> work = [this, &parts]() -> Result<Tools> {
+    SABLE_TRY(auto fresh, tools_of(parts.setup.repository));
+    SABLE_TRY_VOID(agent::offered_tools(fresh.registry, parts.setup.agent));
+    return fresh;
+  };
+  auto fresh = co_await run_blocking(services_.workers, work);
+  if (fresh) {
+    parts.registry = std::move(fresh->registry);
+    live.session->use_tools(parts.registry, std::move(fresh->notice));
+  } else {
+    std::string notice = "the tools stay as they were: " + fresh.error().message;
+    services_.log.warning(notice);
+    live.session->use_tools(parts.registry, std::move(notice));
   }
 }
 
@@ -87,6 +110,7 @@ asio::awaitable<Result<agent::TurnResult>> AgentSessionHost::run_turn(std::strin
     co_return fail(ErrorCode::denied, "a turn of this session is already running");
   }
   found->turn_running = true;
+  co_await reload_tools(*found);
   auto result = co_await found->session->run_turn(std::move(prompt));
   found->turn_running = false;
   forget_if_idle(id);

@@ -1,7 +1,9 @@
 #include "runtime/loop.h"
 
+#include <condition_variable>
 #include <cstdio>
 #include <exception>
+#include <mutex>
 #include <signal.h>
 #include <unistd.h>
 
@@ -15,9 +17,18 @@ namespace {
 constexpr std::chrono::milliseconds kStopLimit{900};
 constexpr int kSoftwareError = 70;  // sysexits.h
 
+/// Ends the process unless somebody asks to stop waiting before the time is over.
+void exit_later(const std::stop_token& wanted, int status) {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any never;
+  never.wait_for(lock, wanted, kStopLimit, [] { return false; });
+  if (!wanted.stop_requested()) ::_exit(status);
+}
+
 }  // namespace
 
-Loop::Loop(unsigned n_workers) : workers_(n_workers), last_resort_(context_) {
+Loop::Loop(unsigned n_workers) : workers_(n_workers) {
   // A front end that goes away is an error of one write, not the end of the program.
   ::signal(SIGPIPE, SIG_IGN);
 }
@@ -30,10 +41,7 @@ Loop::~Loop() {
 void Loop::stop(int signal) {
   if (stop_signal_) ::_exit(128 + signal);
   stop_signal_ = signal;
-  last_resort_.expires_after(kStopLimit);
-  last_resort_.async_wait([signal](const boost::system::error_code& error) {
-    if (!error) ::_exit(128 + signal);
-  });
+  last_resort_ = std::jthread(exit_later, 128 + signal);
   if (on_stop_) {
     on_stop_(signal);
   } else {
@@ -56,7 +64,6 @@ int Loop::run(asio::awaitable<int> main) {
                  asio::bind_cancellation_slot(
                      cancel_main_.slot(), [&](const std::exception_ptr& failure, int value) {
                        signals.cancel();
-                       last_resort_.cancel();
                        status = value;
                        if (!failure) return;
                        if (stop_signal_) {

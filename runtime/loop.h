@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <thread>
 
 #include "base/asio.h"
 
@@ -24,7 +25,8 @@ class Loop {
 
   /// Runs `main` to its end and returns its exit status. The first SIGINT or SIGTERM asks it to
   /// stop (on_stop, or cancellation); what has not ended within a second of that, or by a second
-  /// SIGINT, is ended with the process. Returns 128 + signal when a signal cancelled it. An
+  /// SIGINT, is ended with the process, even if it is this object's destructor that waits for it.
+  /// Returns 128 + signal when a signal cancelled it. An
   /// exception that leaves `main` is printed as our own bug; status 70.
   int run(asio::awaitable<int> main);
 
@@ -34,10 +36,10 @@ class Loop {
  private:
   void stop(int signal);
 
+  std::jthread last_resort_;  // the last to go
   asio::io_context context_{1};
   asio::thread_pool workers_;
   asio::cancellation_signal cancel_main_;
-  asio::steady_timer last_resort_;
   std::function<void(int)> on_stop_;
   std::optional<int> stop_signal_;
 };

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "runtime/config/embedded_files.h"
+#include "runtime/model_pack.h"
 #include "runtime/net/http_client.h"
 #include "runtime/remembered_approvals.h"
 
@@ -47,10 +48,18 @@ Result<TrustedParts> check_trust(const config::LoadedConfig& loaded,
   return parts;
 }
 
+tools::ProfileLookup profile_lookup(const config::LoadedConfig& loaded,
+                                    const std::filesystem::path& repository) {
+  return [loaded, repository](const std::string& name) {
+    return config::policy_of_profile(loaded, name, repository);
+  };
+}
+
 Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
                                       const std::filesystem::path& repository,
                                       const TrustedParts& trusted) {
   auto registry = tools::Registry::with_builtins();
+  registry.use_profiles(profile_lookup(loaded, repository));
   SABLE_TRY_VOID(add_user_tools(registry, loaded));
   if (trusted.content) {
     for (const auto& file : trusted.content->tools()) {
@@ -79,16 +88,6 @@ Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
   return registry;
 }
 
-Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::LoadedConfig& loaded) {
-  SABLE_TRY(const auto choice, config::choose_model(loaded));
-  HttpClientOptions options;
-  if (choice.provider != nullptr && !choice.provider->ca_file->empty()) {
-    options.extra_ca_file = config::expand_home(*choice.provider->ca_file, loaded.environment);
-  }
-  SABLE_TRY(auto client, HttpClient::create(std::move(options)));
-  return std::unique_ptr<agent::HttpTransport>(std::move(client));
-}
-
 Result<agent::PromptTexts> built_in_prompt_texts() {
   for (const auto& file : config::embedded_files()) {
     if (file.path != "models/prompt.yaml") continue;
@@ -101,30 +100,45 @@ Result<agent::PromptTexts> built_in_prompt_texts() {
 
 namespace {
 
+/// Connections to model endpoints, with the chosen provider's own certificate authority if it has
+/// one.
+Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::LoadedConfig& loaded) {
+  SABLE_TRY(const auto choice, config::choose_model(loaded));
+  HttpClientOptions options;
+  if (choice.provider != nullptr && !choice.provider->ca_file->empty()) {
+    options.extra_ca_file = config::expand_home(*choice.provider->ca_file, loaded.environment);
+  }
+  SABLE_TRY(auto client, HttpClient::create(std::move(options)));
+  return std::unique_ptr<agent::HttpTransport>(std::move(client));
+}
+
 Result<std::unique_ptr<agent::Provider>> engine_provider(const config::ModelChoice& choice,
-                                                         const ProviderParts& parts) {
+                                                         const EngineParts& engine) {
   const auto card = choice.card.value_or(config::ModelCard{});
   agent::EngineModelOptions options{
       .name = choice.card ? choice.name : choice.path.filename().string(),
       .thinking = card.thinking,
       .effort = card.effort,
-      .sampling = card.sampling};
+      .sampling = card.sampling,
+      .reply_tokens_max = card.reply_tokens_max};
   if (options.name.empty()) options.name = choice.path.parent_path().filename().string();
   SABLE_TRY(options.texts, built_in_prompt_texts());
-  SABLE_TRY(auto model, parts.models.open(choice.path, std::move(options)));
-  return agent::make_engine_provider(std::move(model), parts.workers);
+  SABLE_TRY(auto model, engine.models.open(choice.path, std::move(options)));
+  return agent::make_engine_provider(std::move(model), engine.workers);
 }
 
-}  // namespace
-
+/// The provider that `model` names. not_found says what is missing and how to name a model; denied
+/// when an endpoint's key variable is not set.
 Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
                                                        const config::LoadedConfig& loaded,
-                                                       const ProviderParts& parts) {
+                                                       agent::HttpTransport& transport,
+                                                       const EngineParts& engine, const Log& log) {
   SABLE_TRY(const auto choice, config::choose_model(loaded));
   if (choice.provider == nullptr) {
-    if (!choice.path.empty()) return engine_provider(choice, parts);
+    if (!choice.path.empty()) return engine_provider(choice, engine);
     return fail(ErrorCode::not_found,
-                "no model: this build has no embedded model yet. Name an endpoint that speaks "
+                "no model: the embedded model's weights are not there (sable model list). Name an "
+                "endpoint that speaks "
                 "OpenAI Chat Completions: --base-url URL --model NAME [--api-key-env VARIABLE], "
                 "or weights: --model PATH, or set model and providers in the configuration (sable "
                 "config show)");
@@ -141,10 +155,30 @@ Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
     }
   }
   return agent::make_openai_provider(
-      config::to_openai_options(choice.name, *choice.provider, std::move(key)), parts.transport,
-      parts.log);
+      config::to_openai_options(choice.name, *choice.provider, std::move(key)), transport, log);
 }
 
+/// A model that was trained with another prompt than this program has still works, but worse.
+Result<void> check_prompt(const config::ModelCard& card, const agent::AgentConfig& agent,
+                          const Log& log) {
+  if (card.prompt_digest.empty()) return {};
+  SABLE_TRY(auto texts, built_in_prompt_texts());
+  std::error_code error;
+  if (std::filesystem::exists(card.weights, error)) {
+    SABLE_TRY(texts, agent::load_prompt_texts(card.weights, std::move(texts)));
+  }
+  SABLE_TRY(const std::string digest, prompt_digest(agent, texts));
+  if (digest != card.prompt_digest) {
+    log.warning(
+        fmt::format("the model {} was trained with another prompt than the agent {} has "
+                    "here (sable model card {})",
+                    card.name, agent.name, card.name));
+  }
+  return {};
+}
+
+/// Agent, policy, limits, approval mode. A model that was trained for an agent of its own gets that
+/// one unless somebody chose another; then `log` is told that they do not fit.
 Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
                                        const std::filesystem::path& repository,
                                        const TrustedParts& trusted, const Log& log) {
@@ -161,12 +195,19 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
                     choice.name, own, *agent_name, own));
   }
   SABLE_TRY(auto definition, config::find_agent(agents, agent_name));
+  if (choice.card && definition.config.name == own) {
+    SABLE_TRY_VOID(check_prompt(*choice.card, definition.config, log));
+  }
   agent::SessionSetup setup;
   setup.repository = repository;
   setup.agent = std::move(definition.config);
   setup.policy = config::to_policy(loaded, repository);
   setup.approval = *loaded.config.approve;
   setup.limits = config::to_turn_limits(loaded.config.limits);
+  if (definition.steps_max > 0 &&
+      loaded.config.limits.steps.origin.layer == config::Layer::built_in) {
+    setup.limits.steps_max = definition.steps_max;
+  }
   setup.record["program"] = std::string("sable ") + kVersion;
   setup.record["agent_origin"] = definition.origin.text();
   if (definition.version > 0) setup.record["agent_version"] = definition.version;
@@ -178,6 +219,21 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
   }
   if (!opt_outs.empty()) setup.record["opt_outs"] = std::move(opt_outs);
   return setup;
+}
+
+}  // namespace
+
+Result<SessionParts> make_session_parts(const Program& program, const config::LoadedConfig& loaded,
+                                        const std::filesystem::path& repository,
+                                        const EngineParts& engine, const Log& log) {
+  SABLE_TRY(const auto trusted, check_trust(loaded, repository));
+  if (!trusted.notice.empty()) log.warning(trusted.notice);
+  SessionParts parts;
+  SABLE_TRY(parts.registry, make_registry(loaded, repository, trusted));
+  SABLE_TRY(parts.setup, make_setup(loaded, repository, trusted, log));
+  SABLE_TRY(parts.transport, make_transport(loaded));
+  SABLE_TRY(parts.provider, make_provider(program, loaded, *parts.transport, engine, log));
+  return parts;
 }
 
 }  // namespace sable::runtime

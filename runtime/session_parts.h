@@ -24,37 +24,37 @@ struct TrustedParts {
 Result<TrustedParts> check_trust(const config::LoadedConfig& loaded,
                                  const std::filesystem::path& repository);
 
+/// The profiles that a YAML file of tools can name. `loaded` is copied.
+tools::ProfileLookup profile_lookup(const config::LoadedConfig& loaded,
+                                    const std::filesystem::path& repository);
+
 /// The built-in tools, the user's own, and the repository's if they are trusted; approval classes
 /// as configured and as remembered. Errors name the file and place.
 Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
                                       const std::filesystem::path& repository,
                                       const TrustedParts& trusted);
 
-/// Connections to model endpoints, with the chosen provider's own certificate authority if it has
-/// one.
-Result<std::unique_ptr<agent::HttpTransport>> make_transport(const config::LoadedConfig& loaded);
-
-/// What providers borrow; outlives them.
-struct ProviderParts {
-  agent::HttpTransport& transport;
-  Models& models;
-  asio::thread_pool& workers;
-  Log log;
+/// What a session borrows while it lives, made from the configuration for one repository.
+struct SessionParts {
+  tools::Registry registry;
+  std::unique_ptr<agent::HttpTransport> transport;
+  std::unique_ptr<agent::Provider> provider;
+  agent::SessionSetup setup;
 };
 
-/// The provider that `model` names. not_found says what is missing and how to name a model; denied
-/// when an endpoint's key variable is not set. May open a model: blocking.
-Result<std::unique_ptr<agent::Provider>> make_provider(const Program& program,
-                                                       const config::LoadedConfig& loaded,
-                                                       const ProviderParts& parts);
+/// What providers need of the program; outlives them.
+struct EngineParts {
+  Models& models;
+  asio::thread_pool& workers;
+};
+
+/// Trust, tools, agent and model of `repository`. What was left out for want of trust is told to
+/// `log`. Blocking: may open a model. Errors: see the functions of the single parts.
+Result<SessionParts> make_session_parts(const Program& program, const config::LoadedConfig& loaded,
+                                        const std::filesystem::path& repository,
+                                        const EngineParts& engine, const Log& log);
 
 /// The fixed texts of prompts for models that bring none: our own wording.
 Result<agent::PromptTexts> built_in_prompt_texts();
-
-/// The rest: agent, policy, limits, approval mode. A model that was trained for an agent of its own
-/// gets that one unless somebody chose another; then `log` is told that they do not fit.
-Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
-                                       const std::filesystem::path& repository,
-                                       const TrustedParts& trusted, const Log& log);
 
 }  // namespace sable::runtime

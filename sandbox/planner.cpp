@@ -156,7 +156,8 @@ class ViewPlanner {
       }
       return;
     }
-    const std::string place = "/readable/" + std::to_string(++n_moved_);
+    const std::string place = "/readable/" + std::to_string(moved_.size() + 1);
+    moved_.emplace_back(path, place);
     add_bind(place, path, root.access, root.facts);
     add_parents(path);
     add({.kind = ViewKind::symlink, .target = path, .source = place});
@@ -366,10 +367,15 @@ class ViewPlanner {
   Result<void> add_masks() {
     for (const auto& path : policy_.masked) {
       SABLE_TRY(const auto facts, resolve(path, "masked"));
-      if (facts.kind == PathFacts::Kind::missing || !is_bound(facts.canonical.native())) continue;
-      const bool folder = facts.kind == PathFacts::Kind::folder;
-      add({.kind = folder ? ViewKind::cover_folder : ViewKind::cover_file,
-           .target = facts.canonical.string()});
+      if (facts.kind == PathFacts::Kind::missing) continue;
+      const std::string& target = facts.canonical.native();
+      const auto kind =
+          facts.kind == PathFacts::Kind::folder ? ViewKind::cover_folder : ViewKind::cover_file;
+      if (is_bound(target)) add({.kind = kind, .target = target});
+      for (const auto& [root, place] : moved_) {
+        if (!is_below_or_same(target, root)) continue;
+        add({.kind = kind, .target = place + target.substr(root.size())});
+      }
     }
     return {};
   }
@@ -380,7 +386,7 @@ class ViewPlanner {
   std::vector<ViewEntry> entries_;
   std::unordered_set<std::string> made_, bound_;
   std::vector<Root> roots_;
-  int n_moved_ = 0;
+  std::vector<std::pair<std::string, std::string>> moved_;  ///< roots that lie elsewhere, and where
 };
 
 Result<std::vector<std::string>> environment_of(const Policy& policy) {

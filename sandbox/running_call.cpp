@@ -1,5 +1,6 @@
 #include "sandbox/running_call.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -66,6 +67,11 @@ asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan&
     if (status || status.error().code != ErrorCode::exhausted) co_return status;
     co_await sleep_for(kBusyPause);
   }
+}
+
+Policy policy_for(const Command& command, Policy policy) {
+  if (command.wall) policy.limits.wall = std::min(policy.limits.wall, *command.wall);
+  return policy;
 }
 
 asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,

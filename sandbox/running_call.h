@@ -23,6 +23,9 @@ struct Interaction {
 /// Waits while the other end of the control socket is behind.
 asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan& plan);
 
+/// The policy with the limits that hold for this very command.
+Policy policy_for(const Command& command, Policy policy);
+
 /// One program from its start to its end in a sandbox made by `plan`, ahead or now; has the next
 /// one made meanwhile. `prepared` outlives it.
 asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,

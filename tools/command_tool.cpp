@@ -7,6 +7,7 @@
 #include "base/task_group.h"
 #include "base/text.h"
 #include "tools/command_output.h"
+#include "tools/narrowed_policy.h"
 #include "tools/shown_text.h"
 #include "tools/workspace_files.h"
 
@@ -24,12 +25,16 @@ void narrow(T& limit, const auto& asked) {
 }
 
 sandbox::Policy narrowed(sandbox::Policy policy, const CommandSpec& spec,
+                         const std::filesystem::path& root,
                          const std::map<std::string, std::string>& environment) {
   narrow(policy.limits.wall, spec.wall);
   narrow(policy.limits.memory_bytes, spec.memory_bytes);
   narrow(policy.limits.output_bytes, spec.output_bytes);
   narrow(policy.limits.processes, spec.processes);
-  if (spec.no_network) policy.network = sandbox::Network::none;
+  if (spec.profile) policy = narrowed_to(std::move(policy), *spec.profile);
+  if (spec.network) policy.network = std::min(policy.network, *spec.network);
+  if (policy.network != sandbox::Network::allow) policy.allowed_hosts.clear();
+  for (const auto& path : spec.masked) policy.masked.push_back((root / path).lexically_normal());
   // What the user set for a session is not the tool's to change.
   policy.environment.insert(environment.begin(), environment.end());
   return spec.reads_only ? read_only(std::move(policy)) : policy;
@@ -72,6 +77,7 @@ Outcome outcome_of(const CommandSpec& spec, const sandbox::RunResult& ran, const
       outcome.text =
           fmt::format("the program was to print JSON: {}. It printed:\n{}", value.error().message,
                       shown_output(streams.out, kErrorsBytesMax).text);
+      if (streams.out.size() > kErrorsBytesMax) outcome.full_output = streams.out;
     }
     if (!streams.err.empty()) outcome.text += shown_output(streams.err, kErrorsBytesMax).text;
   } else {
@@ -103,7 +109,8 @@ class CommandRunner : public Runner {
       folder /= found->place;
     }
     const std::string program = rendered->argv[0];
-    auto policy = narrowed(context.workspace.policy(), spec_, rendered->environment);
+    auto policy = narrowed(context.workspace.policy(), spec_, context.workspace.root(),
+                           rendered->environment);
     sandbox::Command command{.argv = std::move(rendered->argv),
                              .working_directory = std::move(folder),
                              .stdin_data = std::move(rendered->stdin_data)};

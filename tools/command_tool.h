@@ -29,8 +29,10 @@ struct CommandSpec {
   std::optional<std::chrono::milliseconds> wall;
   std::optional<uint64_t> memory_bytes, output_bytes;
   std::optional<uint32_t> processes;
-  bool reads_only = false;  ///< the workspace is mounted read-only
-  bool no_network = false;
+  bool reads_only = false;                    ///< the workspace is mounted read-only
+  std::optional<sandbox::Network> network;    ///< at most this
+  std::optional<sandbox::Policy> profile;     ///< nothing beyond it
+  std::vector<std::filesystem::path> masked;  ///< further ones, relative to the root or absolute
   bool json_output = false;
   std::map<int, ExitMeaning> exit_codes;  ///< those without an entry: 0 is ok, others are not
   Json defaults = Json::object();         ///< values of absent arguments, from the schema

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "tools/builtins.h"
 #include "tools/file_text.h"
+#include "tools/line_window.h"
 #include "tools/shown_text.h"
 #include "tools/workspace_files.h"
 
@@ -14,86 +15,9 @@ namespace sable::tools {
 
 namespace {
 
-constexpr size_t kLinesMax = 2'000;
-constexpr size_t kTextBytesMax = 64 << 10;
-constexpr size_t kLineBytesMax = 2'000;
 /// Beyond this a file is read only as far as needed: its lines are not counted, its content is not
 /// remembered.
 constexpr uint64_t kScanBytesMax = uint64_t{256} << 20;
-
-struct Wanted {
-  size_t first = 1, last = 0;  ///< lines, from 1; last 0: as many as fit
-};
-
-/// Takes a file piece by piece and keeps only the wanted lines.
-class LineWindow {
- public:
-  explicit LineWindow(Wanted wanted) : wanted_(wanted) {}
-
-  void take(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const size_t end = bytes.find('\n');
-      const std::string_view part = bytes.substr(0, end);
-      n_line_bytes_ += part.size();
-      if (is_wanted(n_lines_ + 1) && line_.size() <= kLineBytesMax) {
-        // A little more than is shown, so that the cut can be seen and counted.
-        line_ += part.substr(0, kLineBytesMax + 4);
-      }
-      in_line_ = true;
-      if (end == std::string_view::npos) return;
-      end_line();
-      bytes.remove_prefix(end + 1);
-    }
-  }
-  void finish() {
-    ends_with_newline_ = !in_line_;
-    if (in_line_) end_line();
-  }
-
-  bool full() const { return full_ || (wanted_.last != 0 && n_lines_ >= wanted_.last); }
-  size_t n_lines() const { return n_lines_; }
-  size_t first_shown() const { return wanted_.first; }
-  size_t last_shown() const { return last_shown_; }
-  bool ends_with_newline() const { return ends_with_newline_; }
-  size_t n_crlf() const { return n_crlf_; }
-  const std::string& text() const { return text_; }
-
- private:
-  bool is_wanted(size_t number) const {
-    return !full_ && number >= wanted_.first && (wanted_.last == 0 || number <= wanted_.last);
-  }
-  void end_line() {
-    ++n_lines_;
-    if (is_wanted(n_lines_)) {
-      std::string_view line = line_;
-      size_t n_bytes = n_line_bytes_;
-      if (line.size() == n_bytes && line.ends_with('\r')) {
-        ++n_crlf_;
-        line.remove_suffix(1);
-        --n_bytes;
-      }
-      const size_t kept = utf8_prefix(line, kLineBytesMax);
-      std::string shown = fmt::format("{:>6}\t{}", n_lines_, escape_controls(line.substr(0, kept)));
-      if (kept < n_bytes) shown += fmt::format(" [... {} more bytes in this line]", n_bytes - kept);
-      shown += '\n';
-      if (last_shown_ != 0 &&
-          (text_.size() + shown.size() > kTextBytesMax || n_lines_ - wanted_.first >= kLinesMax)) {
-        full_ = true;
-      } else {
-        text_ += shown;
-        last_shown_ = n_lines_;
-      }
-    }
-    line_.clear();
-    n_line_bytes_ = 0;
-    in_line_ = false;
-  }
-
-  Wanted wanted_;
-  std::string line_, text_;
-  size_t n_line_bytes_ = 0, n_lines_ = 0, last_shown_ = 0, n_crlf_ = 0;
-  bool in_line_ = false, full_ = false, ends_with_newline_ = true;
-};
 
 Outcome not_readable(const WorkspaceFiles& files, const std::string& path, const Error& error) {
   std::string text = error.message;
@@ -138,7 +62,7 @@ std::string closing_note(const LineWindow& window, bool scanned, bool is_utf8_te
 
 Outcome read_file_now(WorkspaceFiles& files, const Json& arguments) {
   const std::string path = text_argument(arguments, "path");
-  Wanted wanted;
+  WantedLines wanted;
   wanted.first =
       static_cast<size_t>(std::max<int64_t>(1, whole_argument(arguments, "start_line", 1)));
   wanted.last = static_cast<size_t>(std::max<int64_t>(0, whole_argument(arguments, "end_line", 0)));

@@ -16,6 +16,7 @@ namespace sable::tools {
 
 struct Registry::State {
   std::vector<Tool> tools;
+  ProfileLookup profiles;
 
   const Tool* find(std::string_view name) const {
     const auto it = std::find_if(tools.begin(), tools.end(),
@@ -68,19 +69,29 @@ Registry Registry::with_builtins() {
   tools.push_back(edit_file_tool());
   tools.push_back(write_file_tool());
   tools.push_back(shell_tool());
+  tools.push_back(process_start_tool());
+  tools.push_back(process_read_tool());
+  tools.push_back(process_write_tool());
+  tools.push_back(process_stop_tool());
   tools.push_back(apply_patch_tool());
   tools.push_back(git_status_tool());
   tools.push_back(git_diff_tool());
   tools.push_back(git_log_tool());
+  tools.push_back(todo_tool());
+  tools.push_back(ask_user_tool());
+  tools.push_back(read_output_tool());
   return registry;
 }
 
+void Registry::use_profiles(ProfileLookup profiles) { state_->profiles = std::move(profiles); }
+
 Result<void> Registry::add_yaml(std::string_view text, std::string_view file_name) {
-  SABLE_TRY(auto tools, read_yaml_tools(text, file_name));
+  SABLE_TRY(auto tools, read_yaml_tools(text, file_name, state_->profiles));
   for (const auto& tool : tools) {
     if (const Tool* known = state_->find(tool.definition.name)) {
       return fail(ErrorCode::invalid_input,
-                  fmt::format("{}:1:1: there is already a tool \"{}\" ({})", file_name,
+                  fmt::format("{}: there is already a tool \"{}\" ({})",
+                              place_of_tool(text, file_name, tool.definition.name),
                               tool.definition.name, known->definition.source));
     }
   }
@@ -92,6 +103,9 @@ Approval Registry::approval_for(const Call& call) const {
   const Tool* tool = state_->find(call.name);
   if (tool == nullptr) return Approval::deny;
   Approval approval = tool->definition.approval;
+  if (const Tool* other = state_->find(tool->as_strict_as)) {
+    approval = std::max(approval, other->definition.approval);
+  }
   for (const auto& rule : tool->approval_rules) {
     if (rule.approval <= approval || !call.arguments.is_object()) continue;
     const auto value = call.arguments.find(rule.argument);

@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "tools/json_pointer.h"
 #include "tools/schema.h"
+#include "tools/schema_keywords.h"
 #include "tools/uri.h"
 
 namespace sable::tools {
@@ -28,41 +30,9 @@ constexpr std::array<std::string_view, 4> kSchemaLists = {"allOf", "anyOf", "one
 constexpr std::array<std::string_view, 5> kSchemaMaps = {"properties", "patternProperties", "$defs",
                                                          "definitions", "dependentSchemas"};
 
-std::string pointer_part(std::string_view key) {
-  std::string part = "/";
-  for (const char c : key) {
-    if (c == '~') {
-      part += "~0";
-    } else if (c == '/') {
-      part += "~1";
-    } else {
-      part += c;
-    }
-  }
-  return part;
-}
-
-std::string unescaped_part(std::string_view part) {
-  std::string key;
-  for (size_t i = 0; i < part.size(); ++i) {
-    if (part[i] == '~' && i + 1 < part.size() && (part[i + 1] == '0' || part[i + 1] == '1')) {
-      key += part[++i] == '0' ? '~' : '/';
-    } else {
-      key += part[i];
-    }
-  }
-  return key;
-}
-
 tl::unexpected<Error> refuse(const std::string& pointer, std::string_view why) {
   return fail(ErrorCode::invalid_input,
               fmt::format("{}: {}", pointer.empty() ? "/" : escape_controls(pointer), why));
-}
-
-std::string cut_text(const Json& value) {
-  const std::string text = dump_json(value);
-  const size_t kept = utf8_prefix(text, 60);
-  return kept < text.size() ? text.substr(0, kept) + "..." : text;
 }
 
 }  // namespace
@@ -147,7 +117,8 @@ class SchemaCompiler {
     schema_.nodes_.emplace_back();
     if (!json.is_object()) return {};
     for (const auto& [key, value] : json.items()) {
-      SABLE_TRY_VOID(scan_keyword(key, value, pointer + pointer_part(key), resource, depth));
+      SABLE_TRY_VOID(
+          scan_keyword(key, value, pointer + "/" + json_pointer_part(key), resource, depth));
     }
     return {};
   }
@@ -205,7 +176,7 @@ class SchemaCompiler {
       }
       for (const auto& [name, below] : value.items()) {
         if (key == "dependencies" && below.is_array()) continue;  // of names
-        SABLE_TRY_VOID(scan(below, pointer + pointer_part(name), resource, depth + 1));
+        SABLE_TRY_VOID(scan(below, pointer + "/" + json_pointer_part(name), resource, depth + 1));
       }
     }
     return {};
@@ -226,7 +197,7 @@ class SchemaCompiler {
     for (const auto& [key, value] : place.json->items()) {
       if (only_reference && key != "$ref") continue;
       const auto done = read_keyword(node, place, key, value);
-      if (!done) return refuse(place.pointer + pointer_part(key), done.error().message);
+      if (!done) return refuse(place.pointer + "/" + json_pointer_part(key), done.error().message);
     }
     finish(node, *place.json);
     return node;
@@ -306,121 +277,10 @@ class SchemaCompiler {
     }
   }
 
-  static Result<void> read_types(const Json& value, SchemaNode& node) {
-    static const std::vector<std::string> kNames = {"null",   "boolean", "integer", "number",
-                                                    "string", "array",   "object"};
-    const auto add = [&](const Json& name) -> Result<void> {
-      const auto it = name.is_string()
-                          ? std::find(kNames.begin(), kNames.end(), name.get<std::string>())
-                          : kNames.end();
-      if (it == kNames.end()) {
-        std::string why = "expected a type's name, got " + cut_text(name);
-        const std::string near = name.is_string() ? nearest(name.get<std::string>(), kNames) : "";
-        return fail(ErrorCode::invalid_input,
-                    near.empty() ? why : fmt::format("{}; did you mean \"{}\"?", why, near));
-      }
-      node.types = static_cast<uint8_t>(node.types.value_or(0) | (1u << (it - kNames.begin())));
-      return {};
-    };
-    if (!value.is_array()) return add(value);
-    if (value.empty()) return fail(ErrorCode::invalid_input, "expected at least one type");
-    for (const auto& name : value) {
-      SABLE_TRY_VOID(add(name));
-    }
-    return {};
-  }
-
-  static Result<void> read_values(bool is_const, const Json& value, SchemaNode& node) {
-    if (!is_const && !value.is_array()) {
-      return fail(ErrorCode::invalid_input, "expected a list, got " + cut_text(value));
-    }
-    std::vector<Json> values;
-    std::set<std::string> texts;
-    const auto add = [&](const Json& one) {
-      std::string text = canonical_text(one);
-      // With both keywords a value must be in both.
-      if (node.values && !node.value_texts.contains(text)) return;
-      if (texts.insert(std::move(text)).second) values.push_back(one);
-    };
-    if (is_const) {
-      add(value);
-    } else {
-      for (const auto& one : value) add(one);
-    }
-    node.values = std::move(values);
-    node.value_texts = std::move(texts);
-    return {};
-  }
-
-  static Result<void> read_number(const Json& value, std::optional<Decimal>& target) {
-    if (!value.is_number()) {
-      return fail(ErrorCode::invalid_input, "expected a number, got " + cut_text(value));
-    }
-    target.emplace(value);
-    return {};
-  }
-
-  static Result<void> read_divisor(const Json& value, std::optional<Decimal>& target) {
-    SABLE_TRY_VOID(read_number(value, target));
-    if (*target <= Decimal(Json(0))) {
-      return fail(ErrorCode::invalid_input, "expected a number above 0, got " + cut_text(value));
-    }
-    return {};
-  }
-
-  static Result<void> read_count(const Json& value, std::optional<uint64_t>& target) {
-    if (!value.is_number() || !Decimal(value).is_integer() || Decimal(value) < Decimal(Json(0))) {
-      return fail(ErrorCode::invalid_input,
-                  "expected a whole number from 0, got " + cut_text(value));
-    }
-    const auto number = value.get<double>();
-    target = value.is_number_integer() ? value.get<uint64_t>()
-             : number < 1e18           ? static_cast<uint64_t>(number)
-                                       : UINT64_MAX;
-    return {};
-  }
-
-  static Result<void> read_flag(const Json& value, bool& target) {
-    if (!value.is_boolean()) {
-      return fail(ErrorCode::invalid_input, "expected true or false, got " + cut_text(value));
-    }
-    target = value.get<bool>();
-    return {};
-  }
-
-  static Result<void> read_pattern(const Json& value, std::optional<Pattern>& target) {
-    if (!value.is_string()) {
-      return fail(ErrorCode::invalid_input, "expected a string, got " + cut_text(value));
-    }
-    SABLE_TRY(auto pattern, Pattern::compile(value.get<std::string>()));
-    target = std::move(pattern);
-    return {};
-  }
-
-  static Result<void> read_names(const Json& value, std::vector<std::string>& target) {
-    const bool good =
-        value.is_array() &&
-        std::all_of(value.begin(), value.end(), [](const Json& name) { return name.is_string(); });
-    if (!good)
-      return fail(ErrorCode::invalid_input, "expected a list of names, got " + cut_text(value));
-    for (const auto& name : value) target.push_back(name.get<std::string>());
-    return {};
-  }
-
   Result<void> read_pattern_properties(const Json& value, SchemaNode& node) {
     for (const auto& [source, below] : value.items()) {
       SABLE_TRY(auto pattern, Pattern::compile(source));
       node.pattern_properties.emplace_back(std::move(pattern), index_of_.at(&below));
-    }
-    return {};
-  }
-
-  static Result<void> read_dependent_required(const Json& value, SchemaNode& node) {
-    if (!value.is_object())
-      return fail(ErrorCode::invalid_input, "expected an object of lists of names");
-    for (const auto& [name, names] : value.items()) {
-      SABLE_TRY_VOID(read_names(
-          names, node.dependent_required.emplace_back(name, std::vector<std::string>()).second));
     }
     return {};
   }
@@ -494,7 +354,7 @@ class SchemaCompiler {
     while (!fragment.empty()) {
       const size_t slash = fragment.find('/', 1);
       const std::string key =
-          unescaped_part(fragment.substr(1, slash == std::string_view::npos ? slash : slash - 1));
+          json_pointer_key(fragment.substr(1, slash == std::string_view::npos ? slash : slash - 1));
       fragment = slash == std::string_view::npos ? std::string_view() : fragment.substr(slash);
       if (at->is_object()) {
         const auto field = at->find(key);
@@ -509,7 +369,7 @@ class SchemaCompiler {
       } else {
         return no_such_place(value);
       }
-      pointer += pointer_part(key);
+      pointer += "/" + json_pointer_part(key);
       if (const auto known = index_of_.find(at); known != index_of_.end()) {
         resource = places_[known->second].resource;
       }

@@ -1,6 +1,5 @@
 // shell: one command line in the sandbox.
 #include <algorithm>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -8,6 +7,7 @@
 #include "base/text.h"
 #include "tools/builtins.h"
 #include "tools/command_output.h"
+#include "tools/command_session.h"
 #include "tools/shell_state.h"
 #include "tools/shown_text.h"
 #include "tools/workspace_files.h"
@@ -18,9 +18,6 @@ namespace {
 
 /// Of the start and of the end of the output, each.
 constexpr size_t kShownBytesMax = 16 << 10;
-
-/// The sandbox shows the system's own programs, so what is here is there.
-std::string shell_program() { return ::access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh"; }
 
 std::string next_step(const sandbox::RunResult& result, std::chrono::milliseconds wall_max) {
   if (result.end == sandbox::End::deadline) {
@@ -36,13 +33,8 @@ class ShellRunner : public Runner {
   asio::awaitable<Result<Outcome>> run(Call call, CallContext context) const override {
     const std::string text = text_argument(call.arguments, "command");
     if (text.find('\0') != std::string::npos) co_return failed("the command holds a NUL byte");
-    sandbox::Policy policy = context.workspace.policy();
-    const auto wall_max = policy.limits.wall;
+    const auto wall_max = context.workspace.policy().limits.wall;
     const double seconds = number_argument(call.arguments, "timeout_seconds", 0);
-    if (seconds > 0) {
-      const auto asked = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
-      policy.limits.wall = std::clamp(asked, std::chrono::milliseconds(1), wall_max);
-    }
     const std::string folder = text_argument(call.arguments, "working_directory");
     ShellState& state = context.workspace.shell_state();
     const std::string begin = folder.empty() ? state.folder : folder;
@@ -59,12 +51,17 @@ class ShellRunner : public Runner {
     const std::string mark = fresh_mark();
     sandbox::Command command{.argv = shell_command(shell_program(), text, state, mark),
                              .working_directory = context.workspace.root() / found->place};
+    if (seconds > 0) {
+      const auto asked = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+      command.wall = std::max(asked, std::chrono::milliseconds(1));
+    }
     CommandOutput output(context.preview);
     ShellOutput parted(mark);
     sandbox::OutputSink sink = [&output, &parted](sandbox::Stream stream, std::string_view bytes) {
       output.take(stream == sandbox::Stream::standard_output ? parted.take(bytes) : bytes);
     };
-    auto ran = co_await context.sandbox.run(std::move(policy), std::move(command), std::move(sink));
+    auto ran = co_await context.workspace.commands().run(context.sandbox, std::move(command),
+                                                         std::move(sink));
     if (!ran) co_return fail(ran.error());
     output.take(parted.finish());
     output.finish();

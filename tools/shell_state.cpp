@@ -1,6 +1,7 @@
 #include "tools/shell_state.h"
 
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -17,7 +18,7 @@ constexpr size_t kExportsBytesMax = 64 << 10;
 constexpr size_t kStateBytesMax = 256 << 10;
 
 /// One line, so that the shell counts the command's lines from 1. $1: the command, $2: exports of
-/// the call before, $3: the mark. The file lies in a /tmp of the call's own.
+/// the call before, $3: the mark. The file lies in the sandbox's own /tmp.
 constexpr const char* kScript =
     R"(s=/tmp/.sable-shell-$3; ( trap "{ pwd -P && export -p; } >$s 2>/dev/null" EXIT; )"
     R"(eval "$2"; eval "$1" ); r=$?; printf '\036%s\n' "$3"; )"
@@ -35,6 +36,13 @@ std::vector<std::string> shell_command(const std::string& shell, const std::stri
                                        const ShellState& state, const std::string& mark) {
   return {shell, "-c", kScript, shell, command, state.exports, mark};
 }
+
+std::vector<std::string> background_command(const std::string& shell, const std::string& command,
+                                            const ShellState& state) {
+  return {shell, "-c", R"(eval "$2"; eval "$1")", shell, command, state.exports};
+}
+
+std::string shell_program() { return ::access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh"; }
 
 std::string ShellOutput::take(std::string_view bytes) {
   const std::string line = "\036" + mark_ + "\n";

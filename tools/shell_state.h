@@ -20,6 +20,14 @@ struct ShellState {
 std::vector<std::string> shell_command(const std::string& shell, const std::string& command,
                                        const ShellState& state, const std::string& mark);
 
+/// The same for a program in the background, which leaves nothing.
+std::vector<std::string> background_command(const std::string& shell, const std::string& command,
+                                            const ShellState& state);
+
+/// bash, or sh where there is none. The sandbox shows the system's own programs: what is here is
+/// there.
+std::string shell_program();
+
 /// 32 digits from the kernel, in a line of its own behind a record separator.
 std::string fresh_mark();
 

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "sandbox/sandbox.h"
 #include "tools/schema.h"
+#include "tools/session_door.h"
 
 namespace sable::tools {
 
@@ -69,6 +70,7 @@ struct Outcome {
   std::string full_output;          ///< whole output when `text` was cut, for storing; else empty
 };
 
+class CommandSession;
 class WorkspaceFiles;
 struct ShellState;
 
@@ -98,6 +100,13 @@ class Workspace {
 
   /// What shell calls leave for the next one (tools/shell_state.h).
   virtual ShellState& shell_state() = 0;
+
+  /// Where shell calls and background processes run (tools/command_session.h).
+  virtual CommandSession& commands() = 0;
+
+  /// Ends what runs in the background and waits until it is gone. Must have completed before
+  /// destruction if a call ran.
+  virtual asio::awaitable<void> close() = 0;
 };
 
 /// Output of a running command as it comes: a preview, made safe to show.
@@ -107,9 +116,13 @@ using OutputPreview = std::function<void(std::string_view text)>;
 struct CallContext {
   Workspace& workspace;
   sandbox::Sandbox& sandbox;
-  asio::thread_pool& workers;  ///< for blocking file work; the loop's thread does none
-  OutputPreview preview;       ///< may be empty
+  asio::thread_pool& workers;      ///< for blocking file work; the loop's thread does none
+  OutputPreview preview;           ///< may be empty
+  SessionDoor* session = nullptr;  ///< null: a call by hand
 };
+
+/// What a sandbox profile allows, by its name. not_found names those that there are.
+using ProfileLookup = std::function<Result<sandbox::Policy>(const std::string& name)>;
 
 /// The tools a session has. Built once, then only read.
 class Registry {
@@ -119,8 +132,12 @@ class Registry {
   Registry(Registry&&) noexcept;
   Registry& operator=(Registry&&) noexcept;
 
-  /// read_file, list_files, search, edit_file, write_file, shell.
+  /// Those of docs/tools.md.
   static Registry with_builtins();
+
+  /// Where the profiles that YAML files name are looked up, when they are added; without it none
+  /// is known.
+  void use_profiles(ProfileLookup profiles);
 
   /// Adds the tools of one YAML file (docs/tools.md). Errors begin with FILE:LINE:COLUMN.
   Result<void> add_yaml(std::string_view text, std::string_view file_name);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/task_group.h"
+#include "tools/command_session.h"
 #include "tools/shell_state.h"
 #include "tools/shown_text.h"
 #include "tools/tools.h"
@@ -14,18 +15,24 @@ namespace {
 class OpenWorkspace : public Workspace {
  public:
   OpenWorkspace(std::filesystem::path root, sandbox::Policy policy, WorkspaceFiles files)
-      : root_(std::move(root)), policy_(std::move(policy)), files_(std::move(files)) {}
+      : root_(std::move(root)),
+        policy_(std::move(policy)),
+        files_(std::move(files)),
+        commands_(policy_) {}
 
   const std::filesystem::path& root() const override { return root_; }
   const sandbox::Policy& policy() const override { return policy_; }
   WorkspaceFiles& files() override { return files_; }
   ShellState& shell_state() override { return shell_state_; }
+  CommandSession& commands() override { return commands_; }
+  asio::awaitable<void> close() override { return commands_.close(); }
 
  private:
   std::filesystem::path root_;
   sandbox::Policy policy_;
   WorkspaceFiles files_;
   ShellState shell_state_;
+  CommandSession commands_;
 };
 
 }  // namespace

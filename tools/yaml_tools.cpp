@@ -2,10 +2,12 @@
 #include "tools/yaml_tools.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "tools/json_pointer.h"
 #include "tools/yaml_fields.h"
 
 namespace sable::tools {
@@ -21,11 +23,8 @@ const YamlValue& follow(const YamlValue& value, std::string_view pointer) {
   while (pointer.starts_with('/')) {
     pointer.remove_prefix(1);
     const size_t slash = pointer.find('/');
-    std::string part(pointer.substr(0, slash));
+    const std::string part = json_pointer_key(pointer.substr(0, slash));
     pointer = slash == std::string_view::npos ? std::string_view() : pointer.substr(slash);
-    for (const auto& [code, c] : {std::pair{"~1", '/'}, std::pair{"~0", '~'}}) {
-      for (size_t i; (i = part.find(code)) != std::string::npos;) part.replace(i, 2, 1, c);
-    }
     const YamlValue* next = nullptr;
     if (at->kind == YamlValue::Kind::mapping) next = at->find(part);
     if (at->kind == YamlValue::Kind::sequence && !part.empty() && part.size() < 7 &&
@@ -41,7 +40,8 @@ const YamlValue& follow(const YamlValue& value, std::string_view pointer) {
 
 class ToolReader {
  public:
-  explicit ToolReader(std::string_view file) : file_(file) {}
+  ToolReader(std::string_view file, const ProfileLookup& profiles)
+      : file_(file), profiles_(profiles) {}
 
   Result<Tool> read(const YamlValue& value) {
     SABLE_TRY(const auto fields,
@@ -290,14 +290,31 @@ class ToolReader {
   Result<void> read_sandbox(const YamlFields& fields, CommandSpec& spec) {
     const YamlValue* value = fields.find("sandbox");
     if (value == nullptr) return {};
-    SABLE_TRY(const auto inner, YamlFields::open(file_, *value, {"network", "workspace"}));
-    SABLE_TRY(const std::string network, inner.text_or("network", ""));
-    if (!network.empty() && network != "none") {
-      return fail_at(file_, *inner.find("network"), "a tool can only give up the network: none");
+    SABLE_TRY(const auto inner,
+              YamlFields::open(file_, *value, {"profile", "network", "workspace", "masked"}));
+    SABLE_TRY(const std::string profile, inner.text_or("profile", ""));
+    if (const YamlValue* place = inner.find("profile")) {
+      if (!profiles_) return fail_at(file_, *place, "sandbox profiles are not known here");
+      auto policy = profiles_(profile);
+      if (!policy) return fail_at(file_, *place, policy.error().message);
+      spec.profile = std::move(*policy);
     }
-    spec.no_network = network == "none";
+    SABLE_TRY(const std::string network, inner.text_or("network", ""));
+    if (network == "none") {
+      spec.network = sandbox::Network::none;
+    } else if (network == "loopback") {
+      spec.network = sandbox::Network::loopback;
+    } else if (inner.find("network") != nullptr) {
+      return fail_at(file_, *inner.find("network"),
+                     "a tool can only give up the network: none or loopback");
+    }
+    SABLE_TRY(const auto masked, inner.texts("masked"));
+    for (const auto& path : masked) {
+      if (path.empty()) return fail_at(file_, *inner.find("masked"), "a path is empty");
+      spec.masked.emplace_back(path);
+    }
     SABLE_TRY(const std::string workspace, inner.text_or("workspace", ""));
-    if (!workspace.empty() && workspace != "read-only") {
+    if (inner.find("workspace") != nullptr && workspace != "read-only") {
       return fail_at(file_, *inner.find("workspace"), "a tool can only give up writing: read-only");
     }
     spec.reads_only = spec.reads_only || workspace == "read-only";
@@ -325,10 +342,14 @@ class ToolReader {
   }
 
   Result<void> read_exit_code(const YamlValue& key, const YamlValue& value, CommandSpec& spec) {
-    const auto code = key.as_int();
-    if (!code || *code < 0 || *code > 255)
+    // A key is its text, quoted or not.
+    int code = -1;
+    const char* const end = key.scalar.data() + key.scalar.size();
+    const auto parsed = std::from_chars(key.scalar.data(), end, code);
+    if (parsed.ec != std::errc() || parsed.ptr != end || code < 0 || code > 255) {
       return fail_at(file_, key, "expected an exit code, 0 to 255");
-    ExitMeaning meaning{.ok = *code == 0};
+    }
+    ExitMeaning meaning{.ok = code == 0};
     if (value.kind == YamlValue::Kind::scalar) {
       meaning.text = value.scalar;
     } else {
@@ -340,7 +361,7 @@ class ToolReader {
         meaning.ok = *flag;
       }
     }
-    spec.exit_codes[static_cast<int>(*code)] = std::move(meaning);
+    spec.exit_codes[code] = std::move(meaning);
     return {};
   }
 
@@ -373,6 +394,7 @@ class ToolReader {
 
   Result<void> try_example(const YamlValue& value, const Schema& schema, const CommandSpec& spec) {
     SABLE_TRY(const auto fields, YamlFields::open(file_, value, {"about", "arguments", "runs"}));
+    SABLE_TRY_VOID(fields.text_or("about", ""));
     SABLE_TRY(const YamlValue* arguments, fields.need("arguments"));
     auto json = arguments->as_json();
     if (!json) return fail_at(file_, *arguments, json.error().message);
@@ -397,13 +419,15 @@ class ToolReader {
   }
 
   std::string file_;
+  const ProfileLookup& profiles_;
   ArgumentNames names_;
   Json defaults_ = Json::object();
 };
 
 }  // namespace
 
-Result<std::vector<Tool>> read_yaml_tools(std::string_view text, std::string_view file) {
+Result<std::vector<Tool>> read_yaml_tools(std::string_view text, std::string_view file,
+                                          const ProfileLookup& profiles) {
   const std::string name(file);
   SABLE_TRY(const YamlValue root, parse_yaml(text, name));
   SABLE_TRY(const auto fields, YamlFields::open(name, root, {"tools"}));
@@ -415,7 +439,7 @@ Result<std::vector<Tool>> read_yaml_tools(std::string_view text, std::string_vie
   }
   std::vector<Tool> tools;
   for (const auto& item : list->items) {
-    ToolReader reader(name);
+    ToolReader reader(name, profiles);
     SABLE_TRY(Tool tool, reader.read(item));
     for (const auto& other : tools) {
       if (other.definition.name == tool.definition.name) {
@@ -425,6 +449,17 @@ Result<std::vector<Tool>> read_yaml_tools(std::string_view text, std::string_vie
     tools.push_back(std::move(tool));
   }
   return tools;
+}
+
+std::string place_of_tool(std::string_view text, std::string_view file, std::string_view name) {
+  std::string place = "1:1";
+  const auto root = parse_yaml(text, std::string(file));
+  const YamlValue* list = root ? root->find("tools") : nullptr;
+  for (const auto& item : list != nullptr ? list->items : std::vector<YamlValue>()) {
+    const YamlValue* value = item.find("name");
+    if (value != nullptr && value->scalar == name) place = value->place();
+  }
+  return fmt::format("{}:{}", file, place);
 }
 
 }  // namespace sable::tools

@@ -1,4 +1,4 @@
-// Tools described in YAML (docs/tools.md).
+// Tools described in YAML files (docs/tools.md).
 #pragma once
 
 #include <string_view>
@@ -8,7 +8,11 @@
 
 namespace sable::tools {
 
-/// All tools of one file, or the first error: FILE:LINE:COLUMN and what to change.
-Result<std::vector<Tool>> read_yaml_tools(std::string_view text, std::string_view file);
+/// All tools of one file, or an error that begins with FILE:LINE:COLUMN. `profiles` may be empty.
+Result<std::vector<Tool>> read_yaml_tools(std::string_view text, std::string_view file,
+                                          const ProfileLookup& profiles);
+
+/// "FILE:LINE:COLUMN" of a tool's name in a file that was read without error.
+std::string place_of_tool(std::string_view text, std::string_view file, std::string_view name);
 
 }  // namespace sable::tools

@@ -1,6 +1,7 @@
 #include "training/dataset.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace sable::training {
 
@@ -73,6 +74,40 @@ Sequence copy_problems(const CopyTokens& tokens, size_t n_problems, Random& rand
     }
   }
   return writer.take();
+}
+
+Sequence with_other_names(const Sequence& sequence, const NameTokens& names, Random& random) {
+  std::unordered_map<int32_t, std::vector<int32_t>> replacement;
+  for (const NameTokens::Case* writing : {&names.lower, &names.capital, &names.upper}) {
+    for (const int32_t word : writing->words) {
+      std::vector<int32_t>& pieces = replacement[word];
+      const double kind = random.unit();
+      if (kind < 0.2) {
+        pieces = {word};
+      } else if (kind < 0.4) {
+        pieces = {random.pick(writing->words)};
+      } else {
+        pieces = {random.pick(writing->first)};
+        for (size_t more = random.below(4); more > 0; --more) {
+          pieces.push_back(random.pick(writing->next));
+        }
+      }
+    }
+  }
+  Sequence out{.family = sequence.family};
+  for (size_t i = 0; i < sequence.tokens.size(); ++i) {
+    const auto found = replacement.find(sequence.tokens[i]);
+    if (found == replacement.end()) {
+      out.tokens.push_back(sequence.tokens[i]);
+      out.by_model.push_back(sequence.by_model[i]);
+      continue;
+    }
+    for (const int32_t piece : found->second) {
+      out.tokens.push_back(piece);
+      out.by_model.push_back(sequence.by_model[i]);
+    }
+  }
+  return out;
 }
 
 std::vector<float> weights_of(const Sequence& sequence, int32_t user_token, float others) {

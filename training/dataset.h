@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "training/random.h"
+#include "base/random.h"
 
 namespace sable::training {
 
@@ -27,6 +27,20 @@ struct CopyTokens {
   int32_t begin, user, assistant, think_end, end, newline;
   std::vector<int32_t> words;  ///< ordinary tokens to repeat
 };
+
+/// Tokens that stand for words of names and what may stand in their place, by case.
+struct NameTokens {
+  /// One way to write letters: what begins a word, what goes on with it.
+  struct Case {
+    std::vector<int32_t> words, first, next;
+  };
+  Case lower, capital, upper;
+};
+
+/// The sequence with other names: each word of a name becomes another word, or a few pieces that
+/// make none, the same wherever it stands. A model that sees every name once cannot know names by
+/// heart and has to look them up.
+Sequence with_other_names(const Sequence& sequence, const NameTokens& names, Random& random);
 
 /// Several problems in one sequence: a run of random tokens to repeat, or a few lines of them of
 /// which one is to be continued from its first tokens. They teach to look back for what stood there

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "evaluation/words.h"
 #include "training/parallel.h"
 
 namespace sable::training {
@@ -191,6 +192,54 @@ CopyTokens copy_tokens(const inference::Tokenizer& tokenizer) {
     if (byte ? letter : bytes->size() < 16) tokens.words.push_back(token);
   }
   return tokens;
+}
+
+NameTokens name_tokens(const inference::Tokenizer& tokenizer, const Dataset& training) {
+  constexpr double kShareMax = 0.1;
+  std::vector<size_t> n_holding(tokenizer.vocab_size(), 0), last(tokenizer.vocab_size(), 0);
+  for (size_t i = 0; i < training.sequences.size(); ++i) {
+    for (const int32_t token : training.sequences[i].tokens) {
+      const auto t = static_cast<size_t>(token);
+      if (last[t] == i + 1) continue;
+      last[t] = i + 1;
+      ++n_holding[t];
+    }
+  }
+  const auto words = evaluation::plain_words();
+  const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
+  const auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
+  NameTokens names;
+  for (size_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    const auto token = static_cast<inference::TokenId>(id);
+    if (!tokenizer.has(token) || tokenizer.is_added(token)) continue;
+    const auto bytes = tokenizer.token_bytes(token);
+    if (!bytes || bytes->empty()) continue;
+    const std::string text(*bytes);
+    const bool lower = std::all_of(text.begin(), text.end(), is_lower);
+    const bool upper = std::all_of(text.begin(), text.end(), is_upper);
+    const bool capital = is_upper(text[0]) && std::all_of(text.begin() + 1, text.end(), is_lower);
+    if (!lower && !upper && !capital) continue;
+    const auto id32 = static_cast<int32_t>(id);
+    std::string word = text;
+    for (char& c : word) c = static_cast<char>(is_upper(c) ? c - 'A' + 'a' : c);
+    const double share = static_cast<double>(n_holding[id]) /
+                         static_cast<double>(std::max<size_t>(training.sequences.size(), 1));
+    const bool names_things =
+        std::find(words.begin(), words.end(), word) != words.end() && share < kShareMax;
+    if (text.size() <= 5) {
+      if (lower) names.lower.first.push_back(id32);
+      if (lower) names.lower.next.push_back(id32);
+      if (lower) names.capital.next.push_back(id32);
+      if (capital) names.capital.first.push_back(id32);
+      if (upper) names.upper.first.push_back(id32);
+      if (upper) names.upper.next.push_back(id32);
+    }
+    if (!names_things) continue;
+    if (lower) names.lower.words.push_back(id32);
+    if (capital && !upper) names.capital.words.push_back(id32);
+    if (upper) names.upper.words.push_back(id32);
+  }
+  return names;
 }
 
 }  // namespace sable::training

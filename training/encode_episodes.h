@@ -29,4 +29,8 @@ std::vector<std::string> fixed_phrases(const AgentPack& pack);
 /// Ids for copy problems: every token that holds text, but for the bytes.
 CopyTokens copy_tokens(const inference::Tokenizer& tokenizer);
 
+/// Words of names that are one token, unless so many of the sequences hold them that they must be
+/// words of the language or of requests too.
+NameTokens name_tokens(const inference::Tokenizer& tokenizer, const Dataset& training);
+
 }  // namespace sable::training

@@ -1,5 +1,8 @@
 #include "training/episode.h"
 
+#include <algorithm>
+#include <span>
+
 #include <fmt/format.h>
 
 #include "base/file.h"
@@ -27,6 +30,34 @@ Json json_of(const agent::PromptMessage& m) {
     json["calls"].push_back({{"id", call.id}, {"name", call.name}, {"arguments", call.arguments}});
   }
   return json;
+}
+
+std::vector<Json> offered_to(const std::vector<std::string>& used, const AgentPack& pack,
+                             evaluation::Split split, Random& random) {
+  std::vector<Json> list;
+  const bool varied = random.chance(0.45);
+  for (const agent::OfferedTool& tool : pack.tools) {
+    const bool needed = std::find(used.begin(), used.end(), tool.name) != used.end();
+    if (varied && !needed && random.chance(0.3)) continue;
+    list.push_back(
+        {{"name", tool.name}, {"description", tool.description}, {"parameters", tool.parameters}});
+  }
+  if (!varied) return list;
+  evaluation::Names names(split, random);
+  const size_t n_strangers = random.below(3);
+  for (size_t i = 0; i < n_strangers; ++i) {
+    const std::string argument = names.word();
+    Json parameters{{"type", "object"},
+                    {"properties", {{argument, {{"type", "string"}}}}},
+                    {"required", Json::array({argument})},
+                    {"additionalProperties", false}};
+    list.push_back(
+        {{"name", names.name(evaluation::Style::snake, 2)},
+         {"description", fmt::format("Gets the {} of a {}.", names.word(), names.word())},
+         {"parameters", std::move(parameters)}});
+  }
+  if (random.chance(0.5)) random.shuffle(std::span(list));
+  return list;
 }
 
 }  // namespace
@@ -67,6 +98,20 @@ Result<Episode> episode_from_json(const Json& json) {
     }
     episode.messages.push_back(std::move(m));
   }
+  return episode;
+}
+
+Episode episode_of(evaluation::Play play, std::string family, const AgentPack& pack,
+                   evaluation::Split split, Random& random) {
+  agent::AgentConfig config = pack.config;
+  config.read_instructions = false;
+  agent::PromptMessage system{.role = agent::PromptRole::system,
+                              .content = agent::system_message(config, play.root)};
+  system.tools = offered_to(play.used_tools, pack, split, random);
+  Episode episode{.family = std::move(family), .messages = {std::move(system)}};
+  episode.messages.insert(episode.messages.end(), play.messages.begin(), play.messages.end());
+  episode.mistakes = std::move(play.mistakes);
+  episode.thinking = random.chance(0.75);
   return episode;
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "agent/agent.h"
-#include "training/words.h"
+#include "evaluation/evaluation.h"
 
 namespace sable::training {
 
@@ -31,5 +31,10 @@ struct AgentPack {
   /// From the folder configs/. Errors: what the files lack.
   static Result<AgentPack> read(const std::filesystem::path& configs);
 };
+
+/// What was played, put to the model as a session of the agent would put it: with the pack's tools
+/// in the pack's order, mostly; else shuffled, some of the unneeded left out, strangers added.
+Episode episode_of(evaluation::Play play, std::string family, const AgentPack& pack,
+                   evaluation::Split split, Random& random);
 
 }  // namespace sable::training

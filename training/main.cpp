@@ -11,14 +11,15 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "evaluation/evaluation.h"
 #include "training/checkpoint_folder.h"
 #include "training/encode_episodes.h"
-#include "training/tasks.h"
 #include "training/tokenizer_training.h"
 #include "training/trainer.h"
 
 namespace fs = std::filesystem;
 using namespace sable;
+using namespace sable::evaluation;
 using namespace sable::training;
 
 namespace {
@@ -68,33 +69,40 @@ ModelConfig embedded_config(size_t vocab) {
   return c;
 }
 
-/// The task at a place between 0 and 1, each as wide as its share.
-const Task& task_at(double place) {
+/// The kind of task at a place between 0 and 1, each as wide as its share.
+const TaskKind& kind_at(double place) {
   double total = 0;
-  for (const Task& task : all_tasks()) total += task.share;
+  for (const TaskKind& kind : task_kinds()) total += kind.share;
   place *= total;
-  for (const Task& task : all_tasks()) {
-    if ((place -= task.share) < 0) return task;
+  for (const TaskKind& kind : task_kinds()) {
+    if ((place -= kind.share) < 0) return kind;
   }
-  return all_tasks().back();
+  return task_kinds().back();
 }
 
 /// One episode for each number below `count`, a function of seed, split and number alone.
 Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split, size_t count,
                            const fs::path& file) {
-  SABLE_TRY(auto bench, Workbench::open(o.work / "workspace" / "repository", o.launcher));
+  std::error_code error;
+  if (fs::exists(file, error) && !fs::is_regular_file(file, error)) {
+    return fail(ErrorCode::invalid_input, file.string() + ": not a plain file");  // e.g. a device
+  }
+  SABLE_TRY(auto sandbox, sandbox::Sandbox::start(o.launcher));
+  SABLE_TRY(auto bench, Workbench::open(o.work / "workspace" / "repository", std::move(sandbox)));
   std::ofstream out(file.string() + ".partial", std::ios::trunc);
   const auto begin = Clock::now();
   size_t n_tried = 0;
   for (size_t n = 0; n < count; ++n) {
     const uint64_t side = split == Split::test ? 1 : 0;
-    const Task& task = task_at(Random(mix(mix(o.seed, n), side)).unit());
+    const TaskKind& kind = kind_at(Random(mix(mix(o.seed, n), side)).unit());
     for (uint64_t attempt = 1;; ++attempt) {
       ++n_tried;
       Random random(mix(mix(o.seed, n), attempt * 2 + side));
-      Stage stage(*bench, pack, split, random);
-      if (!task.script(stage) || !stage.good()) continue;
-      out << dump_json(to_json(stage.take(std::string(task.family)))) << '\n';
+      Stage stage(*bench, split, random);
+      if (!kind.script(stage) || !stage.good()) continue;
+      const Episode episode =
+          episode_of(stage.take(), std::string(kind.family), pack, split, random);
+      out << dump_json(to_json(episode)) << '\n';
       break;
     }
     if ((n + 1) % 500 == 0) {
@@ -103,7 +111,6 @@ Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split,
     }
   }
   out.close();
-  std::error_code error;
   fs::rename(file.string() + ".partial", file, error);
   if (!out || error) return fail(ErrorCode::io, file.string() + ": cannot be written");
   return {};
@@ -144,6 +151,20 @@ void print_progress(const Progress& p) {
   std::fflush(stdout);
 }
 
+/// The checkpoint folder, in which an older one of ours is replaced where the user named no other.
+Result<void> write_model(const Options& o, const Parameters& parameters,
+                         const std::vector<float>& values, const std::string& tokenizer_json) {
+  const fs::path out = o.out.empty() ? o.work / "checkpoint" : o.out;
+  std::error_code ignored;
+  if (o.out.empty()) fs::remove_all(out, ignored);
+  SABLE_TRY_VOID(write_shipped_checkpoint(parameters, values, tokenizer_json, out));
+  // The words that it was trained with belong to the model.
+  SABLE_TRY(const std::string words, read_file(o.configs / "models" / "prompt.yaml"));
+  SABLE_TRY_VOID(write_file_atomically(out / "prompt.yaml", words));
+  fmt::print("wrote {}\n", out.string());
+  return {};
+}
+
 Result<void> train(const Options& o, const AgentPack& pack) {
   SABLE_TRY(const std::string tokenizer_json, read_file(o.work / "tokenizer.json"));
   SABLE_TRY(const auto tokenizer, inference::Tokenizer::from_json(tokenizer_json));
@@ -180,7 +201,8 @@ Result<void> train(const Options& o, const AgentPack& pack) {
   plan.n_threads = o.threads;
   plan.minutes = o.minutes;
   plan.tokens = o.tokens;
-  Trainer trainer(parameters, std::move(values), training, copy_tokens(tokenizer), plan);
+  Trainer trainer(parameters, std::move(values), training, copy_tokens(tokenizer),
+                  name_tokens(tokenizer, training), plan);
   const fs::path state = o.work / "state.bin";
   if (!o.fresh && fs::exists(state)) {
     SABLE_TRY_VOID(trainer.load(state));
@@ -213,15 +235,7 @@ Result<void> train(const Options& o, const AgentPack& pack) {
   SABLE_TRY_VOID(trainer.save(state));
   fmt::print("held out, after {:.1f} min:\n", trainer.minutes_before());
   print_scores(trainer.evaluate(held_out, o.per_family));
-  const fs::path out = o.out.empty() ? o.work / "checkpoint" : o.out;
-  std::error_code ignored;
-  if (o.out.empty()) fs::remove_all(out, ignored);
-  SABLE_TRY_VOID(write_shipped_checkpoint(parameters, trainer.values(), tokenizer_json, out));
-  // The words that it was trained with belong to the model.
-  SABLE_TRY(const std::string words, read_file(o.configs / "models" / "prompt.yaml"));
-  SABLE_TRY_VOID(write_file_atomically(out / "prompt.yaml", words));
-  fmt::print("wrote {}\n", out.string());
-  return {};
+  return write_model(o, parameters, trainer.values(), tokenizer_json);
 }
 
 /// Every step that has not been done in the work folder yet.
@@ -248,6 +262,14 @@ Result<void> only_episodes(const Options& o) {
   const bool test = o.split == "test";
   return make_episodes(o, pack, test ? Split::test : Split::training, o.count,
                        o.out.empty() ? o.work / (o.split + ".jsonl") : o.out);
+}
+
+/// The weights of a run as it was last saved.
+Result<void> export_saved(const Options& o) {
+  SABLE_TRY(const std::string tokenizer_json, read_file(o.work / "tokenizer.json"));
+  SABLE_TRY(const auto parameters, Parameters::of(embedded_config(o.vocab)));
+  SABLE_TRY(const auto values, saved_values(parameters, o.work / "state.bin"));
+  return write_model(o, parameters, values, tokenizer_json);
 }
 
 Result<void> only_tokenizer(const Options& o) {
@@ -285,6 +307,8 @@ int main(int argc, char** argv) {
   make->add_option("--adamw-rate", o.plan.rates.adamw)->capture_default_str();
   make->add_option("--copy-until", o.plan.copy_until, "part of the run with copy problems")
       ->capture_default_str();
+  make->add_option("--renamed", o.plan.renamed, "share of episodes that are read with other names")
+      ->capture_default_str();
   make->add_option("--decay-from", o.plan.decay_from, "part of the run at full rates")
       ->capture_default_str();
   make->add_option("--round-from", o.plan.round_from, "from where on numbers are as shipped")
@@ -300,9 +324,15 @@ int main(int argc, char** argv) {
   data->add_option("--count", o.count)->capture_default_str();
   data->add_option("--out", o.out, "file of JSON lines");
   CLI::App* tokenizer = common(app.add_subcommand("tokenizer", "only train the tokenizer"));
+  CLI::App* exporting = common(app.add_subcommand(
+      "export", "write the weights of a run's last saved state, which it leaves as it is"));
+  exporting->add_option("--out", o.out, "a new folder for the checkpoint")->required();
   CLI11_PARSE(app, argc, argv);
   if (*make && o.minutes <= 0 && o.tokens == 0) o.minutes = 90;
-  const Result<void> done = *data ? only_episodes(o) : *tokenizer ? only_tokenizer(o) : all(o);
+  const Result<void> done = *data        ? only_episodes(o)
+                            : *tokenizer ? only_tokenizer(o)
+                            : *exporting ? export_saved(o)
+                                         : all(o);
   if (done) return 0;
   fmt::print(stderr, "sable-train: {}\n", done.error().message);
   return 1;

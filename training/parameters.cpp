@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "training/random.h"
+#include "base/random.h"
 
 namespace sable::training {
 

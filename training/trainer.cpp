@@ -26,8 +26,9 @@ constexpr size_t kWarmUpSteps = 40;
 constexpr double kSmoothing = 0.95;
 
 struct Item {
-  Sequence made;                     // a copy problem; or
-  const Sequence* stored = nullptr;  // an episode
+  Sequence made;                     // a copy problem, or an episode with other names; or
+  const Sequence* stored = nullptr;  // an episode as it is
+  bool copies = false;               // a copy problem
   const Sequence& sequence() const { return stored == nullptr ? made : *stored; }
 };
 
@@ -48,10 +49,11 @@ uint64_t layout_hash(const Parameters& parameters) {
 
 struct Trainer::State {
   State(const Parameters& p, std::vector<float> start, const Dataset& data, CopyTokens c,
-        TrainingPlan pl)
+        NameTokens n, TrainingPlan pl)
       : parameters(p),
         training(data),
         copy(std::move(c)),
+        names(std::move(n)),
         plan(pl),
         values(std::move(start)),
         shown(values.size()),
@@ -83,6 +85,7 @@ struct Trainer::State {
   const Parameters& parameters;
   const Dataset& training;
   CopyTokens copy;
+  NameTokens names;
   TrainingPlan plan;
   std::vector<float> values;      // the masters
   std::vector<float> shown;       // what passes compute with
@@ -100,9 +103,9 @@ struct Trainer::State {
 };
 
 Trainer::Trainer(const Parameters& parameters, std::vector<float> values, const Dataset& training,
-                 CopyTokens copy, TrainingPlan plan)
-    : state_(
-          std::make_unique<State>(parameters, std::move(values), training, std::move(copy), plan)) {
+                 CopyTokens copy, NameTokens names, TrainingPlan plan)
+    : state_(std::make_unique<State>(parameters, std::move(values), training, std::move(copy),
+                                     std::move(names), plan)) {
   SABLE_CHECK(!state_->usable.empty());
 }
 
@@ -123,16 +126,22 @@ std::vector<Item> Trainer::State::batch(double fraction) {
       grown * static_cast<double>(plan.batch_tokens_last - plan.batch_tokens_first));
   Random random(mix(plan.seed, progress.step));
   std::vector<Item> items;
-  const double copy_share = fraction < plan.copy_until ? 0.5 : 0.03;
+  const double copy_share = fraction < plan.copy_until ? 0.5 : 0.1;
   size_t n_tokens = 0, n_copied = 0;
   while (n_tokens < wanted) {
     Item item;
     const double copied = static_cast<double>(n_copied) / static_cast<double>(wanted);
     if (copied < copy_share && random.chance(0.7 * copy_share + 0.3 * (copy_share > 0.1 ? 1 : 0))) {
       item.made = copy_problems(copy, 5, random);
+      item.copies = true;
       n_copied += item.made.tokens.size();
     } else {
-      item.stored = &episode(cursor++);
+      const Sequence& read = episode(cursor++);
+      if (random.chance(plan.renamed)) {
+        item.made = with_other_names(read, names, random);
+      } else {
+        item.stored = &read;
+      }
     }
     n_tokens += item.sequence().tokens.size();
     items.push_back(std::move(item));
@@ -221,8 +230,8 @@ Result<void> Trainer::step(double fraction) {
     const Sequence& sequence = items[i].sequence();
     for (size_t t = 0; t + 1 < sequence.tokens.size(); ++t) {
       if (sequence.by_model[t + 1] == 0) continue;
-      (items[i].stored == nullptr ? copied : written) += 1;
-      (items[i].stored == nullptr ? copied_right : written_right) += o.right[t];
+      (items[i].copies ? copied : written) += 1;
+      (items[i].copies ? copied_right : written_right) += o.right[t];
     }
   }
   if (!std::isfinite(loss) || !std::isfinite(index_loss)) {
@@ -309,19 +318,31 @@ Result<void> Trainer::save(const std::filesystem::path& file) const {
   return write_file_atomically(file, bytes);
 }
 
-Result<void> Trainer::load(const std::filesystem::path& file) {
-  State& s = *state_;
-  SABLE_TRY(const std::string bytes, read_file(file, size_t{1} << 30));
+namespace {
+
+/// The whole file, after its header has been found to fit.
+Result<std::string> read_saved(const Parameters& parameters, const std::filesystem::path& file,
+                               Header& header) {
+  SABLE_TRY(std::string bytes, read_file(file, size_t{1} << 30));
   const Header ours;
-  Header header;
-  const size_t n = s.values.size();
+  const size_t n = parameters.size();
   if (bytes.size() >= sizeof header) std::memcpy(&header, bytes.data(), sizeof header);
   if (bytes.size() != sizeof header + 3 * n * sizeof(float) ||
       std::memcmp(header.magic, ours.magic, sizeof ours.magic) != 0 || header.n_values != n ||
-      header.layout != layout_hash(s.parameters)) {
+      header.layout != layout_hash(parameters)) {
     return fail(ErrorCode::invalid_input,
                 file.string() + ": not the saved state of a run with this configuration");
   }
+  return bytes;
+}
+
+}  // namespace
+
+Result<void> Trainer::load(const std::filesystem::path& file) {
+  State& s = *state_;
+  Header header;
+  SABLE_TRY(const std::string bytes, read_saved(s.parameters, file, header));
+  const size_t n = s.values.size();
   const char* at = bytes.data() + sizeof header;
   for (auto* array : {&s.values, &s.optimizer.momentum, &s.optimizer.squares}) {
     std::memcpy(array->data(), at, n * sizeof(float));
@@ -333,6 +354,15 @@ Result<void> Trainer::load(const std::filesystem::path& file) {
   s.optimizer.n_steps = header.optimizer_steps;
   s.minutes = header.minutes;
   return {};
+}
+
+Result<std::vector<float>> saved_values(const Parameters& parameters,
+                                        const std::filesystem::path& file) {
+  Header header;
+  SABLE_TRY(const std::string bytes, read_saved(parameters, file, header));
+  std::vector<float> values(parameters.size());
+  std::memcpy(values.data(), bytes.data() + sizeof header, values.size() * sizeof(float));
+  return values;
 }
 
 }  // namespace sable::training

@@ -29,7 +29,8 @@ struct TrainingPlan {
   Rates rates;                ///< at full height
   float other_weight = 0.1F;  ///< of tokens that the model does not write
   // Parts of the run, as fractions of its length.
-  double copy_until = 0.2;   ///< half of the tokens are copy problems
+  double copy_until = 0.45;  ///< half of the tokens are copy problems
+  double renamed = 0.75;     ///< share of episodes that are read with other names
   double decay_from = 0.55;  ///< rates fall linearly to 3 %
   double round_from = 0.88;  ///< weights, entries and activations are rounded as shipped
   size_t batch_tokens_first = 2048, batch_tokens_last = 8192;
@@ -59,7 +60,7 @@ class Trainer {
  public:
   /// `parameters`, `training` outlive the trainer. `values` are where it starts.
   Trainer(const Parameters& parameters, std::vector<float> values, const Dataset& training,
-          CopyTokens copy, TrainingPlan plan);
+          CopyTokens copy, NameTokens names, TrainingPlan plan);
   ~Trainer();
 
   /// One step; `fraction` is how much of the run is behind it. io for a gradient that is not
@@ -85,5 +86,9 @@ class Trainer {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// The weights in a file of Trainer::save(), of a run that is over or goes on. Errors as load()'s.
+Result<std::vector<float>> saved_values(const Parameters& parameters,
+                                        const std::filesystem::path& file);
 
 }  // namespace sable::training

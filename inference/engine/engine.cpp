@@ -34,10 +34,11 @@ struct Portion {
   uint64_t n_tokens;
 };
 
-/// A step ends at a multiple of 128 tokens when it comes across one, so that a rewind point can be
-/// there.
+/// A step ends at the last multiple of 128 tokens that it comes across, so that a rewind point can
+/// be there.
 uint64_t up_to_block_end(uint64_t position, uint64_t n) {
-  return std::min(n, kSavedBlockTokens - position % kSavedBlockTokens);
+  const uint64_t past = (position + n) % kSavedBlockTokens;
+  return past < n ? n - past : n;
 }
 
 /// One waiting token of each sequence first, then more of them in order while the budget lasts.
@@ -49,10 +50,9 @@ std::vector<Portion> plan(std::span<Sequence* const> sequences, size_t n_rows_ma
   size_t room = std::min(n_rows_max, budget);
   room = room > portions.size() ? room - portions.size() : 0;
   for (Portion& p : portions) {
-    const uint64_t want = up_to_block_end(p.sequence->position(), p.sequence->n_waiting()) - 1;
-    const uint64_t more = std::min<uint64_t>(want, room);
-    p.n_tokens += more;
-    room -= more;
+    const uint64_t fits = std::min<uint64_t>(p.sequence->n_waiting(), 1 + room);
+    p.n_tokens = up_to_block_end(p.sequence->position(), fits);
+    room -= p.n_tokens - 1;
   }
   return portions;
 }

@@ -7,13 +7,14 @@ namespace sable::inference {
 void StepBudget::learn(size_t n_rows, std::chrono::microseconds time) {
   const bool late = time > target_;
   if (n_rows == 1) one_token_is_late_ = late;
+  const auto fits =
+      static_cast<size_t>(static_cast<double>(n_rows) * static_cast<double>(target_.count()) /
+                          static_cast<double>(std::max<int64_t>(1, time.count())));
   size_t next = rows_;
   if (late) {
-    const double fits = static_cast<double>(n_rows) * static_cast<double>(target_.count()) /
-                        static_cast<double>(time.count());
-    next = std::min(rows_, static_cast<size_t>(fits));
+    next = std::min(rows_, fits);
   } else if (n_rows >= rows_) {
-    next = rows_ + rows_ / 2 + 1;
+    next = std::clamp(fits / 2, rows_ + rows_ / 2 + 1, 4 * rows_);
   }
   const size_t least = one_token_is_late_ ? kRowsWhenLate : 1;
   rows_ = std::min(std::max(next, least), std::max<size_t>(rows_max_, 1));

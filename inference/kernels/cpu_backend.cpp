@@ -18,8 +18,9 @@ namespace sable::inference {
 
 namespace {
 
-constexpr size_t kPieceBytes = 64 * 1024;  // of weights, when few vectors pass through them
-constexpr size_t kRowsTogether = 8;        // of which a piece has a whole number; see kMatvecRows
+constexpr size_t kPieceBytes = 64 * 1024;           // of weights
+constexpr size_t kPieceProducts = size_t{8} << 20;  // of a weight and an element, at most
+constexpr size_t kRowsInPiece = 4 * kBlockRows;     // at least, unless the job has fewer
 constexpr size_t kKeysInPiece = 1024;
 constexpr size_t kCacheLine = 64;
 
@@ -349,9 +350,11 @@ class CpuBackend final : public Backend {
   }
 
   uint64_t rows_in_piece(const MatmulJob& job) const {
-    if (job.n_tokens > kFewVectors) return decoded_rows(job.weight->cols);
-    const uint64_t rows = kPieceBytes / std::max<size_t>(1, job.weight->row_bytes);
-    return std::max<uint64_t>(kRowsTogether, rows / kRowsTogether * kRowsTogether);
+    const Weight& w = *job.weight;
+    const uint64_t rows = std::min(kPieceBytes / std::max<size_t>(1, w.row_bytes),
+                                   kPieceProducts / std::max<size_t>(1, w.cols * job.n_tokens));
+    const uint64_t least = job.n_tokens < 4 ? kBlockRows : kRowsInPiece;
+    return std::max<uint64_t>(least, rows / kBlockRows * kBlockRows);
   }
 
   static size_t n_scored(const SelectRow& query) {

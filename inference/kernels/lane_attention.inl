@@ -13,7 +13,8 @@ void unpack(const PackedEntryShape& shape, const std::byte* packed, float* out) 
   }
 }
 
-/// Entries are anywhere in memory: asked for a little before they are decoded, they are there in time.
+/// Entries are anywhere in memory: asked for a little before they are decoded, they are there in
+/// time.
 void fetch_entry(const AttendShape& shape, const std::byte* entry) {
   constexpr size_t kLine = 64;
   const bool packed = shape.format == CacheFormat::packed;

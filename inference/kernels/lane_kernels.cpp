@@ -36,7 +36,9 @@ const std::array<std::array<float, 8>, 128> kIq2XxsSigns = [] {
 }();
 
 size_t matmul_scratch(size_t cols) {
-  return std::max(decoded_rows(cols), kFewVectors) * ((cols + 15) / 16 * 16);
+  const size_t few = 4 * (cols + 16);  // vectors in another order, or a row by its definition
+  const size_t partial = cols > kSliceColumns ? vectors_together(cols) * 16 : 0;
+  return std::max(few, kBlockRows * (decoded_stride(cols) + partial));
 }
 
 size_t attend_scratch(const AttendShape& shape) {

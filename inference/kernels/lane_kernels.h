@@ -16,15 +16,20 @@
 
 namespace sable::inference {
 
-/// Rows of a weight that are decoded before they meet many vectors; scratch holds as many. They
-/// stay in a second-level cache while the vectors pass.
-constexpr size_t decoded_rows(size_t cols) {
-  constexpr size_t kBytes = size_t{128} << 10;
-  const size_t rows = kBytes / (sizeof(float) * (cols == 0 ? 1 : cols)) / 4 * 4;
-  return rows < 4 ? 4 : rows > 32 ? 32 : rows;
+/// Many vectors meet a weight in blocks of so many rows, decoded a slice of columns at a time; a
+/// slice of a block fills most of a first-level cache.
+inline constexpr size_t kBlockRows = 8, kSliceColumns = 1024;
+/// Floats from one row of a decoded slice to the next: not a power of two, which would put all rows
+/// on the same few lines of a cache.
+constexpr size_t decoded_stride(size_t cols) {
+  return (cols < kSliceColumns ? (cols + 31) / 32 * 32 : kSliceColumns) + 16;
 }
-/// So many vectors, at most, meet a weight without its being decoded to memory first.
-inline constexpr size_t kFewVectors = 8;
+/// Vectors that pass a block of rows before the next block: they stay in a second-level cache.
+constexpr size_t vectors_together(size_t cols) {
+  constexpr size_t kBytes = size_t{448} << 10;
+  const size_t vectors = kBytes / (sizeof(float) * (cols == 0 ? 1 : cols));
+  return vectors < 24 ? 24 : vectors > 768 ? 768 : vectors / 3 * 3;
+}
 /// Entries that the attention decodes and weighs at a time.
 inline constexpr size_t kAttendBlock = 64;
 /// Index keys that are scored at a time, and queries of one sequence that share their decoding.

@@ -13,6 +13,9 @@
 #include "inference/files/number_formats.h"
 #include "inference/kernels/lane_kernels.h"
 
+/// For lambdas in loops that must be unrolled.
+#define SABLE_INLINE __attribute__((always_inline))
+
 namespace sable::inference {
 
 /// Every E8M0 scale as FP32.

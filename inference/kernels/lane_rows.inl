@@ -17,7 +17,6 @@ struct PlainRows : InOrder {
   const std::byte* p;
   size_t stride;
   PlainRows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
-  const std::byte* where(size_t i) const { return p + Number::kBytes * i; }
   void at(size_t r, size_t i, V& a, V& b) const {
     Number::from(p + Number::kBytes * i + r * stride, a, b);
   }
@@ -55,23 +54,28 @@ struct F16 {
 
 struct E4m3Rows : InOrder {
   static constexpr size_t kStep = 32;
-  const Weight& w;
-  const std::byte* p;
-  uint64_t first;
-  E4m3Rows(const Weight& weight, uint64_t r) : w(weight), p(weight.row(r)), first(r) {}
-  const std::byte* where(size_t i) const { return p + i; }
+  const std::byte *p, *s;
+  size_t stride, scale_stride;
+  uint64_t first;  // of 128 rows that share scales
+  E4m3Rows(const Weight& w, uint64_t r)
+      : p(w.row(r)),
+        s(w.scale_row(r)),
+        stride(w.row_bytes),
+        scale_stride(w.scale_row_bytes),
+        first(r % 128) {}
   V scale(size_t r, size_t i) const {
-    return splat(kE8m0[static_cast<uint8_t>(w.scale_row(first + r)[i / 128])] * 256.0F);
+    return splat(kE8m0[static_cast<uint8_t>(s[(first + r) / 128 * scale_stride + i / 128])] *
+                 256.0F);
   }
   void at(size_t r, size_t i, V& a, V& b) const {
-    const std::byte* const q = p + i + r * w.row_bytes;
+    const std::byte* const q = p + i + r * stride;
     const V factor = scale(r, i);
     a = mul(load_e4m3_over_256(q), factor);
     b = mul(load_e4m3_over_256(q + 16), factor);
   }
   void tail(size_t r, size_t i, size_t n, V& a, V& b) const {
     std::byte padded[32] = {};
-    std::memcpy(padded, p + i + r * w.row_bytes, n);
+    std::memcpy(padded, p + i + r * stride, n);
     const V factor = scale(r, i);
     a = mul(load_e4m3_over_256(padded), factor);
     b = mul(load_e4m3_over_256(padded + 16), factor);
@@ -92,7 +96,6 @@ struct E2m1Rows : NoTail {
   size_t stride, scale_stride;
   E2m1Rows(const Weight& w, uint64_t r)
       : p(w.row(r)), s(w.scale_row(r)), stride(w.row_bytes), scale_stride(w.scale_row_bytes) {}
-  const std::byte* where(size_t i) const { return p + i / 2; }
   void at(size_t r, size_t i, V& a, V& b) const {
     const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
     load_e2m1_pairs(p + i / 2 + r * stride, kE8m0[exponent], a, b);
@@ -108,7 +111,6 @@ struct Mxfp4Rows : NoTail, InOrder {
   const std::byte* p;
   size_t stride;
   Mxfp4Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
-  const std::byte* where(size_t i) const { return p + i / 32 * 17; }
   void at(size_t r, size_t i, V& a, V& b) const {
     const std::byte* const block = p + i / 32 * 17 + r * stride;
     load_e2m1_halves(block + 1, kE8m0[static_cast<uint8_t>(block[0])], a, b);
@@ -120,7 +122,6 @@ struct Q8Rows : NoTail, InOrder {
   const std::byte* p;
   size_t stride;
   Q8Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
-  const std::byte* where(size_t i) const { return p + i / 32 * 34; }
   void at(size_t r, size_t i, V& a, V& b) const {
     const std::byte* const block = p + i / 32 * 34 + r * stride;
     const V scale = splat_f16(block);

@@ -15,9 +15,14 @@ struct V {
 
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
-inline constexpr size_t kTileRows = 4, kTileVectors = 6, kValueVectors = 4;
-/// How many rows few vectors meet at a time, at most, and how many sums they may be together.
-inline constexpr size_t kMatvecRows = 8, kMatvecSums = 16;
+inline constexpr size_t kTileRows = 8, kTileVectors = 3, kValueVectors = 4;
+/// So many vectors, at most, meet a weight without a first-level cache's being minded; how many
+/// rows they meet at a time, at most, and how many sums they may be together.
+inline constexpr size_t kFewVectors = 4, kMatvecRows = 8, kMatvecSums = 16;
+/// How many vectors, at most, meet rows as they are decoded, and how many sums they may be
+/// together; how many do when the rows are kept for others, which takes room in the cache.
+inline constexpr size_t kDecodingVectors = 8, kDecodingSums = 16;
+inline constexpr size_t kKeepingVectors = 3;
 
 inline V zero() { return {_mm512_setzero_ps()}; }
 inline V splat(float x) { return {_mm512_set1_ps(x)}; }

@@ -86,6 +86,7 @@ int run_program(const Invocation& invocation) {
   add_tools_commands(app, program, chosen);
   add_sandbox_commands(app, program, chosen);
   add_model_commands(app, program, chosen);
+  add_eval_commands(app, program, chosen);
   add_trust_command(app, program, chosen);
   add_config_commands(app, program, chosen);
   add_doctor_command(app, program, chosen);

@@ -18,6 +18,7 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen);
 void add_tools_commands(CLI::App& app, Program& program, Action& chosen);
 void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen);
 void add_model_commands(CLI::App& app, Program& program, Action& chosen);
+void add_eval_commands(CLI::App& app, Program& program, Action& chosen);
 void add_trust_command(CLI::App& app, Program& program, Action& chosen);
 void add_config_commands(CLI::App& app, Program& program, Action& chosen);
 void add_doctor_command(CLI::App& app, Program& program, Action& chosen);

@@ -81,6 +81,11 @@ void add_model_commands(CLI::App& app, Program& program, Action& chosen) {
 
   add("list", "Models by name, and endpoints", model_list_action);
 
+  const auto [card, card_options] =
+      add("card", "What a model by name was trained with, and whether this program has the same",
+          model_card_action);
+  card->add_option("name", card_options->path, "Its name")->required();
+
   const auto [info, info_options] =
       add("info", "What a model is and costs, without reading its weights", model_info_action);
   info->add_option("path", info_options->path,

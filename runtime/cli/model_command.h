@@ -13,7 +13,7 @@ namespace sable::runtime {
 
 /// What the commands take; each reads its own part. Names as on the command line.
 struct ModelOptions {
-  std::string path;  ///< PATH of info, --model of the others
+  std::string path;  ///< PATH of info, NAME of card, --model of the others
 
   bool verify = false;  // info
 
@@ -43,6 +43,7 @@ struct ModelOptions {
 };
 
 int model_list_action(const Program& program, const ModelOptions& options);
+int model_card_action(const Program& program, const ModelOptions& options);
 int model_info_action(const Program& program, const ModelOptions& options);
 int model_tokenize_action(const Program& program, const ModelOptions& options);
 int model_logits_action(const Program& program, const ModelOptions& options);

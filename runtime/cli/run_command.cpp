@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "runtime/cli/commands.h"
 #include "runtime/loop.h"
-#include "runtime/net/http_client.h"
 #include "runtime/remembered_approvals.h"
 #include "runtime/session_parts.h"
 #include "runtime/terminal/permission_prompt.h"
@@ -63,6 +62,11 @@ class CommandObserver : public agent::Observer {
     co_return answer;
   }
 
+  asio::awaitable<std::optional<std::string>> on_question(agent::UserQuestion asked) override {
+    if (::isatty(0) != 1) co_return std::nullopt;
+    co_return co_await ask_question_on_terminal(0, err_, style_, std::move(asked.question));
+  }
+
   /// The model's last words, for a reader that is not a terminal and has seen no progress.
   void finish(const agent::TurnResult& result) {
     if (!json_ && !out_.is_terminal() && !result.text.empty()) {
@@ -93,43 +97,36 @@ int exit_status(const Loop& loop, const agent::TurnResult& result) {
   return result.status == "finished" ? 0 : 1;
 }
 
-struct RunParts {
-  const RunOptions& options;
-  agent::Services services;
-  agent::SessionSetup setup;
-  agent::Provider& provider;
-  const tools::Registry& registry;
-  CommandObserver& observer;
-};
-
-asio::awaitable<int> run_turn(const Program& program, Loop& loop, RunParts parts) {
-  const auto& options = parts.options;
+asio::awaitable<int> run_turn(const Program& program, Loop& loop, const RunOptions& options,
+                              const SessionParts& parts, agent::Services services,
+                              CommandObserver& observer) {
   Result<std::unique_ptr<agent::Session>> session = fail(ErrorCode::cancelled, "not opened");
   if (options.resume.empty()) {
-    session = co_await agent::Session::create(parts.services, parts.setup, parts.provider,
+    session = co_await agent::Session::create(services, parts.setup, *parts.provider,
                                               parts.registry, title_of(options.task));
   } else {
-    session = co_await agent::Session::resume(parts.services, parts.setup, parts.provider,
+    session = co_await agent::Session::resume(services, parts.setup, *parts.provider,
                                               parts.registry, options.resume);
   }
   if (!session) co_return program.fail_with(session.error());
   auto& live = **session;
   if (options.resume.empty()) {
     // What was logged before anybody could watch.
-    const auto first = co_await parts.services.store.read(live.id(), 1, 100);
+    const auto first = co_await services.store.read(live.id(), 1, 100);
     if (!first) co_return program.fail_with(first.error());
-    for (const auto& event : *first) parts.observer.on_event(event);
+    for (const auto& event : *first) observer.on_event(event);
   }
-  live.add_observer(parts.observer);
+  live.add_observer(observer);
   if (!program.json) std::fprintf(stderr, "session %s\n", live.id().c_str());
   loop.on_stop([&live](int signal) {
     live.interrupt(signal == SIGINT ? "the user pressed Ctrl-C" : "the program was asked to stop");
   });
   const auto result = co_await live.run_turn(options.task);
   loop.on_stop({});
-  live.remove_observer(parts.observer);
+  live.remove_observer(observer);
+  co_await live.close();
   if (!result) co_return program.fail_with(result.error());
-  parts.observer.finish(*result);
+  observer.finish(*result);
   if (result->status != "finished") {
     std::fprintf(stderr, "sable: %s: %s\n", result->status.c_str(),
                  escape_controls(result->reason).c_str());
@@ -165,24 +162,13 @@ int run_action(const Program& program, RunOptions options) {
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
   const auto log = Log::to_stderr(*loaded->config.log_level);
-  const auto trusted = check_trust(*loaded, *repository);
-  if (!trusted) return program.fail_with(trusted.error());
-  if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
-  const auto registry = make_registry(*loaded, *repository, *trusted);
-  if (!registry) return program.fail_with(registry.error());
-  auto setup = make_setup(*loaded, *repository, *trusted, log);
-  if (!setup) return program.fail_with(setup.error());
-  if (setup->approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
-    setup->approval = agent::ApprovalMode::none;
-  }
-  const auto transport = make_transport(*loaded);
-  if (!transport) return program.fail_with(transport.error());
   Loop loop;
   Models models;
-  const ProviderParts parts{
-      .transport = **transport, .models = models, .workers = loop.workers(), .log = log};
-  const auto provider = make_provider(program, *loaded, parts);
-  if (!provider) return program.fail_with(provider.error());
+  auto parts = make_session_parts(program, *loaded, *repository, {models, loop.workers()}, log);
+  if (!parts) return program.fail_with(parts.error());
+  if (parts->setup.approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
+    parts->setup.approval = agent::ApprovalMode::none;
+  }
   auto store = memory::Store::open(*loaded->config.home, {.log = log});
   if (!store) return program.fail_with(store.error());
 
@@ -192,13 +178,7 @@ int run_action(const Program& program, RunOptions options) {
                                  .workers = loop.workers(),
                                  .clock = system_clock(),
                                  .log = log};
-  return loop.run(run_turn(program, loop,
-                           {.options = options,
-                            .services = services,
-                            .setup = std::move(*setup),
-                            .provider = **provider,
-                            .registry = *registry,
-                            .observer = observer}));
+  return loop.run(run_turn(program, loop, options, *parts, services, observer));
 }
 
 }  // namespace

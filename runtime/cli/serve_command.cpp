@@ -37,7 +37,7 @@ Result<ServerOptions> server_options(const config::LoadedConfig& loaded,
 asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions options,
                            std::string token_file, agent::Services services) {
   Models models;
-  AgentSessionHost host(program, models, services);
+  AgentSessionHost host(program, models, services, loop.executor());
   LiveSessions sessions(host, loop.executor(), {}, services.log);
   const auto server =
       WebSocketServer::listen(loop.executor(), std::move(options), sessions, services.log);
@@ -63,6 +63,7 @@ asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions opt
   }
   co_await stopping.join();
   co_await sessions.stop("the server is stopping");
+  co_await host.close();
   co_return loop.stop_signal() ? 128 + *loop.stop_signal() : status;
 }
 

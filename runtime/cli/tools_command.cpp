@@ -54,7 +54,10 @@ int list_action(const Program& program, const ToolsOptions& options) {
 int check_action(const Program& program, const ToolsOptions& options) {
   const auto text = read_file(options.file, size_t{1} << 20);
   if (!text) return program.fail_with(text.error());
+  const auto loaded = program.load_config(std::nullopt);
+  if (!loaded) return program.fail_with(loaded.error());
   auto registry = tools::Registry::with_builtins();
+  registry.use_profiles(profile_lookup(*loaded, {}));
   const auto n_before = registry.list().size();
   if (const auto added = registry.add_yaml(*text, options.file); !added) {
     return program.fail_with(added.error());
@@ -65,14 +68,17 @@ int check_action(const Program& program, const ToolsOptions& options) {
   return registry.list().size() > n_before ? 0 : 1;
 }
 
-asio::awaitable<int> call_once(const Program& program, const tools::Registry& registry,
-                               tools::Call call, tools::Workspace& workspace,
-                               sandbox::Sandbox& sandbox, asio::thread_pool& workers) {
+asio::awaitable<int> call_and_print(const Program& program, const tools::Registry& registry,
+                                    tools::Call call, tools::Workspace& workspace,
+                                    sandbox::Sandbox& sandbox, asio::thread_pool& workers) {
   if (const auto checked = registry.check(call); !checked) {
     co_return program.fail_with(checked.error());
   }
-  tools::CallContext context{
-      .workspace = workspace, .sandbox = sandbox, .workers = workers, .preview = {}};
+  tools::CallContext context{.workspace = workspace,
+                             .sandbox = sandbox,
+                             .workers = workers,
+                             .preview = {},
+                             .session = nullptr};
   const auto outcome = co_await registry.run(std::move(call), std::move(context));
   if (!outcome) co_return program.fail_with(outcome.error());
   if (program.json) {
@@ -94,6 +100,16 @@ asio::awaitable<int> call_once(const Program& program, const tools::Registry& re
     }
   }
   co_return outcome->ok ? 0 : 1;
+}
+
+/// What the tool left in the background ends with the command.
+asio::awaitable<int> call_once(const Program& program, const tools::Registry& registry,
+                               tools::Call call, tools::Workspace& workspace,
+                               sandbox::Sandbox& sandbox, asio::thread_pool& workers) {
+  const int status =
+      co_await call_and_print(program, registry, std::move(call), workspace, sandbox, workers);
+  co_await workspace.close();
+  co_return status;
 }
 
 int call_action(const Program& program, const ToolsOptions& options) {

@@ -55,7 +55,7 @@ class AgentReader {
   Result<void> entry(const YamlValue& key, const YamlValue& value) {
     static const std::vector<std::string> kKeys = {"name",          "version", "description",
                                                    "system_prompt", "tools",   "read_instructions",
-                                                   "sampling"};
+                                                   "max_steps",     "sampling"};
     const auto& name = key.scalar;
     auto& config = definition.config;
     if (name == "name") return text(key, value, check_word, config.name);
@@ -72,6 +72,14 @@ class AgentReader {
       const auto number = value.as_int();
       if (!number || *number < 1) return refuse(value, name, "expected a number from 1");
       definition.version = static_cast<int>(*number);
+      return {};
+    }
+    if (name == "max_steps") {
+      const auto number = value.as_int();
+      if (!number || *number < 1 || *number > 1'000'000) {
+        return refuse(value, name, "expected a number from 1 to 1000000");
+      }
+      definition.steps_max = static_cast<int>(*number);
       return {};
     }
     if (name == "read_instructions") {

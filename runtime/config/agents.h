@@ -15,6 +15,7 @@ namespace sable::runtime::config {
 struct AgentDefinition {
   agent::AgentConfig config;
   std::string description;  ///< one line for people
+  int steps_max = 0;        ///< of a turn, where the user says nothing; 0: as the settings say
   int version = 0;          ///< of prompt and tools, where a model was made for them; 0: none
   Origin origin;            ///< its file
 };

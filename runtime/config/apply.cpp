@@ -1,5 +1,6 @@
 // What the settings become: values of the doors of agent, sandbox and tools.
 #include <algorithm>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -32,7 +33,8 @@ Result<ModelChoice> choose_model(const LoadedConfig& loaded) {
     return true;
   };
   if (model->empty()) {
-    take_card();
+    std::error_code error;
+    if (take_card() && !std::filesystem::exists(choice.path, error)) choice = {};
     return choice;
   }
   const auto provider = loaded.config.providers.find(*model);

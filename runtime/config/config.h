@@ -186,7 +186,11 @@ struct ModelCard {
   bool thinking = true;
   agent::Effort effort = agent::Effort::low;
   inference::SamplingParameters sampling;  ///< what holds where nothing else is said
-  Origin origin;                           ///< its file
+  uint64_t reply_tokens_max = 0;           ///< no reply of it is longer; 0: as sampling says
+  /// SHA-256, in hexadecimal, of the prompt that its agent begins with and of what tools answer
+  /// (runtime/model_pack.h), as they were when it was trained; empty: nobody has pinned them.
+  std::string prompt_digest, tool_results_digest;
+  Origin origin;  ///< its file
 };
 
 /// The model that `model` names: one of `providers`, or weights on this machine (by a card's name
@@ -209,6 +213,10 @@ agent::OpenAiOptions to_openai_options(std::string name, const ProviderSettings&
 /// The policy of tool calls, without its writable roots. `repository` resolves relative masks; when
 /// it is empty they are left out. Sable's own home is always masked.
 sandbox::Policy to_policy(const LoadedConfig& loaded, const std::filesystem::path& repository);
+
+/// The same under another profile instead of the chosen one. not_found names those there are.
+Result<sandbox::Policy> policy_of_profile(const LoadedConfig& loaded, const std::string& profile,
+                                          const std::filesystem::path& repository);
 
 agent::TurnLimits to_turn_limits(const LimitSettings& limits);
 

@@ -238,4 +238,11 @@ Result<LoadedConfig> load(const Sources& sources) {
   return loaded;
 }
 
+Result<sandbox::Policy> policy_of_profile(const LoadedConfig& loaded, const std::string& profile,
+                                          const std::filesystem::path& repository) {
+  LoadedConfig under = loaded;
+  SABLE_TRY_VOID(read_profile(profile, under));
+  return to_policy(under, repository);
+}
+
 }  // namespace sable::runtime::config

@@ -66,10 +66,21 @@ class CardReader {
     if (name == "effort") return effort(key, value);
     if (name == "temperature") return number(key, value, 0, 100, card.sampling.temperature);
     if (name == "top_p") return number(key, value, 0.0001, 1, card.sampling.top_p);
+    if (name == "reply_tokens_max") {
+      const auto n = value.as_int();
+      if (!n || *n < 1 || *n > 10'000'000) {
+        return refuse(value, name, "expected a number from 1 to 10000000");
+      }
+      card.reply_tokens_max = static_cast<uint64_t>(*n);
+      return {};
+    }
+    if (name == "prompt_sha256") return digest(key, value, card.prompt_digest);
+    if (name == "tool_results_sha256") return digest(key, value, card.tool_results_digest);
     if (name == "min_p") return number(key, value, 0, 1, card.sampling.min_p);
     return refuse(key, "",
                   fmt::format("unknown key \"{}\"; known here: name, description, weights, agent, "
-                              "thinking, effort, temperature, top_p, min_p",
+                              "thinking, effort, temperature, top_p, min_p, reply_tokens_max, "
+                              "prompt_sha256, tool_results_sha256",
                               one_line(std::string_view(name).substr(0, utf8_prefix(name, 100)))));
   }
 
@@ -87,6 +98,15 @@ class CardReader {
     std::string path;
     SABLE_TRY_VOID(text(key, value, check_path, path));
     card.weights = fs::path(file_.source).parent_path() / path;
+    return {};
+  }
+
+  Result<void> digest(const YamlValue& key, const YamlValue& value, std::string& out) const {
+    const bool hexadecimal =
+        value.scalar.size() == 64 &&
+        value.scalar.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (!hexadecimal) return refuse(value, key.scalar, "expected 64 hexadecimal digits");
+    out = value.scalar;
     return {};
   }
 

@@ -13,9 +13,10 @@ Result<std::shared_ptr<const agent::EngineModel>> Models::open(const std::filesy
   if (error) {
     return fail(ErrorCode::not_found, "model " + weights.string() + ": " + error.message());
   }
-  const std::string key = fmt::format(
-      "{}\n{}\n{}\n{}\n{}\n{}", options.name, options.thinking, static_cast<int>(options.effort),
-      options.sampling.temperature, options.sampling.top_p, options.sampling.min_p);
+  const std::string key =
+      fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", options.name, options.thinking,
+                  static_cast<int>(options.effort), options.sampling.temperature,
+                  options.sampling.top_p, options.sampling.min_p, options.reply_tokens_max);
   const std::lock_guard lock(mutex_);
   if (const auto it = opened_.find(real); it != opened_.end()) {
     if (const auto known = it->second.models.find(key); known != it->second.models.end()) {

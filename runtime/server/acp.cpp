@@ -281,6 +281,17 @@ void AcpConnection::ask(uint64_t question, const agent::PermissionRequest& reque
   outbox_.push(rpc_request(id, "session/request_permission", permission_params(request)));
 }
 
+void AcpConnection::ask(uint64_t question, const agent::UserQuestion& asked) {
+  const auto it = attachments_.find(asked.session);
+  // The protocol offers options to choose from, and no way to type an answer.
+  if (it == attachments_.end() || !it->second.updates || asked.question.choices.empty()) {
+    return sessions_.answer(asked.session, question, *this, std::nullopt);
+  }
+  const uint64_t id = next_request_++;
+  questions_[id] = {asked.session, question};
+  outbox_.push(rpc_request(id, "session/request_permission", question_params(asked)));
+}
+
 void AcpConnection::on_answer(const RpcMessage& message) {
   if (!message.id.is_number_unsigned()) return;
   const auto it = questions_.find(message.id.get<uint64_t>());

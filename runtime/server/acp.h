@@ -42,6 +42,7 @@ class AcpConnection final : public SessionWatcher {
   void on_preview(const std::string& session, const agent::Preview& preview) override;
   void on_turn_end(const std::string& session, const Result<agent::TurnResult>& result) override;
   void ask(uint64_t question, const agent::PermissionRequest& request) override;
+  void ask(uint64_t question, const agent::UserQuestion& asked) override;
   void withdraw(uint64_t question) override;
 
  private:

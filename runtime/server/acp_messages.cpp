@@ -1,12 +1,19 @@
 #include "runtime/server/acp_messages.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
 #include "runtime/server/session_updates.h"
 
 namespace sable::runtime {
+
+namespace {
+
+constexpr std::string_view kChoicePrefix = "choice_";
+
+}  // namespace
 
 tl::unexpected<RpcError> rpc_fail(RpcCode code, std::string message) {
   return tl::unexpected<RpcError>(RpcError{code, std::move(message), nullptr});
@@ -118,7 +125,24 @@ Json permission_params(const agent::PermissionRequest& request) {
                     option("reject_always", fmt::format("Refuse {} for this session", name))})}};
 }
 
-std::optional<PermissionAnswer> permission_answer(const Json& result) {
+Json question_params(const agent::UserQuestion& asked) {
+  Json options = Json::array();
+  for (size_t i = 0; i < asked.question.choices.size(); ++i) {
+    options.push_back({{"optionId", fmt::format("{}{}", kChoicePrefix, i + 1)},
+                       {"name", asked.question.choices[i]},
+                       {"kind", "allow_once"}});
+  }
+  options.push_back({{"optionId", "no_answer"}, {"name", "No answer"}, {"kind", "reject_once"}});
+  return {{"sessionId", asked.session},
+          {"toolCall",
+           {{"toolCallId", asked.call_id},
+            {"title", asked.question.text},
+            {"kind", "other"},
+            {"status", "pending"}}},
+          {"options", std::move(options)}};
+}
+
+std::optional<PersonsAnswer> permission_answer(const Json& result) {
   if (!result.is_object() || !result.contains("outcome")) return {};
   const Json& outcome = result["outcome"];
   if (string_or(outcome, "outcome", "") != "selected") return {};
@@ -127,7 +151,14 @@ std::optional<PermissionAnswer> permission_answer(const Json& result) {
   if (option == "allow_always") return PermissionAnswer::allow_session;
   if (option == "reject_once") return PermissionAnswer::reject_once;
   if (option == "reject_always") return PermissionAnswer::reject_always;
-  return {};
+  if (!option.starts_with(kChoicePrefix)) return {};
+  const std::string_view digits = std::string_view(option).substr(kChoicePrefix.size());
+  size_t number = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size() || number == 0) {
+    return {};
+  }
+  return number - 1;
 }
 
 Json session_row(const memory::SessionInfo& info) {

@@ -33,8 +33,10 @@ tl::expected<std::string, RpcError> prompt_text(const Json& params);
 RpcResult prompt_result(const Result<agent::TurnResult>& turn);
 
 Json permission_params(const agent::PermissionRequest& request);
+/// A question of the model, put as a permission request whose options are the choices.
+Json question_params(const agent::UserQuestion& asked);
 /// What the client chose; nothing when it chose nothing that was offered.
-std::optional<PermissionAnswer> permission_answer(const Json& result);
+std::optional<PersonsAnswer> permission_answer(const Json& result);
 
 Json session_row(const memory::SessionInfo& info);
 

@@ -31,24 +31,23 @@ class LiveSessions::Hub final : public agent::Observer {
   }
 
   asio::awaitable<agent::Permission> on_permission(agent::PermissionRequest request) override {
-    if (always_rejected_.contains(request.call.name)) co_return agent::Permission::reject;
-    const auto executor = co_await asio::this_coro::executor;
-    Question question{.number = owner_.next_question_++,
-                      .request = std::move(request),
-                      .settled = asio::steady_timer(executor, owner_.options_.permission_limit)};
-    const OpenQuestion open(*this, question);
-    for (SessionWatcher* watcher : snapshot()) put(question, *watcher);
-    if (!question.asked.empty() && !question.answer) {
-      boost::system::error_code woken;
-      co_await question.settled.async_wait(asio::redirect_error(asio::use_awaitable, woken));
-    }
-    const auto answer = question.answer.value_or(PermissionAnswer::reject_once);
-    if (answer == PermissionAnswer::reject_always) {
-      always_rejected_.insert(question.request.call.name);
-    }
+    const std::string tool = request.call.name;
+    if (always_rejected_.contains(tool)) co_return agent::Permission::reject;
+    const auto given = co_await answer_to(std::move(request));
+    const auto* chosen = given ? std::get_if<PermissionAnswer>(&*given) : nullptr;
+    const auto answer = chosen != nullptr ? *chosen : PermissionAnswer::reject_once;
+    if (answer == PermissionAnswer::reject_always) always_rejected_.insert(tool);
     if (answer == PermissionAnswer::allow_once) co_return agent::Permission::allow_once;
     if (answer == PermissionAnswer::allow_session) co_return agent::Permission::allow_session;
     co_return agent::Permission::reject;
+  }
+
+  asio::awaitable<std::optional<std::string>> on_question(agent::UserQuestion asked) override {
+    const auto choices = asked.question.choices;
+    const auto given = co_await answer_to(std::move(asked));
+    const auto* chosen = given ? std::get_if<size_t>(&*given) : nullptr;
+    if (chosen == nullptr || *chosen >= choices.size()) co_return std::nullopt;
+    co_return choices[*chosen];
   }
 
   void add(SessionWatcher& watcher) {
@@ -64,7 +63,7 @@ class LiveSessions::Hub final : public agent::Observer {
     }
   }
 
-  void answer(uint64_t number, SessionWatcher& watcher, std::optional<PermissionAnswer> answer) {
+  void answer(uint64_t number, SessionWatcher& watcher, std::optional<PersonsAnswer> answer) {
     for (Question* question : std::vector<Question*>(questions_)) {
       if (question->number == number) take(*question, watcher, answer);
     }
@@ -73,10 +72,10 @@ class LiveSessions::Hub final : public agent::Observer {
  private:
   struct Question {
     uint64_t number;
-    agent::PermissionRequest request;
+    std::variant<agent::PermissionRequest, agent::UserQuestion> what;
     asio::steady_timer settled;  ///< cancelled when it is
     std::set<SessionWatcher*> asked;
-    std::optional<PermissionAnswer> answer;
+    std::optional<PersonsAnswer> answer;
   };
 
   /// Keeps the question in the list while its coroutine waits, however it leaves, and then
@@ -100,13 +99,29 @@ class LiveSessions::Hub final : public agent::Observer {
 
   std::vector<SessionWatcher*> snapshot() const { return watchers; }
 
+  /// Puts a question to all who watch, and to those who come while it is open.
+  asio::awaitable<std::optional<PersonsAnswer>> answer_to(
+      std::variant<agent::PermissionRequest, agent::UserQuestion> what) {
+    const auto executor = co_await asio::this_coro::executor;
+    Question question{.number = owner_.next_question_++,
+                      .what = std::move(what),
+                      .settled = asio::steady_timer(executor, owner_.options_.permission_limit)};
+    const OpenQuestion open(*this, question);
+    for (SessionWatcher* watcher : snapshot()) put(question, *watcher);
+    if (!question.asked.empty() && !question.answer) {
+      boost::system::error_code woken;
+      co_await question.settled.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    }
+    co_return question.answer;
+  }
+
   static void put(Question& question, SessionWatcher& watcher) {
     question.asked.insert(&watcher);
-    watcher.ask(question.number, question.request);
+    std::visit([&](const auto& what) { watcher.ask(question.number, what); }, question.what);
   }
 
   static void take(Question& question, SessionWatcher& watcher,
-                   std::optional<PermissionAnswer> answer) {
+                   std::optional<PersonsAnswer> answer) {
     if (question.asked.erase(&watcher) == 0 || question.answer) return;
     question.answer = answer;
     if (question.answer || question.asked.empty()) question.settled.cancel();
@@ -204,7 +219,7 @@ void LiveSessions::interrupt(const std::string& id, const std::string& reason) {
 }
 
 void LiveSessions::answer(const std::string& id, uint64_t question, SessionWatcher& watcher,
-                          std::optional<PermissionAnswer> answer) {
+                          std::optional<PersonsAnswer> answer) {
   if (Hub* hub = find(id); hub != nullptr) hub->answer(question, watcher, answer);
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <variant>
 
 #include "base/log.h"
 #include "base/task_group.h"
@@ -22,12 +23,16 @@ class SessionWatcher {
 
   /// Puts a question to a person; the answer comes through LiveSessions::answer().
   virtual void ask(uint64_t question, const agent::PermissionRequest& request) = 0;
+  virtual void ask(uint64_t question, const agent::UserQuestion& asked) = 0;
   /// The question is settled; an answer would come too late.
   virtual void withdraw(uint64_t question) = 0;
 };
 
 /// What somebody answered. `reject_always` holds for the tool as long as the session is live.
 enum class PermissionAnswer { allow_once, allow_session, reject_once, reject_always };
+
+/// An approval, or which choice of a model's question was taken, from 0.
+using PersonsAnswer = std::variant<PermissionAnswer, size_t>;
 
 struct LiveSessionsOptions {
   std::chrono::milliseconds permission_limit{std::chrono::minutes(10)};  ///< then it is a refusal
@@ -71,7 +76,7 @@ class LiveSessions {
   /// `nullopt`: this watcher has no valid answer. The first valid answer settles the question;
   /// without one from anybody it is refused.
   void answer(const std::string& id, uint64_t question, SessionWatcher& watcher,
-              std::optional<PermissionAnswer> answer);
+              std::optional<PersonsAnswer> answer);
 
   /// Interrupts all turns and waits for their ends; afterwards no turn is started.
   asio::awaitable<void> stop(std::string reason);

@@ -6,6 +6,7 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/streambuf.hpp>
 
+#include "base/text.h"
 #include "runtime/terminal/turn_printer.h"
 
 namespace sable::runtime {
@@ -16,9 +17,6 @@ constexpr size_t kLineBytesMax = 1024;
 constexpr int kTriesMax = 3;
 
 std::optional<agent::Permission> parse_answer(std::string_view line) {
-  while (!line.empty() && (line.back() == '\n' || line.back() == '\r' || line.back() == ' ')) {
-    line.remove_suffix(1);
-  }
   if (line == "o" || line == "once" || line == "y" || line == "yes") {
     return agent::Permission::allow_once;
   }
@@ -28,28 +26,63 @@ std::optional<agent::Permission> parse_answer(std::string_view line) {
   return std::nullopt;
 }
 
+/// The line that a person types, without its end; nullopt when there is none. What was typed beyond
+/// it is left to later questions only by the terminal itself, which hands out whole lines.
+asio::awaitable<std::optional<std::string>> read_answer(int input_fd) {
+  const int own_fd = ::fcntl(input_fd, F_DUPFD_CLOEXEC, 0);
+  if (own_fd < 0) co_return std::nullopt;
+  const auto executor = co_await asio::this_coro::executor;
+  asio::posix::stream_descriptor input(executor, own_fd);
+  std::string line;
+  boost::system::error_code error;
+  const size_t end =
+      co_await asio::async_read_until(input, asio::dynamic_buffer(line, kLineBytesMax), '\n',
+                                      asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return std::nullopt;
+  line.resize(end);
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r' || line.back() == ' ')) {
+    line.pop_back();
+  }
+  co_return line;
+}
+
+/// The choice that a line names by its number, else the line itself; nullopt for an empty one.
+std::optional<std::string> answer_in(const std::string& line, const tools::Question& question) {
+  if (line.empty()) return std::nullopt;
+  for (size_t i = 0; i < question.choices.size(); ++i) {
+    if (line == std::to_string(i + 1)) return question.choices[i];
+  }
+  return line;
+}
+
 }  // namespace
 
 asio::awaitable<agent::Permission> ask_on_terminal(int input_fd, Output& output, Style style,
                                                    agent::PermissionRequest request) {
-  const int own_fd = ::fcntl(input_fd, F_DUPFD_CLOEXEC, 0);
-  if (own_fd < 0) co_return agent::Permission::reject;
-  const auto executor = co_await asio::this_coro::executor;
-  asio::posix::stream_descriptor input(executor, own_fd);
-  std::string line;
   for (int n = 0; n < kTriesMax; ++n) {
     output.write(style.yellow("allow ") + describe_call(request.call.name, request.call.arguments) +
                  style.yellow("? [o]nce, [s]ession, [a]lways here, [n]o: "));
-    line.clear();
-    boost::system::error_code error;
-    const size_t end =
-        co_await asio::async_read_until(input, asio::dynamic_buffer(line, kLineBytesMax), '\n',
-                                        asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return agent::Permission::reject;
-    const auto answer = parse_answer(std::string_view(line).substr(0, end));
+    const auto line = co_await read_answer(input_fd);
+    if (!line) co_return agent::Permission::reject;
+    const auto answer = parse_answer(*line);
     if (answer) co_return *answer;
   }
   co_return agent::Permission::reject;
+}
+
+asio::awaitable<std::optional<std::string>> ask_question_on_terminal(int input_fd, Output& output,
+                                                                     Style style,
+                                                                     tools::Question question) {
+  std::string shown = style.yellow("question ") + escape_controls(question.text) + "\n";
+  for (size_t i = 0; i < question.choices.size(); ++i) {
+    shown += "  " + std::to_string(i + 1) + " " + escape_controls(question.choices[i]) + "\n";
+  }
+  output.write(shown + style.yellow(question.choices.empty()
+                                        ? "answer (empty: none): "
+                                        : "a number, or your own words (empty: no answer): "));
+  const auto line = co_await read_answer(input_fd);
+  if (!line) co_return std::nullopt;
+  co_return answer_in(*line, question);
 }
 
 }  // namespace sable::runtime

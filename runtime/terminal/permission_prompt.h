@@ -1,4 +1,4 @@
-// Asks the person at the terminal whether a call may run.
+// Asks the person at the terminal: whether a call may run, or what the model wants to know.
 #pragma once
 
 #include "agent/agent.h"
@@ -11,5 +11,11 @@ namespace sable::runtime {
 /// terminal). End of input or an unknown answer after three tries is `reject`.
 asio::awaitable<agent::Permission> ask_on_terminal(int input_fd, Output& output, Style style,
                                                    agent::PermissionRequest request);
+
+/// The same for a question of the model: a line that is the number of a choice, or an answer in the
+/// person's own words. nullopt for an empty line and at the end of input.
+asio::awaitable<std::optional<std::string>> ask_question_on_terminal(int input_fd, Output& output,
+                                                                     Style style,
+                                                                     tools::Question question);
 
 }  // namespace sable::runtime

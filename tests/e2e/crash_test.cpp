@@ -106,6 +106,25 @@ TEST_CASE("Ctrl-C ends the turn within a second, and its end is logged") {
   CHECK(events.back()["data"]["reason"] == "the user pressed Ctrl-C");
 }
 
+TEST_CASE("a second Ctrl-C quits at once, and the session is whole afterwards") {
+  World world;
+  world.play(slow_call());
+  auto process = world.start(run_arguments(world));
+  REQUIRE(world.wait_for(world.repository() / "started"));
+  REQUIRE(process.signal(SIGINT));
+  REQUIRE(process.signal(SIGINT));
+  const auto finished = world.finish(process);
+  CHECK(finished.exit_code == 130);
+  CHECK(gone_within("touch started; sleep 300; touch survived", 2s));
+  const auto listed = world.sable({"session", "list", "--json"}).json_lines();
+  REQUIRE(listed.size() == 1);
+  const auto id = string_or(listed[0], "id", "");
+  const auto after = world.sable({"session", "events", id}).json_lines();
+  const auto before = finished.json_lines();
+  REQUIRE(after.size() >= before.size());
+  for (size_t i = 0; i < before.size(); ++i) CHECK(after[i] == before[i]);
+}
+
 TEST_CASE(
     "a running session is owned: a second writer is told by whom, readers are not disturbed") {
   World world;

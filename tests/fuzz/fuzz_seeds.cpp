@@ -1,6 +1,7 @@
-// fuzz_seeds FOLDER: small models to start the fuzzers from.
+// fuzz_seeds FOLDER: small models and patches to start the fuzzers from.
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 #include "base/json.h"
 #include "tests/support/synthetic_checkpoint.h"
@@ -8,10 +9,28 @@
 using namespace sable;
 using namespace sable::inference;
 
+namespace {
+
+/// A file, the byte that parts them, and a patch in each of the two forms.
+void write_patches(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  const std::string file = "int one() {\n  return 1;\n}\n\nint two() {\n  return 2;\n}\n\xFF";
+  std::ofstream(folder / "unified", std::ios::binary)
+      << file << "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -5,3 +5,3 @@ int two\n int two() {\n"
+      << "-  return 2;\n+  return 3;\n }\n\\ No newline at end of file\n";
+  std::ofstream(folder / "envelope", std::ios::binary)
+      << file << "*** Begin Patch\n*** Update File: f\n*** Move to: g\n@@ int two() {\n"
+      << "-  return 2;\n+  return 3;\n }\n*** End of File\n*** Add File: h\n+one\n"
+      << "*** Delete File: i\n*** End Patch\n";
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   namespace fs = std::filesystem;
   const fs::path folder = argv[1];
+  write_patches(folder / "patch");
   test::SyntheticOptions options;
   ModelConfig& c = options.config;
   c.vocab_size = 8;

@@ -32,10 +32,30 @@ bool pass_on(int fd, sandbox::Stream stream, uint64_t& n_bytes, const sandbox::O
 
 }  // namespace
 
+asio::awaitable<Result<sandbox::RunResult>> UnsharedSession::run(sandbox::Command command,
+                                                                 sandbox::OutputSink output) {
+  return sandbox_.run(policy_, std::move(command), std::move(output));
+}
+
+asio::awaitable<Result<std::shared_ptr<sandbox::Process>>> UnsharedSession::start(
+    sandbox::Command, sandbox::ProcessOptions) {
+  co_return fail(ErrorCode::unsupported, "no background processes here");
+}
+
+asio::awaitable<void> UnsharedSession::close() { co_return; }
+
+asio::awaitable<Result<std::unique_ptr<sandbox::Session>>> PlainSandbox::open_session(
+    sandbox::Policy policy) {
+  std::unique_ptr<sandbox::Session> session =
+      std::make_unique<UnsharedSession>(*this, std::move(policy));
+  co_return session;
+}
+
 asio::awaitable<Result<sandbox::RunResult>> PlainSandbox::run(sandbox::Policy policy,
                                                               sandbox::Command command,
                                                               sandbox::OutputSink output) {
   const auto start = std::chrono::steady_clock::now();
+  if (command.wall) policy.limits.wall = std::min(policy.limits.wall, *command.wall);
   Pipe out = Pipe::open(), err = Pipe::open(), in = Pipe::open();
   std::vector<std::string> environment = {"PATH=/usr/bin:/bin"};
   for (const auto& [name, value] : policy.environment) environment.push_back(name + "=" + value);

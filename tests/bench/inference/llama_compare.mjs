@@ -7,7 +7,8 @@
 // node-llama-cpp@3.22.1), whose build of llama.cpp picks its best kernels for this machine. Both
 // engines prefill the same number of tokens and decode greedily with logits for every token; a
 // round of one follows a round of the other, so that both see the same machine. llama.cpp's threads
-// spin while they wait: on a busy machine it loses more than its share, so look at the load too.
+// spin while they wait: on a busy machine it loses more than its share, so look at the load too. The
+// speeds called _cpu are tokens a second of processor time, which a load disturbs less.
 import {execFileSync} from "node:child_process";
 import {createRequire} from "node:module";
 import {loadavg} from "node:os";
@@ -34,30 +35,43 @@ const model = await llama.loadModel({modelPath: path.resolve(options.model)});
 // The engines need not read the same ids, only as many: any below the vocabulary's size will do.
 const ids = (n) => Array.from({length: n}, (_, i) => (i * 7919 + 3) % 32000);
 
+/// From now on: elapsed and processor time, as speeds of n tokens.
+function stopwatch() {
+  const begin = performance.now(), cpu = process.cpuUsage();
+  return (n) => {
+    const {user, system} = process.cpuUsage(cpu);
+    return {speed: 1e3 * n / (performance.now() - begin), cpu: 1e6 * n / (user + system)};
+  };
+}
+
 /// Tokens a second of one prefill and one decoding.
 async function measureLlama(context) {
   const sequence = context.getSequence();
   await sequence.evaluateWithoutGeneratingNewTokens(ids(32));
   await sequence.clearHistory();
-  let begin = performance.now();
+  let stop = stopwatch();
   await sequence.evaluateWithoutGeneratingNewTokens(ids(prompt));
-  const prefill = 1e3 * prompt / (performance.now() - begin);
+  const prefill = stop(prompt);
   let n = -1;  // the first token warms up
   for await (const token of sequence.evaluate([5], {temperature: 0, yieldEogToken: true})) {
-    if (++n === 0) begin = performance.now();
+    if (++n === 0) stop = stopwatch();
     if (n === gen) break;
   }
-  const decode = 1e3 * n / (performance.now() - begin);
+  const decode = stop(n);
   sequence.dispose();
-  return {prefill, decode};
+  return {
+    prefill: prefill.speed, prefill_cpu: prefill.cpu, decode: decode.speed, decode_cpu: decode.cpu,
+  };
 }
 
 function measureOurs(threads) {
   const report = JSON.parse(execFileSync(options.bench, [
     "--model", options.model, "--prompt", `${prompt}`, "--gen", `${gen}`, "--threads", `${threads}`,
     "--json"], {encoding: "utf8"}));
+  const {prefill, decode} = report;
   return {
-    prefill: report.prefill.tokens_per_second, decode: report.decode.tokens_per_second,
+    prefill: prefill.tokens_per_second, prefill_cpu: prefill.tokens / prefill.cpu_seconds,
+    decode: decode.tokens_per_second, decode_cpu: decode.tokens / decode.cpu_seconds,
     share: report.decode.share_of_read_bandwidth, bandwidth: report.read_bytes_per_second,
   };
 }
@@ -81,9 +95,11 @@ for (const threads of options.threads.split(",").map(Number)) {
     read_bytes_per_second: of(ours, "bandwidth"),
     prefill: {sable: of(ours, "prefill"), llama: of(theirs, "prefill")},
     decode: {sable: of(ours, "decode"), llama: of(theirs, "decode")},
+    prefill_cpu: {sable: of(ours, "prefill_cpu"), llama: of(theirs, "prefill_cpu")},
+    decode_cpu: {sable: of(ours, "decode_cpu"), llama: of(theirs, "decode_cpu")},
     decode_share_of_read_bandwidth: of(ours, "share"),
   };
-  for (const phase of ["prefill", "decode"]) {
+  for (const phase of ["prefill", "decode", "prefill_cpu", "decode_cpu"]) {
     const {sable, llama: other} = result[phase];
     result[phase].ratio = {median: sable.median / other.median, best: sable.best / other.best};
   }

@@ -13,6 +13,7 @@
 #include "agent/agent.h"
 #include "base/check.h"
 #include "tests/fault/memory/faults.h"
+#include "tests/support/plain_sandbox.h"
 #include "tests/support/run_coroutine.h"
 #include "tests/support/temporary_folder.h"
 
@@ -57,6 +58,12 @@ class CountingSandbox final : public sandbox::Sandbox {
                                                   sandbox::OutputSink) override {
     ++effects[command.argv.back()];
     co_return sandbox::RunResult{};
+  }
+  asio::awaitable<Result<std::unique_ptr<sandbox::Session>>> open_session(
+      sandbox::Policy policy) override {
+    std::unique_ptr<sandbox::Session> session =
+        std::make_unique<test::UnsharedSession>(*this, std::move(policy));
+    co_return session;
   }
   std::map<std::string, int> effects;
 };

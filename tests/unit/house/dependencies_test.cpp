@@ -21,7 +21,8 @@ const std::map<std::string, std::set<std::string>> kMayUse = {
     {"inference", {"base"}},
     {"tools", {"sandbox", "base"}},
     {"agent", {"tools", "memory", "inference", "sandbox", "base"}},
-    {"runtime", {"agent", "tools", "memory", "inference", "sandbox", "base"}},
+    {"evaluation", {"agent", "tools", "sandbox", "base"}},
+    {"runtime", {"evaluation", "agent", "tools", "memory", "inference", "sandbox", "base"}},
 };
 
 struct Include {

@@ -1,4 +1,6 @@
 #include <fstream>
+#include <numeric>
+#include <random>
 #include <sys/stat.h>
 #include <thread>
 
@@ -107,6 +109,39 @@ TEST_CASE("a snapshot is found again, byte for byte, also by the next process") 
   caches.reopen();
   CHECK(restored(*caches.cache, state) == 1000);
   CHECK(save(*caches.cache, "s_a", state).n_blocks_written == 0);
+}
+
+TEST_CASE("a large snapshot comes back in whatever order its blocks are asked for") {
+  Caches caches({.segment_bytes_max = uint64_t{6} << 20});
+  const size_t n_blocks = 48;
+  MadeUpState state(made_up_tokens(n_blocks * 128 + 5), 250'000, 3'000'000);
+  // In turns, so that it lies in several segments, with older position records in between.
+  for (size_t n = 12; n <= n_blocks; n += 12) {
+    MadeUpState part(made_up_tokens(n * 128 + 5), 250'000, 3'000'000);
+    save(*caches.cache, "s_a", part);
+  }
+  REQUIRE(caches.segments().size() > 1);
+  std::vector<uint64_t> order(n_blocks);
+  std::iota(order.begin(), order.end(), 0);
+  for (unsigned seed = 0; seed < 4; ++seed) {
+    INFO("seed " << seed);
+    const auto reader = caches.cache->find(state.stream());
+    REQUIRE(reader.has_value());
+    for (size_t i = 0; i < n_blocks; ++i) {
+      const auto block = (*reader)->block(order[i]);
+      REQUIRE(block.has_value());
+      const auto expected = state.block_bytes(order[i]);
+      REQUIRE(std::equal(block->begin(), block->end(), expected.begin(), expected.end()));
+      if (seed == 3 && i == n_blocks / 2) break;  // given up while more is read ahead
+      if (i % 20 == 19) {
+        const auto position = (*reader)->position();
+        REQUIRE(position.has_value());
+        const auto bytes = state.position_bytes(state.tokens().size());
+        REQUIRE(std::equal(position->begin(), position->end(), bytes.begin(), bytes.end()));
+      }
+    }
+    std::shuffle(order.begin(), order.end(), std::mt19937(seed));
+  }
 }
 
 TEST_CASE("the longest stored prefix is found, wherever it ends") {

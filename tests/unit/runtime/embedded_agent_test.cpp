@@ -4,7 +4,11 @@
 #include "agent/agent.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "evaluation/evaluation.h"
 #include "runtime/config/agents.h"
+#include "runtime/config/model_cards.h"
+#include "runtime/model_pack.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace sable;
 using namespace sable::agent;
@@ -24,20 +28,13 @@ runtime::config::AgentDefinition embedded() {
   return *agent;
 }
 
-/// What every session of this agent begins with, in a repository at /repository.
-std::string rendered_prefix() {
-  const auto agent = embedded();
-  const auto tools = offered_tools(tools::Registry::with_builtins(), agent.config);
-  REQUIRE(tools);
-  const auto texts = parse_prompt_texts(file("models/prompt.yaml"), "prompt.yaml");
-  REQUIRE(texts);
-  const std::vector<Message> messages = {
-      {.role = Role::system, .text = system_message(agent.config, "/repository")},
-      {.role = Role::user, .text = ""}};
-  const auto prompt =
-      render_prompt(prompt_messages(messages, *tools, ""), *texts, {.thinking = false});
-  REQUIRE(prompt);
-  return text_of(*prompt);
+/// What the embedded model's card says that it was trained with.
+runtime::config::ModelCard card() {
+  auto read = runtime::config::parse_model_card(
+      file("models/embedded.yaml"),
+      {.source = std::string(SABLE_SOURCE_DIR) + "/configs/models/embedded.yaml"});
+  if (!read) FAIL(read.error().message);
+  return *read;
 }
 
 }  // namespace
@@ -52,13 +49,28 @@ TEST_CASE("the embedded agent offers at most seven tools, all of them built in")
   CHECK(CallGrammar::compile(*tools)->left_out().empty());
 }
 
+// Changed on purpose? Raise the agent's version, train a new model, and write what `sable model
+// card embedded` prints into its card.
+
 TEST_CASE("the prompt that the embedded model was trained with has not changed") {
-  const auto prefix = rendered_prefix();
-  INFO(prefix);
-  // Changed on purpose? Raise the agent's version, train a new model, and write the new hash here
-  // and in its card.
-  CHECK(to_hex(sha256(prefix)) ==
-        "211dc19439a1d521d8fbff5035be6890ac14f4a739e0fb3e992e5dd1ed8e5d52");
+  const auto texts = parse_prompt_texts(file("models/prompt.yaml"), "prompt.yaml");
+  REQUIRE(texts);
+  const auto prompt = runtime::pinned_prompt(embedded().config, *texts);
+  REQUIRE(prompt);
+  INFO(*prompt);
+  CHECK(to_hex(sha256(*prompt)) == card().prompt_digest);
+}
+
+TEST_CASE("what tools answer to the embedded model has not changed") {
+  const test::TemporaryFolder folder;
+  auto sandbox = sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+  if (!sandbox) FAIL(sandbox.error().message);
+  auto bench = evaluation::Workbench::open(folder / "bench", std::move(*sandbox));
+  REQUIRE(bench);
+  const auto results = evaluation::golden_tool_results(**bench);
+  if (!results) FAIL(results.error().message);
+  INFO(*results);
+  CHECK(to_hex(sha256(*results)) == card().tool_results_digest);
 }
 
 TEST_CASE("an offer narrows a tool's schema and never widens it") {

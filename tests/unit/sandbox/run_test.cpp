@@ -305,3 +305,16 @@ TEST_CASE("inside a sandbox no second one is made", "[.][inside]") {
   for (const auto& layer : probe_layers()) some_missing |= layer.state == Layer::State::missing;
   CHECK(some_missing);
 }
+
+TEST_CASE("a masked path is empty below a root that may only be read, also in a private folder") {
+  SandboxRunner runner;
+  test::TemporaryFolder shared;  // below /tmp, which a command has its own of
+  shared.write("open", "public\n");
+  shared.write("secret/key", "PRIVATE");
+  shared.write("word", "PRIVATE");
+  const std::string at = shared.path().string();
+  const auto shown = runner.shell(
+      "cat " + at + "/open " + at + "/secret/key " + at + "/word; ls -A " + at + "/secret",
+      {.readable = {shared.path()}, .masked = {shared / "secret", shared / "word"}});
+  CHECK(shown.output == "public\n");
+}

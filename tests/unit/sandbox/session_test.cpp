@@ -103,6 +103,20 @@ TEST_CASE("a call of a session cannot change what the session's other calls see 
   CHECK(session.shell("echo next").output == "next\n");
 }
 
+TEST_CASE("a command may have less time than its session's policy, and never more") {
+  SandboxRunner runner;
+  const auto timed = [&](std::chrono::milliseconds policy, std::chrono::milliseconds own) {
+    SessionRunner session(runner, {.limits = {.wall = policy, .grace = 100ms}});
+    return session.await(session.session().run({.argv = {"sleep", "5"}, .wall = own},
+                                               [](Stream, std::string_view) {}));
+  };
+  for (const auto& result : {timed(60s, 100ms), timed(100ms, 60s)}) {
+    REQUIRE(result);
+    CHECK(result->end == End::deadline);
+    CHECK(result->wall < 5s);
+  }
+}
+
 TEST_CASE("when a session is dropped, its keeper is gone") {
   SandboxRunner runner;
   const pid_t launcher = test::launcher_of(::getpid());

@@ -36,8 +36,10 @@ TEST_CASE("the built-ins come in a fixed order, each with a description and an o
     CHECK(definition->source == "built-in");
   }
   CHECK(names == std::vector<std::string>{"read_file", "list_files", "search", "edit_file",
-                                          "write_file", "shell", "apply_patch", "git_status",
-                                          "git_diff", "git_log"});
+                                          "write_file", "shell", "process_start", "process_read",
+                                          "process_write", "process_stop", "apply_patch",
+                                          "git_status", "git_diff", "git_log", "todo", "ask_user",
+                                          "read_output"});
   CHECK(registry.find("search")->effect == tools::Effect::none);
   CHECK(registry.find("edit_file")->effect == tools::Effect::workspace);
   CHECK(registry.find("shell")->effect == tools::Effect::command);

@@ -3,7 +3,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "base/child_process.h"
 #include "base/file.h"
 #include "tests/unit/tools/tool_fixture.h"
 
@@ -16,24 +15,10 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-/// A fixture whose commands run in a sandbox, as in the program.
-class Sandboxed : public test::ToolFixture {
- public:
-  Sandboxed() {
-    auto started = sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
-    if (!started) FAIL(started.error().message);
-    sandbox_ = std::move(*started);
-    use(*sandbox_);
-  }
-
- private:
-  std::unique_ptr<sandbox::Sandbox> sandbox_;
-};
-
 }  // namespace
 
 TEST_CASE("shell changes the workspace and nothing else") {
-  Sandboxed at;
+  test::SandboxedTools at;
   test::TemporaryFolder outside;
   const auto inside = at.call("shell", {{"command", "echo hello > made && cat made"}});
   CHECK(inside.ok);
@@ -48,17 +33,56 @@ TEST_CASE("shell changes the workspace and nothing else") {
   CHECK(contains(at.call("shell", {{"command", "pwd"}}).text, at.folder.path().string() + "\n"));
 }
 
+TEST_CASE("shell calls of one session share its private /tmp, and nobody else sees it") {
+  test::SandboxedTools at, other;
+  CHECK(at.call("shell", {{"command", "echo kept > /tmp/file"}}).ok);
+  CHECK(contains(at.call("shell", {{"command", "cat /tmp/file"}}).text, "kept\n"));
+  CHECK_FALSE(other.call("shell", {{"command", "cat /tmp/file"}}).ok);
+  CHECK_FALSE(fs::exists("/tmp/file"));
+}
+
 TEST_CASE("shell stops what runs too long, with all that it started") {
-  Sandboxed at;
+  test::SandboxedTools at;
   const auto slow =
       at.call("shell", {{"command", "sleep 300 & sleep 300"}, {"timeout_seconds", 0.2}});
   CHECK_FALSE(slow.ok);
   CHECK(contains(slow.text, "its time was over"));
   CHECK(slow.details["end"] == "deadline");
+  // The next call has the whole time of its policy again.
+  CHECK(at.call("shell", {{"command", "sleep 0.4"}}).ok);
+}
+
+TEST_CASE("a hostile command is contained and explained, and the next call works") {
+  test::SandboxedTools at;
+  at.open({.limits = {.wall = std::chrono::seconds(3),
+                      .grace = std::chrono::milliseconds(200),
+                      .processes = 20,
+                      .temporary_bytes = 1 << 20,
+                      .output_bytes = 1 << 20}});
+  const auto tried = [&](const std::string& command, const std::string& explanation) {
+    INFO(command);
+    const auto outcome = at.call("shell", {{"command", command}});
+    INFO(outcome.text);
+    CHECK_FALSE(outcome.ok);
+    CHECK(contains(outcome.text, explanation));
+    CHECK(at.call("shell", {{"command", "echo next"}}).text.starts_with("next\n[exit code 0"));
+  };
+  tried("trap '' TERM INT HUP; while :; do :; done", "its time was over");
+  tried("(trap '' TERM; setsid sleep 60 &); trap '' TERM; sleep 60", "its time was over");
+  tried("bomb() { bomb | bomb & bomb; }; bomb; sleep 60", "fork");
+  tried("head -c 10M /dev/zero > /tmp/full", "No space left");
+  tried("yes", "it printed more than allowed");
+  const auto drawn = at.call(
+      "shell",
+      {{"command", "printf '\\033]0;title\\007\\033[2J\\033[1;1Hx\\010\\r\\302\\233y\\n'"}});
+  for (const char control : {'\x1b', '\x07', '\x08', '\r'}) {
+    CHECK(drawn.text.find(control) == std::string::npos);
+  }
+  CHECK_FALSE(contains(drawn.text, "\xc2\x9b"));
 }
 
 TEST_CASE("search finds files in a workspace that it cannot write") {
-  Sandboxed at;
+  test::SandboxedTools at;
   at.folder.write("src/a.cpp", "int needle;\n");
   CHECK(at.call("search", {{"pattern", "needle"}}).text == "src/a.cpp:1:int needle;\n");
   CHECK(at.call("search", {{"pattern", "needle"}, {"path", "src"}}).text ==
@@ -66,7 +90,7 @@ TEST_CASE("search finds files in a workspace that it cannot write") {
 }
 
 TEST_CASE("a YAML tool without effect sees the workspace read-only") {
-  Sandboxed at;
+  test::SandboxedTools at;
   at.folder.write("f", "x");
   const std::string parameters = "    description: d\n    parameters: {type: object}\n";
   REQUIRE(
@@ -82,7 +106,7 @@ TEST_CASE("a YAML tool without effect sees the workspace read-only") {
 }
 
 TEST_CASE("the example tools for git work in the sandbox") {
-  Sandboxed at;
+  test::SandboxedTools at;
   const auto text = read_file(fs::path(SABLE_SOURCE_DIR) / "configs/tools/git.yaml");
   REQUIRE(text);
   REQUIRE(at.registry.add_yaml(*text, "git.yaml"));

@@ -12,8 +12,11 @@ namespace sable::test {
 class ToolFixture {
  public:
   ToolFixture() { open(); }
+  ~ToolFixture() { close(); }
+  ToolFixture(const ToolFixture&) = delete;
+  ToolFixture& operator=(const ToolFixture&) = delete;
 
-  /// Opens the workspace anew: what was read is forgotten.
+  /// Opens the workspace anew: what was read is forgotten, what ran is ended.
   void open(sandbox::Policy policy = {},
             tools::Workspace::Access access = tools::Workspace::Access::read_write);
 
@@ -25,17 +28,31 @@ class ToolFixture {
   TemporaryFolder folder;
   tools::Registry registry = tools::Registry::with_builtins();
   std::string preview;
+  tools::SessionDoor* session = nullptr;  ///< what calls see of their session
 
-  /// Runs commands in this sandbox, which outlives the fixture's calls, instead of a plain one.
+  /// Runs commands in this sandbox instead of a plain one, until close().
   void use(sandbox::Sandbox& sandbox) { sandbox_ = &sandbox; }
+  /// Ends what runs in the background.
+  void close();
 
   tools::Workspace& workspace() { return *workspace_; }
 
  private:
+  asio::io_context loop_;
   std::unique_ptr<tools::Workspace> workspace_;
   PlainSandbox plain_;
   sandbox::Sandbox* sandbox_ = &plain_;
   asio::thread_pool workers_{1};
+};
+
+/// A fixture whose commands run in a sandbox, as in the program.
+class SandboxedTools : public ToolFixture {
+ public:
+  SandboxedTools();
+  ~SandboxedTools() { close(); }
+
+ private:
+  std::unique_ptr<sandbox::Sandbox> sandbox_;
 };
 
 }  // namespace sable::test

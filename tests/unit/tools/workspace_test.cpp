@@ -1,6 +1,9 @@
 // What the workspace lets a path from a model reach, and what it never lets a write destroy.
+#include <atomic>
+#include <fcntl.h>
 #include <filesystem>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -150,6 +153,37 @@ TEST_CASE("links are not written through") {
   CHECK(contains(written.error().message, "link to real"));
   CHECK(at.folder.read("real") == "r");
   CHECK(fs::is_symlink(at.folder / "link"));
+}
+
+TEST_CASE("a folder that somebody keeps swapping with a link to the outside leads nowhere") {
+  test::ToolFixture at;
+  test::TemporaryFolder outside;
+  outside.write("file", "PRIVATE");
+  at.folder.write("folder/file", "ours");
+  fs::create_directory_symlink(outside.path(), at.folder / "link");
+  std::atomic<bool> stop = false;
+  std::thread swapper([&] {
+    const auto a = (at.folder / "folder").string(), b = (at.folder / "link").string();
+    while (!stop) ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE);
+  });
+  auto& files = at.workspace().files();
+  int n_read = 0, n_refused = 0;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  for (int i = 0; i < 200 || n_read == 0 || n_refused == 0; ++i) {
+    if (std::chrono::steady_clock::now() > until) break;
+    const auto loaded = files.load("folder/file", 1000);
+    if (loaded) CHECK(loaded->content == "ours");
+    ++(loaded ? n_read : n_refused);
+    (void)files.write("folder/made" + std::to_string(i), "x", {});
+    (void)files.list("folder");
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  stop = true;
+  swapper.join();
+  CHECK(std::distance(fs::directory_iterator(outside.path()), fs::directory_iterator()) == 1);
+  CHECK(outside.read("file") == "PRIVATE");
+  CHECK(n_read > 0);
+  CHECK(n_refused > 0);
 }
 
 TEST_CASE("what programs outside the sandbox trust is protected at any depth and by any way") {

@@ -71,7 +71,7 @@ TEST_CASE("a tool of a file is listed, checked and run") {
   CHECK_FALSE(at.call("say", {{"text", 3}}).ok);
   const auto again = at.registry.add_yaml(file_with(""), "u.yaml");
   REQUIRE_FALSE(again);
-  CHECK(contains(again.error().message, "u.yaml:1:1: there is already a tool \"say\" (t.yaml)"));
+  CHECK(contains(again.error().message, "u.yaml:2:11: there is already a tool \"say\" (t.yaml)"));
 }
 
 TEST_CASE("arguments are items of their own, whatever they hold") {
@@ -113,7 +113,7 @@ TEST_CASE("a value that begins with a dash is refused where options stand") {
 
 TEST_CASE("a dash is let through behind --, within an item, and where it is declared") {
   const auto argv_of = [](const std::string& run, const Json& arguments) {
-    auto tools = read_yaml_tools(file_with("", run), "t");
+    auto tools = read_yaml_tools(file_with("", run), "t", {});
     if (!tools) FAIL(tools.error().message);
     test::ToolFixture at;
     REQUIRE(at.registry.add_yaml(file_with("", run), "t"));
@@ -279,6 +279,14 @@ TEST_CASE("errors name file, line, column and the nearest key") {
       error_of(file_with("    examples:\n      - {arguments: {text: a}, runs: [echo, a]}\n")),
       "this example runs [\"echo\",\"--\",\"a\"]"));
   CHECK(contains(error_of("tools: [a: &x [*x]]"), "t.yaml:1:"));
+}
+
+TEST_CASE("a name that another file has taken is refused with its place and whose it is") {
+  Registry registry;
+  REQUIRE(registry.add_yaml(file_with(""), "one.yaml"));
+  const auto added = registry.add_yaml(file_with(""), "two.yaml");
+  REQUIRE_FALSE(added);
+  CHECK(added.error().message == "two.yaml:2:11: there is already a tool \"say\" (one.yaml)");
 }
 
 TEST_CASE("one wrong tool refuses the whole file") {

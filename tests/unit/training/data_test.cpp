@@ -1,38 +1,14 @@
 // What the model learns from: names, wordings, tokenizer, and the teacher's own plays.
-#include <set>
-
 #include <catch2/catch.hpp>
 
+#include "evaluation/evaluation.h"
 #include "tests/support/temporary_folder.h"
 #include "training/encode_episodes.h"
-#include "training/tasks.h"
 #include "training/tokenizer_training.h"
 
 using namespace sable;
+using namespace sable::evaluation;
 using namespace sable::training;
-
-TEST_CASE("names of training and of test share no word") {
-  Random random(1);
-  Names training(Split::training, random), test(Split::test, random);
-  std::set<std::string> seen;
-  for (int i = 0; i < 500; ++i) seen.insert(training.word());
-  for (int i = 0; i < 500; ++i) CHECK(seen.count(test.word()) == 0);
-}
-
-TEST_CASE("a wording is expanded whole, and long choices are divided between the splits") {
-  Random random(1);
-  std::set<std::string> training, test;
-  for (int i = 0; i < 300; ++i) {
-    training.insert(
-        expand("{one {two|2}|three|four|five|six|seven|eight}.", Split::training, random));
-    test.insert(expand("{one {two|2}|three|four|five|six|seven|eight}.", Split::test, random));
-  }
-  for (const auto& text : training) {
-    CHECK(text.find_first_of("{|}") == std::string::npos);
-    CHECK(test.count(text) == 0);
-  }
-  CHECK(training.size() + test.size() >= 7);
-}
 
 TEST_CASE("a trained tokenizer keeps names apart from blanks and phrases whole") {
   std::vector<std::string> texts;
@@ -66,17 +42,20 @@ TEST_CASE("every task is played with the real tools, and mistakes are not learne
   const auto pack = AgentPack::read(std::string(SABLE_SOURCE_DIR) + "/configs");
   if (!pack) FAIL(pack.error().message);
   test::TemporaryFolder folder;
-  auto bench = Workbench::open(folder / "work", std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+  auto sandbox = sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+  if (!sandbox) FAIL(sandbox.error().message);
+  auto bench = Workbench::open(folder / "work", std::move(*sandbox));
   if (!bench) FAIL(bench.error().message);
   std::vector<std::string> texts;
   std::vector<Episode> episodes;
-  for (const Task& task : all_tasks()) {
+  for (const TaskKind& kind : task_kinds()) {
     bool played = false;
     for (uint64_t seed = 0; seed < 30 && !played; ++seed) {
       Random random(seed);
-      Stage stage(**bench, *pack, Split::test, random);
-      if (!task.script(stage) || !stage.good()) continue;
-      Episode episode = stage.take(std::string(task.family));
+      Stage stage(**bench, Split::test, random);
+      if (!kind.script(stage) || !stage.good()) continue;
+      Episode episode =
+          episode_of(stage.take(), std::string(kind.family), *pack, Split::test, random);
       const auto again = episode_from_json(*parse_json(dump_json(to_json(episode))));
       REQUIRE(again);
       CHECK(dump_json(to_json(*again)) == dump_json(to_json(episode)));
@@ -86,7 +65,7 @@ TEST_CASE("every task is played with the real tools, and mistakes are not learne
       episodes.push_back(std::move(episode));
       played = true;
     }
-    INFO(task.family);
+    INFO(kind.family);
     CHECK(played);
   }
   const auto json = train_tokenizer(texts, {.vocab_size = 512, .phrases = fixed_phrases(*pack)});

@@ -4,8 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/random.h"
 #include "training/model.h"
-#include "training/random.h"
 
 using namespace sable;
 using namespace sable::training;

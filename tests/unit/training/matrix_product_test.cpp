@@ -5,11 +5,12 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/random.h"
 #include "inference/kernels/quantize.h"
-#include "training/random.h"
 #include "training/rounding.h"
 #include "training/sinkhorn.h"
 
+using namespace sable;
 using namespace sable::training;
 
 namespace {

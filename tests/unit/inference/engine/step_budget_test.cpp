@@ -22,6 +22,13 @@ TEST_CASE("steps grow to the largest size on a fast machine") {
   CHECK(settle(budget, 1ms, 100us) == 128);
 }
 
+TEST_CASE("steps grow quickly where they end long before their time") {
+  StepBudget budget(100ms, 512);
+  const size_t first = budget.rows();
+  for (int i = 0; i < 3; ++i) budget.learn(budget.rows(), 2ms);
+  CHECK(budget.rows() >= 16 * first);
+}
+
 TEST_CASE("steps shrink until they end in time") {
   StepBudget budget(100ms, 128);
   const size_t rows = settle(budget, 20ms, 5ms);

@@ -116,8 +116,8 @@ TEST_CASE("products have the same bits for every instruction set, batch and thre
   const bool plain =
       type == DType::f32 || type == DType::bf16 || type == DType::f16 || type == DType::f8_e4m3;
   const auto reference = make_reference_backend();
-  for (const size_t cols :
-       {unit, unit * (unit == 32 ? 12 : 3), size_t{1024}, plain ? size_t{77} : 2 * unit}) {
+  for (const size_t cols : {unit, unit * (unit == 32 ? 12 : 3), size_t{1024},
+                            plain ? size_t{77} : 2 * unit, kSliceColumns + (plain ? 77 : unit)}) {
     const Matrix m = random_matrix(type, 131, cols, static_cast<uint32_t>(cols));
     const Weight w = Weight::of(m.tensor);
     constexpr size_t kTokens = 21;
@@ -154,6 +154,25 @@ TEST_CASE("products have the same bits for every instruction set, batch and thre
           REQUIRE(std::fabs(got[i] - want[i]) <= 2e-6F * magnitude[i] + 1e-30F);
         }
       }
+    }
+  }
+}
+
+TEST_CASE("products have the same bits when the vectors are too many to pass together") {
+  const size_t cols = 4 * kSliceColumns + 32;
+  const size_t n = 2 * vectors_together(cols) + GENERATE(size_t{1}, size_t{11});
+  const Matrix m = random_matrix(DType::q8_0, 19, cols, 5);
+  const Weight w = Weight::of(m.tensor);
+  const std::vector<float> x = random_vector(n * cols, 6);
+  for (const LaneKernels* kernels : runnable_lane_kernels()) {
+    INFO(kernels->name);
+    WorkerPool pool(2);
+    const auto backend = make_cpu_backend(pool, kernels);
+    const std::vector<float> together = product(*backend, w, x, n);
+    for (size_t t = 0; t < n; t += 7) {
+      const std::vector<float> alone =
+          product(*backend, w, std::span(x).subspan(t * cols, cols), 1);
+      CHECK(same_bits(alone, std::span(together).subspan(t * w.rows, w.rows)));
     }
   }
 }

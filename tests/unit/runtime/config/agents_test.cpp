@@ -89,11 +89,12 @@ TEST_CASE("mistakes in an agent's file are refused with their place") {
 
 TEST_CASE("an agent may put a tool in its own words, with fewer parameters") {
   const auto agent = parse_agent(
-      "name: a\nversion: 3\nsystem_prompt: x\ntools:\n  - shell\n  - name: search\n"
+      "name: a\nversion: 3\nmax_steps: 12\nsystem_prompt: x\ntools:\n  - shell\n  - name: search\n"
       "    description: Finds\n    parameters: {pattern: what, path: }\n",
       {.source = "a.yaml"}, "a", {});
   REQUIRE(agent);
   CHECK(agent->version == 3);
+  CHECK(agent->steps_max == 12);
   CHECK(agent->config.tools == std::vector<std::string>{"shell", "search"});
   REQUIRE(agent->config.offers.size() == 1);
   const auto& offer = agent->config.offers.at("search");
@@ -110,6 +111,8 @@ TEST_CASE("an agent may put a tool in its own words, with fewer parameters") {
         std::string::npos);
   CHECK(refusal(begin + "tools: [t, {name: t}]\n").find("stands here twice") != std::string::npos);
   CHECK(refusal(begin + "version: 0\n") == "a.yaml:3:10: version: expected a number from 1");
+  CHECK(refusal(begin + "max_steps: 0\n") ==
+        "a.yaml:3:12: max_steps: expected a number from 1 to 1000000");
 }
 
 TEST_CASE("any bytes as an agent are accepted or refused with the file's name") {

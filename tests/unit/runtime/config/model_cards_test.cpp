@@ -20,7 +20,9 @@ std::string error(std::string_view text, const std::string& file = "/m/tiny.yaml
 TEST_CASE("a model's file says where its weights lie and how they want to be used") {
   const auto card = parse_model_card(
       "name: tiny\nweights: w/v4\ndescription: Small\nagent: embedded\nthinking: false\n"
-      "effort: max\ntemperature: 0.5\ntop_p: 0.9\nmin_p: 0.1\n",
+      "effort: max\ntemperature: 0.5\ntop_p: 0.9\nmin_p: 0.1\nreply_tokens_max: 300\n"
+      "prompt_sha256: " +
+          std::string(64, 'a') + "\ntool_results_sha256: " + std::string(64, '0') + "\n",
       {.layer = Layer::user, .source = "/m/tiny.yaml"});
   REQUIRE(card);
   CHECK(card->weights == "/m/w/v4");
@@ -30,6 +32,9 @@ TEST_CASE("a model's file says where its weights lie and how they want to be use
   CHECK(card->sampling.temperature == 0.5);
   CHECK(card->sampling.top_p == 0.9);
   CHECK(card->sampling.min_p == 0.1);
+  CHECK(card->reply_tokens_max == 300);
+  CHECK(card->prompt_digest == std::string(64, 'a'));
+  CHECK(card->tool_results_digest == std::string(64, '0'));
 }
 
 TEST_CASE("a malformed model's file is refused with its place") {
@@ -42,6 +47,10 @@ TEST_CASE("a malformed model's file is refused with its place") {
         std::string::npos);
   CHECK(error("name: tiny\nweights: /w\nthinking: 7\n").find("true or false") != std::string::npos);
   CHECK(error("name: tiny\nweight: /w\n").find("unknown key \"weight\"") != std::string::npos);
+  CHECK(error("name: tiny\nweights: /w\nprompt_sha256: abc\n").find("64 hexadecimal digits") !=
+        std::string::npos);
+  CHECK(error("name: tiny\nweights: /w\nreply_tokens_max: 0\n").find("from 1 to 10000000") !=
+        std::string::npos);
   CHECK(error("- 1\n").find("expected a mapping") != std::string::npos);
 }
 
@@ -63,6 +72,9 @@ TEST_CASE(
   REQUIRE(cards.size() == 2);
   CHECK(cards[0].name == "embedded");
   CHECK(cards[1].weights == "/own");
+  // Without its weights it is listed, but nothing that anybody gets unasked.
+  CHECK(choose_model(loaded).value().path.empty());
+  fixture.folder.write("share/embedded/config.json", "{}");
   auto choice = choose_model(loaded).value();
   CHECK(choice.name == "embedded");
   CHECK(choice.path == fixture.folder / "share/embedded");

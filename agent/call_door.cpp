@@ -1,0 +1,97 @@
+#include "agent/call_door.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace sable::agent {
+
+namespace {
+
+constexpr std::string_view kLocatorPrefix = "blob:sha256:";
+constexpr size_t kIdDigits = 12;
+
+/// An update under way: step by step, so that a new item may lie below one that is new as well.
+struct Updating {
+  memory::TaskState tasks;
+  std::vector<memory::NewEvent> events = {};
+
+  Result<void> take(Result<memory::NewEvent> event) {
+    if (!event) return fail(std::move(event.error()));
+    memory::apply_task_event(tasks, {.type = event->type, .data = event->data});
+    events.push_back(std::move(*event));
+    return {};
+  }
+
+  Result<void> take_item(const tools::TaskUpdate::Item& item) {
+    memory::TodoChange change{
+        .id = item.id, .parent = item.parent, .text = item.text, .evidence = item.evidence};
+    if (item.status) {
+      SABLE_TRY(change.status, memory::parse_todo_status(*item.status));
+    }
+    return take(memory::change_todo(tasks, std::move(change)));
+  }
+
+  Result<void> take_all(const tools::TaskUpdate& update) {
+    if (update.goal) {
+      SABLE_TRY_VOID(take(memory::set_goal(*update.goal)));
+    }
+    for (const auto& item : update.items) {
+      SABLE_TRY_VOID(take_item(item));
+    }
+    if (update.decision) {
+      SABLE_TRY_VOID(take(memory::record_decision(update.decision->text, update.decision->reason)));
+    }
+    if (update.note) {
+      SABLE_TRY_VOID(take(memory::add_task_note(*update.note)));
+    }
+    return {};
+  }
+};
+
+}  // namespace
+
+std::string output_id(std::string_view locator) {
+  if (locator.starts_with(kLocatorPrefix)) locator.remove_prefix(kLocatorPrefix.size());
+  return std::string(locator.substr(0, kIdDigits));
+}
+
+asio::awaitable<Result<std::string>> CallDoor::ask(tools::Question question) {
+  if (mode_ == ApprovalMode::none || observers_.empty()) {
+    co_return fail(ErrorCode::denied,
+                   "nobody can be asked here; decide it yourself and say so in your answer");
+  }
+  const UserQuestion asked{.session = session_, .call_id = call_id_, .question = question};
+  for (Observer* observer : std::vector<Observer*>(observers_)) {
+    auto answer = co_await observer->on_question(asked);
+    if (answer) co_return to_utf8(*answer);
+  }
+  co_return fail(ErrorCode::denied,
+                 "nobody answered; decide it yourself if you can, and say so in your answer");
+}
+
+Result<std::string> CallDoor::change_tasks(const tools::TaskUpdate& update) {
+  Updating updating{.tasks = tasks_};
+  SABLE_TRY_VOID(updating.take_all(update));
+  tasks_ = std::move(updating.tasks);
+  std::move(updating.events.begin(), updating.events.end(), std::back_inserter(events_));
+  return memory::render_tasks(tasks_);
+}
+
+asio::awaitable<Result<std::string>> CallDoor::kept_output(std::string id) {
+  const std::string_view digits = std::string_view(id).starts_with(kLocatorPrefix)
+                                      ? std::string_view(id).substr(kLocatorPrefix.size())
+                                      : std::string_view(id);
+  std::string known;
+  for (const auto& locator : history_.kept_outputs()) {
+    if (std::string_view(locator).substr(kLocatorPrefix.size()).starts_with(digits)) {
+      co_return co_await store_.get_blob(locator);
+    }
+    known += (known.empty() ? "" : ", ") + output_id(locator);
+  }
+  co_return fail(ErrorCode::not_found,
+                 fmt::format("no output \"{}\" was kept in this session; {}", escape_controls(id),
+                             known.empty() ? "none was" : "there are: " + known));
+}
+
+}  // namespace sable::agent

@@ -1,0 +1,386 @@
+// Products of stored matrices with vectors. Part of lane_kernels.inl.
+//
+// Few vectors meet a weight as it is decoded, and it never goes to memory. For many, a block of
+// rows is decoded into a first-level cache, a slice of columns at a time, while the first vectors
+// pass; the others then meet it there. Sums go on from slice to slice where they stood, lane by
+// lane, so that neither slices nor blocks show in them.
+
+/// How far ahead of its use a weight is fetched: about what is in flight to memory at any time.
+constexpr size_t kPrefetchBytes = 4096;
+
+/// Fetches weights as the one stream that they are in memory, though R rows of them are read side
+/// by side: R short streams are more than the machine's own prefetching follows.
+class RowsAhead {
+ public:
+  /// `base`: where the R rows begin.
+  RowsAhead(const std::byte* base, size_t bytes_in_rows)
+      : at_(base + bytes_in_rows + kPrefetchBytes) {}
+  /// The R rows went on by `Bytes` together.
+  template <size_t Bytes>
+  void step() {
+    constexpr size_t kLine = 64;
+    for (size_t i = 0; i < Bytes; i += kLine) __builtin_prefetch(at_ + i);
+    at_ += Bytes;
+  }
+
+ private:
+  const std::byte* at_;
+};
+
+/// body(0), body(1) .. body(N - 1), as so many statements: arrays that it indexes stay in
+/// registers.
+template <size_t N, class Body>
+[[gnu::always_inline]] inline void each(const Body& body) {
+  [&]<size_t... I>(std::index_sequence<I...>) SABLE_INLINE { (body(I), ...); }
+  (std::make_index_sequence<N>{});
+}
+
+// ---------------------------------------------------------------- decoded on the way
+
+/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once. The vectors
+/// are at `x`, dealt as the format asks.
+template <class Rows, size_t R, size_t T>
+void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride) {
+  const Weight& w = *job.weight;
+  const Rows rows(w, job.row_begin + r0);
+  V acc[T * R];
+  for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
+  const size_t whole = w.cols / 32 * 32;
+  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
+  for (size_t i = 0; i < whole; i += 32) {
+    ahead.step<R * Rows::kStep>();
+    for (size_t r = 0; r < R; ++r) {
+      V a, b;
+      if constexpr (Rows::kDealt) {
+        rows.dealt(r, i, a, b);
+      } else {
+        rows.at(r, i, a, b);
+      }
+      for (size_t t = 0; t < T; ++t) {
+        const float* const xt = x + t * x_stride + i;
+        acc[t * R + r] = fma(b, load(xt + 16), fma(a, load(xt), acc[t * R + r]));
+      }
+    }
+  }
+  if constexpr (Rows::kDealt) {
+    for (size_t k = 0; k < T * R; ++k) acc[k] = Rows::undeal(acc[k]);
+  } else if (whole < w.cols) {
+    for (size_t r = 0; r < R; ++r) {
+      V a, b, x0, x1;
+      rows.tail(r, whole, w.cols - whole, a, b);
+      for (size_t t = 0; t < T; ++t) {
+        padded_tail(x + t * x_stride + whole, w.cols - whole, x0, x1);
+        acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
+      }
+    }
+  }
+  float products[T * R];
+  sums<T * R>(acc, products);
+  for (size_t t = 0; t < T; ++t) {
+    std::memcpy(job.y + t * job.y_stride + r0, products + t * R, R * sizeof(float));
+  }
+}
+
+template <class Rows, size_t T>
+void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  constexpr size_t R = std::clamp<size_t>(std::bit_floor(kMatvecSums / T), 1, kMatvecRows);
+  const float* x = job.x;
+  size_t stride = job.x_stride;
+  if constexpr (Rows::kDealt) {
+    x = scratch;
+    stride = job.weight->cols;
+    for (size_t t = 0; t < T; ++t) {
+      for (size_t i = 0; i < stride; i += 16) {
+        store(scratch + t * stride + i, Rows::deal(load(job.x + t * job.x_stride + i)));
+      }
+    }
+  }
+  uint64_t r = begin;
+  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r, x, stride);
+  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r, x, stride);
+}
+
+// ---------------------------------------------------------------- tiles of decoded rows
+
+/// Where the sums of a block of rows go: on to the next slice of columns, or, added up, to y.
+struct BlockSums {
+  float* y;  ///< [vectors, rows]
+  size_t y_stride;
+  float* partial = nullptr;  ///< [vectors, kBlockRows, 16], where there are several slices
+  bool first = true, last = true;
+
+  float* lanes(size_t t, size_t r) const { return partial + (t * kBlockRows + r) * 16; }
+
+  template <size_t R, size_t T>
+  [[gnu::always_inline]] void begin(size_t r0, size_t t0, V* acc) const {
+    if (first) {
+      each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = zero(); });
+    } else {
+      each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = load(lanes(t0 + k / R, r0 + k % R)); });
+    }
+  }
+  template <size_t R, size_t T>
+  [[gnu::always_inline]] void end(size_t r0, size_t t0, const V* acc) const {
+    if (!last) {
+      each<T * R>([&](size_t k) SABLE_INLINE { store(lanes(t0 + k / R, r0 + k % R), acc[k]); });
+      return;
+    }
+    float products[T * R];
+    sums<T * R>(acc, products);
+    for (size_t t = 0; t < T; ++t) {
+      std::memcpy(y + (t0 + t) * y_stride + r0, products + t * R, R * sizeof(float));
+    }
+  }
+};
+
+/// R rows from r0 on (stride ws) and T vectors from t0 on (stride xs), n elements each.
+template <size_t R, size_t T>
+void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_t t0, size_t n,
+          const BlockSums& to) {
+  w += r0 * ws;
+  x += t0 * xs;
+  V acc[T * R];
+  to.begin<R, T>(r0, t0, acc);
+  const size_t whole = n / 16 * 16;
+  for (size_t i = 0; i < whole; i += 16) {
+    V xt[T];
+    each<T>([&](size_t t) SABLE_INLINE { xt[t] = load(x + t * xs + i); });
+    each<R>([&](size_t r) SABLE_INLINE {
+      const V wr = load(w + r * ws + i);
+      each<T>([&](size_t t) SABLE_INLINE { acc[t * R + r] = fma(wr, xt[t], acc[t * R + r]); });
+    });
+  }
+  if (whole < n) {
+    V xt[T], wr, unused;
+    each<T>([&](size_t t)
+                SABLE_INLINE { padded_tail(x + t * xs + whole, n - whole, xt[t], unused); });
+    each<R>([&](size_t r) SABLE_INLINE {
+      padded_tail(w + r * ws + whole, n - whole, wr, unused);
+      each<T>([&](size_t t) SABLE_INLINE { acc[t * R + r] = fma(wr, xt[t], acc[t * R + r]); });
+    });
+  }
+  to.end<R, T>(r0, t0, acc);
+}
+
+template <size_t T>
+void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t t0,
+               size_t n, const BlockSums& to) {
+  size_t r = 0;
+  for (; r + kTileRows <= n_rows; r += kTileRows) tile<kTileRows, T>(w, ws, r, x, xs, t0, n, to);
+  if constexpr (kTileRows > 2) {
+    for (; r + 2 <= n_rows; r += 2) tile<2, T>(w, ws, r, x, xs, t0, n, to);
+  }
+  for (; r < n_rows; ++r) tile<1, T>(w, ws, r, x, xs, t0, n, to);
+}
+
+/// body<T>(t) for tiles of T vectors, T <= Most, that make up [begin, end), as even as can be.
+template <size_t Most, class Body>
+void even_tiles(size_t begin, size_t end, const Body& body) {
+  static_assert(Most <= 3);
+  for (size_t n_tiles = (end - begin + Most - 1) / Most; n_tiles > 0; --n_tiles) {
+    const size_t n = (end - begin + n_tiles - 1) / n_tiles;
+    if constexpr (Most >= 3) {
+      if (n == 3) body.template operator()<3>(begin);
+    }
+    if constexpr (Most >= 2) {
+      if (n == 2) body.template operator()<2>(begin);
+    }
+    if (n == 1) body.template operator()<1>(begin);
+    begin += n;
+  }
+}
+
+/// All products of n_rows rows with n_vectors vectors, n elements each.
+void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
+           size_t n, float* y, size_t ys) {
+  const BlockSums to{.y = y, .y_stride = ys};
+  even_tiles<kTileVectors>(
+      0, n_vectors, [&]<size_t T>(size_t t) { tile_rows<T>(w, ws, n_rows, x, xs, t, n, to); });
+}
+
+// ---------------------------------------------------------------- decoded for many vectors
+
+/// Columns [begin, end) of R rows of the view from r0 on meet T vectors; with Keep they stay
+/// decoded at `decoded` (stride ds).
+template <class Rows, size_t R, size_t T, bool Keep>
+RowsAhead decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const float* x, size_t xs,
+                        float* decoded, size_t ds, RowsAhead ahead, const BlockSums& to) {
+  V acc[T * R];
+  to.begin<R, T>(r0, 0, acc);
+  const size_t whole = begin + (end - begin) / 32 * 32;
+  for (size_t i = begin; i < whole; i += 32) {
+    ahead.step<R * Rows::kStep>();
+    each<R>([&](size_t r) SABLE_INLINE {
+      V a, b;
+      rows.at(r0 + r, i, a, b);
+      if constexpr (Keep) {
+        store(decoded + (r0 + r) * ds + (i - begin), a);
+        store(decoded + (r0 + r) * ds + (i - begin) + 16, b);
+      }
+      each<T>([&](size_t t) SABLE_INLINE {
+        const float* const xt = x + t * xs + i;
+        acc[t * R + r] = fma(b, load(xt + 16), fma(a, load(xt), acc[t * R + r]));
+      });
+    });
+  }
+  if (whole < end) {
+    each<R>([&](size_t r) SABLE_INLINE {
+      V a, b, x0, x1;
+      rows.tail(r0 + r, whole, end - whole, a, b);
+      if constexpr (Keep) {
+        store(decoded + (r0 + r) * ds + (whole - begin), a);
+        store(decoded + (r0 + r) * ds + (whole - begin) + 16, b);
+      }
+      each<T>([&](size_t t) SABLE_INLINE {
+        padded_tail(x + t * xs + whole, end - whole, x0, x1);
+        acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
+      });
+    });
+  }
+  to.end<R, T>(r0, 0, acc);
+  return ahead;
+}
+
+/// Products of up to kBlockRows rows from r0 on with n_vectors vectors from t0 on: T of them, and,
+/// with Keep, more.
+template <class Rows, size_t T, bool Keep>
+void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, size_t n_vectors,
+                   float* scratch) {
+  constexpr size_t R = std::bit_floor(std::clamp<size_t>(kDecodingSums / T, 1, kTileRows));
+  const Weight& w = *job.weight;
+  const Rows rows(w, job.row_begin + r0);
+  const size_t ds = decoded_stride(w.cols), xs = job.x_stride;
+  const float* const x = job.x + t0 * xs;
+  BlockSums to{.y = job.y + t0 * job.y_stride + r0,
+               .y_stride = job.y_stride,
+               .partial = scratch + kBlockRows * ds};
+  RowsAhead ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
+  for (size_t begin = 0; begin < w.cols; begin += kSliceColumns) {
+    const size_t end = std::min<size_t>(w.cols, begin + kSliceColumns);
+    to.first = begin == 0;
+    to.last = end == w.cols;
+    size_t r = 0;
+    for (; r + R <= n_rows; r += R) {
+      ahead = decoding_tile<Rows, R, T, Keep>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
+    }
+    for (; r < n_rows; ++r) {
+      ahead = decoding_tile<Rows, 1, T, Keep>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
+    }
+    if constexpr (Keep) {
+      even_tiles<kTileVectors>(T, n_vectors, [&]<size_t Tiles>(size_t t) {
+        tile_rows<Tiles>(scratch, ds, n_rows, x + begin, xs, t, end - begin, to);
+      });
+    }
+  }
+}
+
+template <class Rows, size_t T, bool Keep>
+void decoded_blocks(const MatmulJob& job, uint64_t begin, uint64_t end, size_t t0, size_t n_vectors,
+                    float* scratch) {
+  for (uint64_t r = begin; r < end; r += kBlockRows) {
+    const auto n = std::min<uint64_t>(kBlockRows, end - r);
+    decoded_block<Rows, T, Keep>(job, r, n, t0, n_vectors, scratch);
+  }
+}
+
+template <class Rows>
+void many_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  const size_t together = vectors_together(job.weight->cols);
+  for (size_t t = 0; t < job.n_tokens;) {
+    // The last two portions share what is left, so that none is too small.
+    const size_t left = job.n_tokens - t;
+    const size_t n = left <= together ? left : left < 2 * together ? (left + 1) / 2 : together;
+    decoded_blocks<Rows, kKeepingVectors, true>(job, begin, end, t, n, scratch);
+    t += n;
+  }
+}
+
+/// The job with as many vectors as it has, at least T.
+template <class Rows, size_t T>
+void products(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  if constexpr (T > kDecodingVectors) {
+    many_vectors<Rows>(job, begin, end, scratch);
+  } else {
+    if (job.n_tokens > T) return products<Rows, T + 1>(job, begin, end, scratch);
+    if constexpr (T <= kFewVectors) {
+      few_vectors<Rows, T>(job, begin, end, scratch);
+    } else {
+      decoded_blocks<Rows, T, false>(job, begin, end, 0, T, scratch);
+    }
+  }
+}
+
+// ---------------------------------------------------------------- every format
+
+/// body(Rows) for the format of a weight, as a type that has no value; false when lanes know none.
+template <class Body>
+bool with_format(DType type, const Body& body) {
+  switch (type) {
+    case DType::f32:
+      return body.template operator()<PlainRows<F32>>(), true;
+    case DType::bf16:
+      return body.template operator()<PlainRows<Bf16>>(), true;
+    case DType::f16:
+      return body.template operator()<PlainRows<F16>>(), true;
+    case DType::f8_e4m3:
+      return body.template operator()<E4m3Rows>(), true;
+    case DType::f4_e2m1:
+      return body.template operator()<E2m1Rows>(), true;
+    case DType::mxfp4:
+      return body.template operator()<Mxfp4Rows>(), true;
+    case DType::q8_0:
+      return body.template operator()<Q8Rows>(), true;
+    case DType::q2_k:
+      return body.template operator()<Q2kRows>(), true;
+    case DType::q4_k:
+      return body.template operator()<Q4kRows>(), true;
+    case DType::q5_k:
+      return body.template operator()<Q5kRows>(), true;
+    case DType::q6_k:
+      return body.template operator()<Q6kRows>(), true;
+    case DType::iq2_xxs:
+      return body.template operator()<Iq2XxsRows>(), true;
+    default:
+      return false;
+  }
+}
+
+template <class Rows>
+void decode_row_as(const Weight& w, uint64_t r, float* out) {
+  const Rows row(w, r);
+  const size_t whole = w.cols / 32 * 32;
+  for (size_t i = 0; i < whole; i += 32) {
+    V a, b;
+    row.at(0, i, a, b);
+    store(out + i, a);
+    store(out + i + 16, b);
+  }
+  if (whole < w.cols) {
+    V a, b;
+    float padded[32];
+    row.tail(0, whole, w.cols - whole, a, b);
+    store(padded, a);
+    store(padded + 16, b);
+    std::memcpy(out + whole, padded, (w.cols - whole) * sizeof(float));
+  }
+}
+
+void decode_row(const Weight& w, uint64_t r, float* out) {
+  const bool decoded = with_format(w.type, [&]<class Rows>() { decode_row_as<Rows>(w, r, out); });
+  if (!decoded) dequantize_row(*w.tensor, r, {out, w.cols});
+}
+
+/// A format without lanes: row by row through its definition.
+void matmul_by_definition(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  const size_t cols = job.weight->cols;
+  for (uint64_t r = begin; r < end; ++r) {
+    dequantize_row(*job.weight->tensor, job.row_begin + r, {scratch, cols});
+    block(scratch, cols, 1, job.x, job.x_stride, job.n_tokens, cols, job.y + r, job.y_stride);
+  }
+}
+
+void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  const bool done = with_format(job.weight->type,
+                                [&]<class Rows>() { products<Rows, 1>(job, begin, end, scratch); });
+  if (!done) matmul_by_definition(job, begin, end, scratch);
+}

@@ -1,0 +1,299 @@
+// Tools that need a session: what runs in the background, what is kept, who is asked, and files of
+// tools that change under a running server.
+#include <algorithm>
+#include <fstream>
+
+#include <catch2/catch.hpp>
+
+#include "base/digest.h"
+#include "tests/e2e/front_end.h"
+
+using namespace sable;
+using namespace sable::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+Json one_call(const std::string& name, const Json& arguments) {
+  return {{"tool_calls", Json::array({tool_call(name, arguments)})}};
+}
+
+/// The same, if the last result holds this text.
+Json after(const std::string& text, Json reply) {
+  reply["expect"] = {{"last_contains", Json::array({text})}};
+  return reply;
+}
+
+Json answer(const std::string& text) { return {{"text", text}}; }
+
+std::vector<Json> data_of(const std::vector<Json>& events, const std::string& type) {
+  std::vector<Json> found;
+  for (const auto& event : events) {
+    if (string_or(event, "type", "") == type) found.push_back(event["data"]);
+  }
+  return found;
+}
+
+std::string last_session(const World& world) {
+  const auto sessions = world.sable({"session", "list", "--json"}).json_lines();
+  return sessions.empty() ? "" : string_or(sessions[0], "id", "");
+}
+
+std::vector<Json> log_of(const World& world) {
+  return world.sable({"session", "events", last_session(world)}).json_lines();
+}
+
+int processes_with(const std::string& marker) {
+  int n = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "cmdline");
+    const std::string line((std::istreambuf_iterator<char>(file)), {});
+    n += contains(line, marker) ? 1 : 0;
+  }
+  return n;
+}
+
+/// One call by hand in the repository.
+Finished by_hand(const World& world, const std::string& tool, const Json& arguments) {
+  return world.sable({"tools", "call", tool, "--args", dump_json(arguments), "--repo",
+                      world.repository().string()});
+}
+
+std::string yaml_tool(const std::string& name, const std::string& word) {
+  return "tools:\n  - name: " + name + "\n    description: says " + word +
+         "\n    parameters: {type: object, properties: {}, additionalProperties: false}\n"
+         "    run: {argv: [echo, " +
+         word + "]}\n";
+}
+
+}  // namespace
+
+TEST_CASE("a model talks to a program in the background, which ends with the session") {
+  World world;
+  const std::string marker = "4444.0" + std::to_string(::getpid());
+  auto& model = world.play(Json::array(
+      {one_call("process_start", {{"command", "sleep " + marker + " & cat"}, {"wait_seconds", 0}}),
+       after("[p1 runs]", one_call("process_write", {{"process", "p1"},
+                                                     {"text", "ping\n"},
+                                                     {"wait_seconds", 20},
+                                                     {"wait_for", "ping"}})),
+       after("ping\n[p1 runs]", one_call("shell", {{"command", "echo beside"}})),
+       after("beside", answer("It answers."))}));
+  const auto ran = world.run("x", {"--json"});
+  INFO(ran.err);
+  CHECK(ran.exit_code == 0);
+  CHECK(model.complaints().empty());
+  CHECK(processes_with(marker) == 0);
+}
+
+TEST_CASE("todos go into the log with the call's outcome, and outlive the process") {
+  World world;
+  auto& model = world.play(Json::array(
+      {one_call("todo",
+                {{"goal", "ship it"},
+                 {"items", Json::array({{{"id", "1"}, {"text", "build"}},
+                                        {{"id", "1.1"}, {"text", "link"}, {"parent", "1"}}})}}),
+       after("link",
+             one_call("todo", {{"items", Json::array({{{"id", "1.1"}, {"status", "done"}}})}})),
+       after("nothing was changed",
+             one_call("todo", {{"items", Json::array({{{"id", "1.1"},
+                                                       {"status", "done"},
+                                                       {"evidence", "ld says 0"}}})}})),
+       after("ld says 0", answer("Noted."))}));
+  const auto ran = world.run("x", {"--json"});
+  INFO(ran.err);
+  REQUIRE(ran.exit_code == 0);
+  CHECK(model.complaints().empty());
+  const auto events = ran.json_lines();
+  CHECK(data_of(events, "task.goal") == std::vector<Json>{{{"text", "ship it"}}});
+  const auto todos = data_of(events, "task.todo");
+  REQUIRE(todos.size() == 3);  // the refused change left none
+  CHECK(todos[2]["status"] == "done");
+  const auto types = types_of(events);
+  const auto goal = std::find(types.begin(), types.end(), "task.goal");
+  CHECK(std::vector<std::string>(goal, goal + 4) ==
+        std::vector<std::string>{"task.goal", "task.todo", "task.todo", "tool.outcome"});
+
+  auto& later = world.play(
+      Json::array({one_call("todo", Json::object()), after("ship it", answer("I remember."))}));
+  const auto id = string_or(events.front(), "session", "");
+  CHECK(world.run("what was it?", {"--resume", id}).exit_code == 0);
+  CHECK(later.complaints().empty());
+}
+
+TEST_CASE("where nobody can be asked, a question is refused and the model is told") {
+  World world;
+  auto& model = world.play(Json::array({one_call("ask_user", {{"question", "red or blue?"}}),
+                                        after("nobody can be asked", answer("Blue, then."))}));
+  const auto ran = world.run("x", {"--json"});
+  CHECK(ran.exit_code == 0);
+  CHECK(model.complaints().empty());
+  CHECK(data_of(ran.json_lines(), "tool.outcome").at(0)["status"] == "failed");
+}
+
+TEST_CASE("a question goes to the front end as a choice, and the answer to the model") {
+  World world;
+  const Json question{{"question", "red or blue?"}, {"choices", Json::array({"red", "blue"})}};
+  auto& model =
+      world.play(Json::array({one_call("ask_user", question),
+                              // What cannot be chosen from cannot be asked over this protocol.
+                              after("blue", one_call("ask_user", {{"question", "open?"}})),
+                              after("nobody answered", answer("So be it."))}));
+  Serving serving(world);
+  FrontEnd client = serving.connect();
+  const auto id = client.begin(world.repository());
+  client.choice = "choice_2";
+  size_t n_asked = 0;
+  const auto answered = client.prompt(id, "x");
+  for (const auto& message : client.seen) {
+    if (string_or(message, "method", "") != "session/request_permission") continue;
+    ++n_asked;
+    CHECK(message["params"]["toolCall"]["title"] == "red or blue?");
+    REQUIRE(message["params"]["options"].size() == 3);
+    CHECK(message["params"]["options"][1]["name"] == "blue");
+  }
+  CHECK(n_asked == 1);
+  CHECK(answered["result"]["stopReason"] == "end_turn");
+  CHECK(model.complaints().empty());
+  CHECK(serving.stop().exit_code == 143);
+}
+
+TEST_CASE("output that is too long is kept whole, and the model reads any part of it") {
+  World world;
+  std::string whole;
+  for (int i = 1; i <= 50000; ++i) whole += std::to_string(i) + "\n";
+  const std::string id = to_hex(sha256(whole)).substr(0, 12);
+  auto& model = world.play(Json::array(
+      {one_call("shell", {{"command", "seq 50000"}}),
+       after("read_output \"" + id + "\"",
+             one_call("read_output", {{"output", id}, {"start_line", 24999}, {"end_line", 25000}})),
+       after("25000\t25000\n", one_call("read_output", {{"output", "ffffffffffff"}})),
+       after("there are: " + id, answer("Seen."))}));
+  const auto ran = world.run("x", {"--json"});
+  INFO(ran.err);
+  CHECK(ran.exit_code == 0);
+  CHECK(model.complaints().empty());
+  // An agent that is not offered read_output is not told of it.
+  const auto user =
+      world.folder().write("user/.config/sable/agents/plain.yaml",
+                           "name: plain\ndescription: d\nsystem_prompt: Work.\ntools: [shell]\n");
+  auto& plain = world.play(Json::array(
+      {one_call("shell", {{"command", "seq 50000"}}),
+       Json{{"text", "Seen."}, {"expect", {{"lacks", Json::array({"read_output"})}}}}}));
+  const auto second = world.run("x", {"--agent", "plain"});
+  INFO(second.err);
+  CHECK(second.exit_code == 0);
+  CHECK(plain.complaints().empty());
+}
+
+TEST_CASE("a user's tools are read again before each turn, and broken ones change nothing") {
+  World world;
+  const std::string file = "user/.config/sable/tools/say.yaml";
+  world.folder().write(file, yaml_tool("say", "before"));
+  auto& model = world.play(
+      Json::array({one_call("say", Json::object()), after("before", answer("One.")),
+                   one_call("say", Json::object()), after("after", answer("Two.")),
+                   one_call("say", Json::object()), after("after", answer("Three.")),
+                   one_call("say", Json::object()), after("there is no tool", answer("Four."))}));
+  Serving serving(world);
+  FrontEnd client = serving.connect();
+  const auto id = client.begin(world.repository());
+  client.prompt(id, "one");
+  world.folder().write(file, yaml_tool("say", "after"));
+  client.prompt(id, "two");
+  world.folder().write(file, "tools:\n  - nome: say\n");
+  client.prompt(id, "three");
+  fs::remove(world.folder() / file);
+  client.prompt(id, "four");
+  CHECK(model.complaints().empty());
+  CHECK(serving.stop().exit_code == 143);
+
+  const auto changes = data_of(log_of(world), "tools.changed");
+  REQUIRE(changes.size() == 3);
+  CHECK(contains(dump_json(changes[0]["tools"]), "says after"));
+  CHECK(changes[0]["notice"] == "");
+  CHECK(contains(changes[1]["notice"].get<std::string>(), "say.yaml:2:5"));
+  CHECK(changes[1]["tools"] == changes[0]["tools"]);
+  CHECK_FALSE(contains(dump_json(changes[2]["tools"]), "says after"));
+}
+
+TEST_CASE("a repository's tool file that changes is not used until it is trusted again") {
+  World world;
+  const std::string file = "repository/.sable/tools/say.yaml";
+  world.folder().write(file, yaml_tool("say", "before"));
+  const auto trust = [&] {
+    return world.sable({"trust", "--repo", world.repository().string()}).exit_code;
+  };
+  REQUIRE(trust() == 0);
+  auto& model = world.play(
+      Json::array({one_call("say", Json::object()), after("before", answer("One.")),
+                   one_call("say", Json::object()), after("there is no tool", answer("Two.")),
+                   one_call("say", Json::object()), after("after", answer("Three."))}));
+  Serving serving(world);
+  FrontEnd client = serving.connect();
+  const auto id = client.begin(world.repository());
+  client.prompt(id, "one");
+  world.folder().write(file, yaml_tool("say", "after"));
+  client.prompt(id, "two");
+  REQUIRE(trust() == 0);
+  client.prompt(id, "three");
+  CHECK(model.complaints().empty());
+  CHECK(serving.stop().exit_code == 143);
+  const auto changes = data_of(log_of(world), "tools.changed");
+  REQUIRE(changes.size() == 2);
+  CHECK(contains(changes[0]["notice"].get<std::string>(), "sable trust"));
+  CHECK(changes[1]["notice"] == "");
+}
+
+TEST_CASE("patches and the history of a repository, by hand") {
+  World world;
+  const auto patch = "*** Begin Patch\n*** Add File: notes/a.txt\n+one\n+two\n*** End Patch\n";
+  const auto added = by_hand(world, "apply_patch", {{"patch", patch}});
+  INFO(added.err);
+  CHECK(added.exit_code == 0);
+  CHECK(contains(added.out, "+one\n"));
+  CHECK(world.folder().read("repository/notes/a.txt") == "one\ntwo\n");
+  const auto unified = by_hand(
+      world, "apply_patch",
+      {{"patch", "--- a/notes/a.txt\n+++ b/notes/a.txt\n@@ -1,2 +1,2 @@\n one\n-two\n+zwei\n"}});
+  CHECK(unified.exit_code == 0);
+  CHECK(world.folder().read("repository/notes/a.txt") == "one\nzwei\n");
+  const auto wrong =
+      by_hand(world, "apply_patch",
+              {{"patch", "--- a/notes/a.txt\n+++ b/notes/a.txt\n@@ -1 +1 @@\n-three\n+drei\n"}});
+  CHECK(wrong.exit_code == 1);
+  CHECK(world.folder().read("repository/notes/a.txt") == "one\nzwei\n");
+  REQUIRE(by_hand(world, "shell",
+                  {{"command",
+                    "git init -q -b main . && git add . && "
+                    "git -c user.name=N -c user.email=n@e.x commit -qm first && "
+                    "echo drei >> notes/a.txt"}})
+              .exit_code == 0);
+  const auto status = by_hand(world, "git_status", Json::object());
+  CHECK(contains(status.out, "notes/a.txt"));
+  CHECK(contains(status.out, "main"));
+  CHECK(contains(by_hand(world, "git_diff", Json::object()).out, "+drei"));
+  CHECK(contains(by_hand(world, "git_log", Json::object()).out, "first"));
+}
+
+TEST_CASE("a tool file is checked with the sandbox profiles that there are") {
+  World world;
+  const std::string tool =
+      "tools:\n  - name: say\n    description: d\n    parameters: {type: object}\n"
+      "    run: {argv: [echo, hi]}\n    sandbox: {profile: ";
+  const auto checked = [&](const std::string& profile) {
+    return world.sable({"tools", "check", world.folder().write("t.yaml", tool + profile + "}\n")});
+  };
+  CHECK(checked("strict").exit_code == 0);
+  const auto refused = checked("strikt");
+  CHECK(refused.exit_code == 1);
+  CHECK(contains(refused.err, "t.yaml:6:24: no sandbox profile \"strikt\"; did you mean strict?"));
+  world.folder().write("user/.config/sable/tools/t.yaml", tool + "strict}\n");
+  const auto called = by_hand(world, "say", Json::object());
+  INFO(called.err);
+  CHECK(called.out == "hi\n");
+}
