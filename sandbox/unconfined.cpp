@@ -194,6 +194,7 @@ class Unconfined : public Sandbox {
                                          OutputSink output) override {
     co_await asio::this_coro::throw_if_cancelled(false);
     policy.network = Network::open;
+    if (command.wall) policy.limits.wall = std::min(policy.limits.wall, *command.wall);
     take_own_places(policy, command);
     const auto roots = roots_.of(policy, host_);
     const auto before = co_await look_at(roots);
