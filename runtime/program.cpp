@@ -45,7 +45,9 @@ Result<config::LoadedConfig> Program::load_config(
     sources.flags.push_back({"--model", "model", model});
   }
   if (!log_level.empty()) sources.flags.push_back({"--log-level", "log_level", log_level});
-  return config::load(sources);
+  auto loaded = config::load(sources);
+  if (loaded) loaded->no_sandbox = no_sandbox;
+  return loaded;
 }
 
 std::filesystem::path Program::installed_models() const {
@@ -54,6 +56,10 @@ std::filesystem::path Program::installed_models() const {
 }
 
 Result<std::unique_ptr<sandbox::Sandbox>> Program::start_sandbox() const {
+  if (no_sandbox) {
+    std::fprintf(stderr, "sable: NO SANDBOX: commands run with all your rights (--no-sandbox)\n");
+    return sandbox::without_sandbox();
+  }
   return sandbox::Sandbox::start(std::filesystem::path(invocation.executable).parent_path() /
                                  "sable-launcher");
 }

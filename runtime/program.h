@@ -29,6 +29,7 @@ struct Program {
   std::string base_url, api_key_env, model;
 
   std::string profile;              ///< of the sandbox, by name
+  bool no_sandbox = false;          ///< --no-sandbox: the user's choice, and no file can make it
   std::vector<config::Flag> flags;  ///< settings given by the command's own options
 
   /// A variable of the environment, or empty.
@@ -41,6 +42,7 @@ struct Program {
   /// Where the models lie that came with the program: share/sable/models beside its bin/.
   std::filesystem::path installed_models() const;
 
+  /// With --no-sandbox what runs commands as they are; says so on standard error.
   Result<std::unique_ptr<sandbox::Sandbox>> start_sandbox() const;
 
   /// Colour on this descriptor: a terminal, and neither NO_COLOR nor TERM=dumb.

@@ -212,10 +212,12 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
   setup.record["agent_origin"] = definition.origin.text();
   if (definition.version > 0) setup.record["agent_version"] = definition.version;
   if (trusted.content) setup.record["trusted"] = trusted.content->digest();
+  Json opt_outs = Json::array();
+  if (loaded.no_sandbox) opt_outs.push_back("no sandbox: --no-sandbox");
   if (setup.policy.network == sandbox::Network::open) {
-    setup.record["opt_outs"] =
-        Json::array({"network open: " + loaded.config.sandbox.network.origin.text()});
+    opt_outs.push_back("network open: " + loaded.config.sandbox.network.origin.text());
   }
+  if (!opt_outs.empty()) setup.record["opt_outs"] = std::move(opt_outs);
   return setup;
 }
 

@@ -288,7 +288,8 @@ class Sandbox {
 /// No sandbox at all: commands run with all rights of this process, and of a policy only the
 /// environment, the wall time and the output limit hold; new protected names are still reported.
 /// For a user who asks for it on the command line and nobody else; whoever makes one records it and
-/// shows it. It has no sessions.
+/// shows it. Its sessions share nothing, and start nothing in the
+/// background.
 std::unique_ptr<Sandbox> without_sandbox();
 
 }  // namespace sable::sandbox

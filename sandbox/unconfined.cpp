@@ -167,12 +167,34 @@ Result<UniqueFd> input_of(const std::string& bytes) {
   return memory_file_of({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
 }
 
+// Its calls share nothing but the policy.
+class UnconfinedSession : public Session {
+ public:
+  UnconfinedSession(Sandbox& box, Policy policy) : box_(box), policy_(std::move(policy)) {}
+
+  asio::awaitable<Result<RunResult>> run(Command command, OutputSink output) override {
+    return box_.run(policy_, std::move(command), std::move(output));
+  }
+  asio::awaitable<Result<std::shared_ptr<Process>>> start(Command /*command*/,
+                                                          ProcessOptions /*options*/) override {
+    co_return fail(ErrorCode::unsupported,
+                   "programs in the background need the sandbox, which would end them with their "
+                   "session; this one runs without (--no-sandbox)");
+  }
+  asio::awaitable<void> close() override { co_return; }
+
+ private:
+  Sandbox& box_;
+  const Policy policy_;
+};
+
 class Unconfined : public Sandbox {
  public:
   asio::awaitable<Result<RunResult>> run(Policy policy, Command command,
                                          OutputSink output) override {
     co_await asio::this_coro::throw_if_cancelled(false);
     policy.network = Network::open;
+    if (command.wall) policy.limits.wall = std::min(policy.limits.wall, *command.wall);
     take_own_places(policy, command);
     const auto roots = roots_.of(policy, host_);
     const auto before = co_await look_at(roots);
@@ -201,6 +223,12 @@ class Unconfined : public Sandbox {
     const auto after = co_await look_at(roots);
     if (result) result->protected_changes = changes_between(*before, *after);
     co_return result;
+  }
+
+  asio::awaitable<Result<std::unique_ptr<Session>>> open_session(Policy policy) override {
+    std::unique_ptr<Session> session =
+        std::make_unique<UnconfinedSession>(*this, std::move(policy));
+    co_return session;
   }
 
  private:

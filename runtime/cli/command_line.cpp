@@ -57,6 +57,11 @@ CLI::Option* add_setting(CLI::App& command, Program& program, const std::string&
       help);
 }
 
+void add_no_sandbox(CLI::App& command, Program& program) {
+  command.add_flag("--no-sandbox", program.no_sandbox,
+                   "Run commands as they are, with all your rights; recorded and shown");
+}
+
 void add_model_settings(CLI::App& command, Program& program) {
   command
       .add_option("--model", program.model,

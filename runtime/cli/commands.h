@@ -26,6 +26,9 @@ void add_doctor_command(CLI::App& app, Program& program, Action& chosen);
 /// --model, --base-url and --api-key-env.
 void add_model_settings(CLI::App& command, Program& program);
 
+/// --no-sandbox.
+void add_no_sandbox(CLI::App& command, Program& program);
+
 /// An option that sets a configuration value: kept as a config::Flag.
 CLI::Option* add_setting(CLI::App& command, Program& program, const std::string& name,
                          const std::string& key, const std::string& help,

@@ -199,8 +199,9 @@ void add_run_command(CLI::App& app, Program& program, Action& chosen) {
               "Who decides about tools that ask: ask, all or none")
       ->type_name("MODE");
   add_setting(*command, program, "--network", "sandbox.network",
-              "Whom tools may talk to: none, loopback or open")
+              "Whom tools may talk to: none, loopback, allow (sandbox.allowed_hosts) or open")
       ->type_name("MODE");
+  add_no_sandbox(*command, program);
   add_setting(*command, program, "--max-steps", "limits.steps", "At most so many model replies")
       ->type_name("N");
   add_setting(*command, program, "--timeout", "limits.time", "Seconds until the turn is ended", "s")

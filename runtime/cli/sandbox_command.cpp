@@ -138,6 +138,7 @@ void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
 
   auto* run = group->add_subcommand("run", "Run one command; its status and signals pass through");
   add_common(*run);
+  add_no_sandbox(*run, program);
   run->add_option("command", options->command, "The command and its arguments, after --")
       ->required();
   run->callback([options, &chosen] {

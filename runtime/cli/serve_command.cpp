@@ -108,6 +108,7 @@ void add_serve_command(CLI::App& app, Program& program, Action& chosen) {
   add_setting(*command, program, "--approve", "approve",
               "Who decides about tools that ask: ask, all or none")
       ->type_name("MODE");
+  add_no_sandbox(*command, program);
   command->add_flag("--json", program.json, "The bound address as one JSON object");
   command->callback([options, &chosen] {
     chosen = [options](const Program& running) { return serve_action(running, *options); };

@@ -157,6 +157,7 @@ void add_tools_commands(CLI::App& app, Program& program, Action& chosen) {
   check->add_option("file", options->file, "The file")->required();
 
   auto* call = bind(group->add_subcommand("call", "Run one tool, in the sandbox"), call_action);
+  add_no_sandbox(*call, program);
   call->add_option("name", options->name, "The tool's name")->required();
   call->add_option("--args", options->arguments, "Its arguments as a JSON object")
       ->type_name("JSON");

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/text.h"
 #include "runtime/config/assign.h"
 #include "runtime/config/config.h"
@@ -89,6 +90,11 @@ sandbox::Policy to_policy(const LoadedConfig& loaded, const std::filesystem::pat
   }
   policy.masked.emplace_back(*loaded.config.home);
   policy.network = *settings.network;
+  for (const auto& host : settings.allowed_hosts.items) {
+    auto allowed = sandbox::parse_allowed_host(*host);
+    SABLE_CHECK(allowed);  // it was, when it was read
+    policy.allowed_hosts.push_back(std::move(*allowed));
+  }
   for (const auto& [name, value] : settings.environment) policy.environment[name] = *value;
   policy.limits.wall = *settings.timeout;
   policy.limits.memory_bytes = *settings.memory;

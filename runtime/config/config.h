@@ -71,6 +71,7 @@ struct ToolSettings {
 
 struct SandboxSettings {
   Value<sandbox::Network> network;
+  TextList allowed_hosts;  ///< sandbox::parse_allowed_host() takes each
   Value<std::chrono::milliseconds> timeout;
   Value<uint64_t> memory;  ///< bytes
   Value<uint64_t> processes;
@@ -156,6 +157,7 @@ struct LoadedConfig {
   Environment environment;
   std::string profile;
   std::vector<LayerFile> files;  ///< weakest first
+  bool no_sandbox = false;       ///< of the command line alone; no layer sets it
 };
 
 /// Reads and checks all layers. Errors begin with "FILE:LINE:COLUMN: " or the flag's name and name

@@ -127,9 +127,16 @@ const Setting kSettings[] = {
      .type = Type::choice,
      .slot = SABLE_AT(sandbox.network),
      .description =
-         "Whom a command may talk to: everything that the machine reaches, only processes "
-         "of the same call, or nobody.",
+         "Whom a command may talk to: everything that the machine reaches, the hosts of "
+         "`sandbox.allowed_hosts` through a proxy, only processes of the same call, or nobody.",
      .repository = Narrowing::stricter},
+    {.key = "sandbox.allowed_hosts",
+     .type = Type::list,
+     .slot = SABLE_AT(sandbox.allowed_hosts),
+     .description = "What `network: allow` lets through: `HOST[:PORT]`, port 443 unless given, "
+                    "`*.HOST` for everything below it, `/private` at the end where its addresses "
+                    "may be private ones. An empty list lets nothing through.",
+     .check = check_allowed_host},
     {.key = "sandbox.timeout",
      .type = Type::duration,
      .slot = SABLE_AT(sandbox.timeout),

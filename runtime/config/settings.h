@@ -34,8 +34,9 @@ struct Choices;
 
 template <>
 struct Choices<sandbox::Network> {
-  static constexpr std::array<std::pair<std::string_view, sandbox::Network>, 3> kAll = {
+  static constexpr std::array<std::pair<std::string_view, sandbox::Network>, 4> kAll = {
       {{"open", sandbox::Network::open},
+       {"allow", sandbox::Network::allow},
        {"loopback", sandbox::Network::loopback},
        {"none", sandbox::Network::none}}};
 };

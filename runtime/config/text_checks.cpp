@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "sandbox/sandbox.h"
+
 namespace sable::runtime::config {
 
 namespace {
@@ -139,6 +141,13 @@ Result<void> check_host(std::string_view text) {
     return expected("a host name such as sable.example.org, with a port or without");
   }
   return {};
+}
+
+Result<void> check_allowed_host(std::string_view text) {
+  if (sandbox::parse_allowed_host(text)) return {};
+  return expected(
+      "a host such as example.org, *.example.org:8443 or 10.0.0.7:5000/private, without a scheme "
+      "and a path");
 }
 
 }  // namespace sable::runtime::config

@@ -21,8 +21,9 @@ Result<void> check_base_url(std::string_view text);
 Result<void> check_path(std::string_view text);      ///< not empty, no ".." in it
 Result<void> check_absolute(std::string_view text);  ///< "/..." or "~/..."
 Result<void> check_absolute_or_none(std::string_view text);
-Result<void> check_listen(std::string_view text);  ///< ADDRESS:PORT
-Result<void> check_origin(std::string_view text);  ///< https://host[:port]
-Result<void> check_host(std::string_view text);    ///< host[:port]
+Result<void> check_listen(std::string_view text);        ///< ADDRESS:PORT
+Result<void> check_origin(std::string_view text);        ///< https://host[:port]
+Result<void> check_host(std::string_view text);          ///< host[:port]
+Result<void> check_allowed_host(std::string_view text);  ///< sandbox::parse_allowed_host()
 
 }  // namespace sable::runtime::config

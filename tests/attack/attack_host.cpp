@@ -8,7 +8,9 @@
 #include <fstream>
 #include <iterator>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -270,8 +272,16 @@ AttackOutcome AttackHost::run_under_bubblewrap(const std::string& id) {
   REQUIRE(child);
   far.reset();
   char buffer[4096];
-  for (ssize_t n = 0; (n = ::read(near.get(), buffer, sizeof buffer)) > 0;)
-    outcome.run.output.append(buffer, static_cast<size_t>(n));
+  pollfd waited{.fd = near.get(), .events = POLLIN, .revents = 0};
+  for (ssize_t n = 1; n > 0;) {
+    if (::poll(&waited, 1, 20'000) <= 0) {
+      outcome.host_damage.emplace_back("it hung until it was killed from outside");
+      REQUIRE(child->signal(SIGKILL));
+      break;
+    }
+    n = ::read(near.get(), buffer, sizeof buffer);
+    if (n > 0) outcome.run.output.append(buffer, static_cast<size_t>(n));
+  }
   const auto status = child->wait();
   REQUIRE(status);
   outcome.run.result = sandbox::RunResult{

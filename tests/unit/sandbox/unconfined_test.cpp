@@ -76,3 +76,32 @@ TEST_CASE("without a sandbox time and output are still bounded") {
   CHECK(loud.result->end == End::output_limit);
   CHECK(loud.output.size() == 10'000);
 }
+
+TEST_CASE("without a sandbox a session runs commands, and none in the background") {
+  const test::TemporaryFolder folder;
+  const auto box = without_sandbox();
+  asio::io_context loop;
+  std::unique_ptr<Session> session;
+  asio::co_spawn(loop, box->open_session({.writable = {folder.path()}}),
+                 [&](const std::exception_ptr&, Result<std::unique_ptr<Session>> opened) {
+                   REQUIRE(opened);
+                   session = std::move(*opened);
+                 });
+  loop.run();
+  loop.restart();
+  int exit_code = -1;
+  ErrorCode refused = ErrorCode::io;
+  asio::co_spawn(loop, session->run({.argv = {"/bin/sh", "-c", "exit 4"}}, {}),
+                 [&](const std::exception_ptr&, Result<RunResult> result) {
+                   REQUIRE(result);
+                   exit_code = result->exit_code;
+                 });
+  asio::co_spawn(loop, session->start({.argv = {"true"}}, {}),
+                 [&](const std::exception_ptr&, Result<std::shared_ptr<Process>> started) {
+                   REQUIRE_FALSE(started);
+                   refused = started.error().code;
+                 });
+  loop.run();
+  CHECK(exit_code == 4);
+  CHECK(refused == ErrorCode::unsupported);
+}

@@ -126,8 +126,13 @@ TEST_CASE("a wrong value is refused with its place, the setting and what is expe
   CHECK(refused("sandbox: {memory: [1]}\n").find("got a list") != std::string::npos);
   CHECK(refused("sandbox: {network: lopback}\n") ==
         file +
-            "1:20: sandbox.network: expected open or loopback or none, got \"lopback\"; did you "
+            "1:20: sandbox.network: expected open or allow or loopback or none, got \"lopback\"; "
+            "did you "
             "mean loopback?");
+  CHECK(refused("sandbox: {allowed_hosts: [https://example.org/x]}\n") ==
+        file +
+            "1:27: sandbox.allowed_hosts: expected a host such as example.org, *.example.org:8443 "
+            "or 10.0.0.7:5000/private, without a scheme and a path");
   CHECK(refused("sandbox: {readable: /usr}\n") ==
         file + "1:21: sandbox.readable: expected a list, got \"/usr\"");
   CHECK(refused("sandbox: {readable: [/a, usr]}\n") ==
@@ -352,6 +357,17 @@ TEST_CASE("a profile lies on top of the sandbox settings and below the flags") {
   CHECK(loaded.config.sandbox.memory.value == 1073741824u);
   CHECK(to_policy(loaded, {}).profile == "strict");
   CHECK(to_policy(loaded, {}).masked.front() == fixture.folder / "home/.ssh");
+}
+
+TEST_CASE("the hosts that a command may talk to come from the configuration") {
+  ConfigFixture fixture;
+  fixture.user(
+      "sandbox: {network: allow, allowed_hosts: [example.org, '*.Example.com:8443/private']}\n");
+  const auto policy = to_policy(fixture.load().value(), {});
+  CHECK(policy.network == sandbox::Network::allow);
+  const std::vector<sandbox::AllowedHost> expected = {
+      {.name = "example.org"}, {.name = "*.example.com", .port = 8443, .private_addresses = true}};
+  CHECK(policy.allowed_hosts == expected);
 }
 
 TEST_CASE("every built-in profile loads, and none widens the network") {

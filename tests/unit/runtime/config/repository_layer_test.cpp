@@ -70,6 +70,10 @@ TEST_CASE("a repository may not widen the network, but may narrow it") {
         sandbox::Network::loopback);
   CHECK(*accepted("sandbox: {network: none}\n", "sandbox: {network: open}\n").sandbox.network ==
         sandbox::Network::none);
+  CHECK(refusal("sandbox: {network: allow}\n", "sandbox: {network: loopback}\n")
+            .find("permits more than loopback") != std::string::npos);
+  CHECK(refusal("sandbox: {allowed_hosts: [evil.org]}\n", "sandbox: {network: allow}\n")
+            .find("a repository may not set this") != std::string::npos);
 }
 
 TEST_CASE("a repository may not widen approvals, but may narrow them") {
