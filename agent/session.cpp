@@ -184,7 +184,8 @@ class LiveSession final : public Session {
   /// One model reply and the calls that it asks for; a verdict when the turn is over.
   asio::awaitable<Result<std::optional<Verdict>>> step() {
     using Going = std::optional<Verdict>;
-    StepRequest request{.messages = history_.messages(),
+    StepRequest request{.session = id(),
+                        .messages = history_.messages(),
                         .tools = history_.tools(),
                         .sampling = setup_.agent.sampling};
     auto model_requested = events::model_requested(history_.n_turns(), n_steps_, provider_,

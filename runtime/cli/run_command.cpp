@@ -178,13 +178,13 @@ int run_action(const Program& program, RunOptions options) {
   const auto transport = make_transport(*loaded);
   if (!transport) return program.fail_with(transport.error());
   Loop loop;
-  Models models;
+  auto store = memory::Store::open(*loaded->config.home, {.log = log});
+  if (!store) return program.fail_with(store.error());
+  Models models((*store)->home(), log);
   const ProviderParts parts{
       .transport = **transport, .models = models, .workers = loop.workers(), .log = log};
   const auto provider = make_provider(program, *loaded, parts);
   if (!provider) return program.fail_with(provider.error());
-  auto store = memory::Store::open(*loaded->config.home, {.log = log});
-  if (!store) return program.fail_with(store.error());
 
   CommandObserver observer(program, *loaded->config.home, *repository, loop.workers());
   const agent::Services services{.store = **store,
