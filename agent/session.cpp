@@ -331,8 +331,10 @@ class LiveSession final : public Session {
       co_return co_await log(std::move(begin));
     }
     if (tool->effect != tools::Effect::none && setup_.checkpoints) {
-      auto checkpoint = co_await checkpoints_.before(services_.workers, id(), call->id);
-      begin.push_back(std::move(checkpoint));
+      auto keeping = checkpoints_.before(services_.workers, id(), call->id);
+      auto checkpoint = co_await interruption_->guard(std::move(keeping));
+      if (!checkpoint) co_return co_await log_cancelled(*call);
+      begin.push_back(std::move(*checkpoint));
     }
     begin.push_back(events::tool_started(call->id, call->name));
     SABLE_CO_TRY_VOID(co_await log(std::move(begin)));
