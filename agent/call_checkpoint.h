@@ -17,6 +17,7 @@ class CallCheckpoints {
       : home_(std::move(home)), root_(std::move(root)) {}
 
   /// "files.checkpointed"; where none can be taken the event says why, and the call goes on.
+  /// Cancelling the coroutine gives the checkpoint up between two files.
   asio::awaitable<memory::NewEvent> before(asio::thread_pool& workers, std::string session,
                                            std::string call_id);
 

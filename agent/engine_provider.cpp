@@ -55,7 +55,9 @@ class EngineProvider final : public Provider {
     auto generating = sequence_->generate(std::move(prepared->tokens), std::move(sink));
     auto generated = co_await std::move(generating);
     if (!generated) co_return fail(std::move(generated.error()));
-    co_return reply_of(std::move(*generated), parser, n_prompt, sampling);
+    auto reply = reply_of(std::move(*generated), parser, n_prompt, sampling);
+    if (!reply || reply->tool_calls.empty()) sequence_->rest();
+    co_return reply;
   }
 
  private:
@@ -78,6 +80,7 @@ class EngineProvider final : public Provider {
                            ? grammar_
                            : CallGrammar::compile(request.tools);
     auto& tokens = prepared.tokens;
+    tokens.session = request.session;
     tokens.prompt = std::move(encoded.ids);
     tokens.end = model_->tokens().end;
     tokens.n_tokens_max = request.sampling.output_tokens_max;

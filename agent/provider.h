@@ -54,6 +54,7 @@ struct Sampling {
 };
 
 struct StepRequest {
+  std::string session;  ///< whose step it is: a provider may keep what it computed under this name
   std::vector<Message> messages;
   std::vector<OfferedTool> tools;
   Sampling sampling;

@@ -41,6 +41,25 @@ class SequenceSource final : public memory::SnapshotSource {
   const inference::Sequence& sequence_;
 };
 
+class CopySource final : public memory::SnapshotSource {
+ public:
+  explicit CopySource(const SequenceCopy& copy) : copy_(copy) {}
+  Result<void> block(uint64_t index, std::vector<std::byte>& bytes) override {
+    if (index < copy_.first_block || index - copy_.first_block >= copy_.blocks.size()) {
+      return fail(ErrorCode::not_found, "a block that was stored has gone");
+    }
+    bytes = copy_.blocks[index - copy_.first_block];
+    return {};
+  }
+  Result<void> position(std::vector<std::byte>& bytes) override {
+    bytes = copy_.position;
+    return {};
+  }
+
+ private:
+  const SequenceCopy& copy_;
+};
+
 /// One entry of a snapshot as the engine reads it, fetched when it is first asked for.
 class EntrySource final : public inference::ByteSource {
  public:
@@ -83,6 +102,26 @@ Result<memory::SaveReport> save_sequence(memory::SnapshotStore& store, const std
   SequenceSource source(sequence);
   return store.save(session, {engine.fingerprint(), sequence.tokens().first(sequence.position())},
                     source);
+}
+
+Result<SequenceCopy> copy_sequence(const inference::Engine& engine,
+                                   const inference::Sequence& sequence, uint64_t first_block) {
+  const auto tokens = sequence.tokens().first(sequence.position());
+  SequenceCopy copy{.fingerprint = engine.fingerprint(),
+                    .tokens = {tokens.begin(), tokens.end()},
+                    .first_block = first_block};
+  SequenceSource source(sequence);
+  for (uint64_t i = first_block; i < sequence.saved_blocks(); ++i) {
+    SABLE_TRY_VOID(source.block(i, copy.blocks.emplace_back()));
+  }
+  SABLE_TRY_VOID(source.position(copy.position));
+  return copy;
+}
+
+Result<memory::SaveReport> save_copy(memory::SnapshotStore& store, const std::string& session,
+                                     const SequenceCopy& copy) {
+  CopySource source(copy);
+  return store.save(session, {copy.fingerprint, copy.tokens}, source);
 }
 
 Result<std::unique_ptr<inference::Sequence>> restore_sequence(

@@ -194,7 +194,8 @@ class LiveSession final : public Session {
   /// One model reply and the calls that it asks for; a verdict when the turn is over.
   asio::awaitable<Result<std::optional<Verdict>>> step() {
     using Going = std::optional<Verdict>;
-    StepRequest request{.messages = history_.messages(),
+    StepRequest request{.session = id(),
+                        .messages = history_.messages(),
                         .tools = history_.tools(),
                         .sampling = setup_.agent.sampling};
     auto model_requested = events::model_requested(history_.n_turns(), n_steps_, provider_,
@@ -347,8 +348,10 @@ class LiveSession final : public Session {
       co_return co_await log(std::move(begin));
     }
     if (tool->effect != tools::Effect::none && setup_.checkpoints) {
-      auto checkpoint = co_await checkpoints_.before(services_.workers, id(), call->id);
-      begin.push_back(std::move(checkpoint));
+      auto keeping = checkpoints_.before(services_.workers, id(), call->id);
+      auto checkpoint = co_await interruption_->guard(std::move(keeping));
+      if (!checkpoint) co_return co_await log_cancelled(*call);
+      begin.push_back(std::move(*checkpoint));
     }
     begin.push_back(events::tool_started(call->id, call->name));
     SABLE_CO_TRY_VOID(co_await log(std::move(begin)));

@@ -14,6 +14,7 @@
 namespace sable::agent {
 
 struct TokenRequest {
+  std::string session;  ///< whose state is kept on disk; empty: nobody's
   std::vector<inference::TokenId> prompt;  ///< whole, from the begin token on
   inference::TokenId end = 1;              ///< the token that ends a reply
   uint64_t n_tokens_max = 0;
@@ -44,6 +45,10 @@ class TokenSequence {
   /// context, no cache memory), invalid_input (bad sampling, unknown token), cancelled.
   virtual asio::awaitable<Result<TokenReply>> generate(TokenRequest request,
                                                        TokenSink on_tokens) = 0;
+
+  /// The turn is over: the state is worth keeping until the session goes on, also in another
+  /// process. It is kept in the background, if at all.
+  virtual void rest() {}
 };
 
 /// A model that decodes for many sequences at once. Outlives them.

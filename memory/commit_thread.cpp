@@ -3,6 +3,8 @@
 #include <new>
 #include <sqlite3.h>
 
+#include "memory/wal_room.h"
+
 namespace sable::memory {
 
 namespace {
@@ -15,6 +17,9 @@ constexpr size_t kBatchMax = 512;
 // pages, or at the second figure in any case.
 constexpr int kCheckpointPagesIdle = 1000;
 constexpr int kCheckpointPagesBusy = 8000;
+
+// A program that commits only a few times does not gain by room in the log.
+constexpr int kBatchesBeforeRoom = 4;
 
 /// Errors after which the same connection may go on: it knows that nothing of the transaction is in
 /// the log. After any other (a failed sync above all) the state of the file is in doubt.
@@ -57,6 +62,7 @@ void CommitThread::loop() {
   while (take(batch)) {
     carry_out(std::exchange(batch, {}));
     checkpoint_if_due();
+    make_room_if_idle();
   }
 }
 
@@ -115,13 +121,25 @@ Result<void> CommitThread::reopen_if_needed() {
   return {};
 }
 
+bool CommitThread::somebody_waits() {
+  const std::lock_guard lock(mutex_);
+  return !queue_.empty();
+}
+
+/// After the answers: the next commits find room in the write-ahead log.
+void CommitThread::make_room_if_idle() {
+  if (!database_ || !may_make_room_ || ++n_batches_ < kBatchesBeforeRoom || somebody_waits())
+    return;
+  const auto room = keep_room_in_wal(*database_);
+  if (room) return;
+  may_make_room_ = false;
+  log_.warning("no room could be made in the write-ahead log", {{"error", room.error().message}});
+  if (!leaves_connection_usable(room.error().code)) database_.reset();
+}
+
 void CommitThread::checkpoint_if_due() {
   if (!database_) return;
-  bool busy;
-  {
-    const std::lock_guard lock(mutex_);
-    busy = !queue_.empty();
-  }
+  const bool busy = somebody_waits();
   const int pages = database_->connection().wal_pages();
   if (pages < wal_pages_checkpointed_) wal_pages_checkpointed_ = 0;  // the log began anew
   if (pages - wal_pages_checkpointed_ < (busy ? kCheckpointPagesBusy : kCheckpointPagesIdle)) {

@@ -44,11 +44,15 @@ class CommitThread {
   Result<void> commit_together(Batch& batch);
   Result<void> reopen_if_needed();
   void checkpoint_if_due();
+  void make_room_if_idle();
+  bool somebody_waits();
 
   const std::filesystem::path file_;
   const Log log_;
   std::optional<LogDatabase> database_;  // none after an error that leaves the connection in doubt
   int wal_pages_checkpointed_ = 0;
+  int n_batches_ = 0;
+  bool may_make_room_ = true;  // until it fails once
 
   std::mutex mutex_;
   std::condition_variable changed_;

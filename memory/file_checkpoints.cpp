@@ -83,9 +83,9 @@ class GitCheckpoints : public FileCheckpoints {
         limits_(limits),
         log_(std::move(log)) {}
 
-  Result<FileCheckpoint> take(const std::string& session) override {
+  Result<FileCheckpoint> take(const std::string& session, std::stop_token stop) override {
     SABLE_TRY(const auto parent, newest_of(folder_, session));
-    SABLE_TRY(auto captured, capture());
+    SABLE_TRY(auto captured, capture(stop));
     GitObjects& objects = captured.bulk ? bulk_ : each_;
     SABLE_TRY(const auto files, write_folder(objects, captured.files, ""));
     std::string left_out;
@@ -97,8 +97,9 @@ class GitCheckpoints : public FileCheckpoints {
     SABLE_TRY(const auto tree, objects.write_tree(std::move(top)));
     SABLE_TRY(const auto commit, objects.write_commit({tree, parent.value_or(ObjectId())},
                                                       "files of session " + session + "\n"));
-    if (captured.bulk) {
+    if (unsynced_) {
       SABLE_TRY_VOID(bulk_.sync());
+      unsynced_ = false;
     }
     SABLE_TRY_VOID(write_file_atomically(folder_ / "sessions" / session, hex_of(commit), 0600));
     return FileCheckpoint{hex_of(commit), captured.files.size(), captured.n_stored,
@@ -118,7 +119,7 @@ class GitCheckpoints : public FileCheckpoints {
         SABLE_TRY(left_out, each_.read_blob(entry.id));
       }
     }
-    SABLE_TRY(const auto captured, capture());
+    SABLE_TRY(const auto captured, capture({}));
     RestorePlan plan = plan_restore(wanted, left_out, captured.files, captured.left_out);
     auto report = carry_out(root_.get(), plan, each_);
     return report;
@@ -138,8 +139,8 @@ class GitCheckpoints : public FileCheckpoints {
   };
 
   /// Stores what the files hold now.
-  Result<Captured> capture() {
-    SABLE_TRY(auto found, walk(root_.get(), ignore_, limits_.n_files_max));
+  Result<Captured> capture(const std::stop_token& stop) {
+    SABLE_TRY(auto found, walk(root_.get(), ignore_, limits_.n_files_max, stop));
     Captured captured;
     captured.left_out = std::move(found.left_out);
     std::vector<const std::pair<const std::string, FileStamp>*> fresh;
@@ -165,7 +166,11 @@ class GitCheckpoints : public FileCheckpoints {
                               new_bytes, limits_.new_bytes_max));
     }
     captured.bulk = fresh.size() > kSyncEachMax;
+    unsynced_ = unsynced_ || captured.bulk;
     for (const auto* file : fresh) {
+      if (stop.stop_requested()) {
+        return fail(ErrorCode::cancelled, "the file checkpoint was given up");
+      }
       SABLE_TRY_VOID(store(file->first, file->second, captured));
     }
     std::erase_if(known_, [&](const auto& known) { return !captured.files.contains(known.first); });
@@ -231,6 +236,7 @@ class GitCheckpoints : public FileCheckpoints {
   const UniqueFd lock_;  ///< shared: nothing is swept away meanwhile
   IgnoreRules ignore_;
   GitObjects each_, bulk_;  ///< one store; how it is synced differs
+  bool unsynced_ = false;   ///< something in bulk is not durable yet, be it of one given up
   const CheckpointLimits limits_;
   const Log log_;
   std::unordered_map<std::string, Known> known_;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,9 @@ class FileCheckpoints {
   virtual ~FileCheckpoints() = default;
 
   /// Keeps the files as they are now, for as long as the session exists; durable when it returns.
-  /// Errors: exhausted (more files or new bytes than the limits allow, or the disk is full); io.
-  virtual Result<FileCheckpoint> take(const std::string& session) = 0;
+  /// Looks at `stop` before each file. Errors: exhausted (more files or new bytes than the limits
+  /// allow, or the disk is full); cancelled; io.
+  virtual Result<FileCheckpoint> take(const std::string& session, std::stop_token stop = {}) = 0;
 
   /// Makes the files what they were. What it overwrites or removes was in a state that take() can
   /// keep; take one before. Repeating it after a crash finishes it. Errors: not_found when the

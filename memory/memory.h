@@ -37,7 +37,7 @@ struct SessionInfo {
   std::string title;
   std::filesystem::path working_directory;
   std::string agent, model;
-  std::string status;  ///< "running", "finished", "failed", "interrupted", "idle"
+  std::string status;  ///< "running", "idle", "failed", "interrupted"
   WallTime created, updated;
   Seq n_events = 0;
   uint64_t input_tokens = 0, output_tokens = 0;

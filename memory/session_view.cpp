@@ -17,8 +17,8 @@ void add_saturating(uint64_t& sum, const Json& data, const char* key) {
   sum = value > kMax - sum ? kMax : sum + value;
 }
 
-bool is_end_status(std::string_view status) {
-  return status == "finished" || status == "failed" || status == "interrupted";
+bool stays_visible(std::string_view status) {
+  return status == "failed" || status == "interrupted";
 }
 
 }  // namespace
@@ -41,15 +41,12 @@ ViewEffects apply_event(SessionView& view, const Event& event, const Digest& has
     view.parent_seq = event.seq - 1;
     view.created_ms = view.updated_ms;
     view.status = "idle";
-  } else if (event.type == "session.ended") {
-    const auto status = string_or(data, "status", "finished");
-    view.status = is_end_status(status) ? status : "finished";
   } else if (event.type == "turn.started") {
     view.status = "running";
   } else if (event.type == "turn.ended") {
     // After a finished turn the session waits for the next one; other ends stay visible.
     const auto status = string_or(data, "status", "finished");
-    view.status = status != "finished" && is_end_status(status) ? status : "idle";
+    view.status = stays_visible(status) ? status : "idle";
     if (data.is_object() && data.contains("usage")) {
       add_saturating(view.input_tokens, data.at("usage"), "input_tokens");
       add_saturating(view.output_tokens, data.at("usage"), "output_tokens");

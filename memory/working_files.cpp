@@ -127,7 +127,8 @@ bool IgnoreRules::ignores(const std::string& path, bool folder) {
 
 namespace {
 
-Result<WorkingFiles> walk_once(int root, IgnoreRules& ignore, size_t n_max) {
+Result<WorkingFiles> walk_once(int root, IgnoreRules& ignore, size_t n_max,
+                               const std::stop_token& stop) {
   WorkingFiles found;
   ignore.begin();
   std::vector<std::string> open_folders{""};
@@ -155,6 +156,9 @@ Result<WorkingFiles> walk_once(int root, IgnoreRules& ignore, size_t n_max) {
     }
     for (const std::string& name : names) {
       if (name == "." || name == ".." || name == ".git") continue;
+      if (stop.stop_requested()) {
+        return fail(ErrorCode::cancelled, "the file checkpoint was given up");
+      }
       if (++n_seen > n_max) {
         return fail(ErrorCode::exhausted,
                     fmt::format("the working directory holds more than {} files and folders; its "
@@ -181,10 +185,11 @@ Result<WorkingFiles> walk_once(int root, IgnoreRules& ignore, size_t n_max) {
 
 }  // namespace
 
-Result<WorkingFiles> walk(int root, IgnoreRules& ignore, size_t n_max) {
-  SABLE_TRY(auto found, walk_once(root, ignore, n_max));
+Result<WorkingFiles> walk(int root, IgnoreRules& ignore, size_t n_max,
+                          const std::stop_token& stop) {
+  SABLE_TRY(auto found, walk_once(root, ignore, n_max, stop));
   if (ignore.end()) return found;
-  return walk_once(root, ignore, n_max);
+  return walk_once(root, ignore, n_max, stop);
 }
 
 }  // namespace sable::memory

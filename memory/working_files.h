@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -57,7 +58,8 @@ class IgnoreRules {
   std::map<std::string, FileStamp> rules_, rules_before_;
 };
 
-/// Errors: exhausted when there are more files and folders than `n_max`.
-Result<WorkingFiles> walk(int root, IgnoreRules& ignore, size_t n_max);
+/// Errors: exhausted when there are more files and folders than `n_max`; cancelled.
+Result<WorkingFiles> walk(int root, IgnoreRules& ignore, size_t n_max,
+                          const std::stop_token& stop = {});
 
 }  // namespace sable::memory

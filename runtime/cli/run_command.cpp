@@ -163,14 +163,14 @@ int run_action(const Program& program, RunOptions options) {
   if (!sandbox) return program.fail_with(sandbox.error());
   const auto log = Log::to_stderr(*loaded->config.log_level);
   Loop loop;
-  Models models;
+  auto store = memory::Store::open(*loaded->config.home, {.log = log});
+  if (!store) return program.fail_with(store.error());
+  Models models((*store)->home(), log);
   auto parts = make_session_parts(program, *loaded, *repository, {models, loop.workers()}, log);
   if (!parts) return program.fail_with(parts.error());
   if (parts->setup.approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
     parts->setup.approval = agent::ApprovalMode::none;
   }
-  auto store = memory::Store::open(*loaded->config.home, {.log = log});
-  if (!store) return program.fail_with(store.error());
 
   CommandObserver observer(program, *loaded->config.home, *repository, loop.workers());
   const agent::Services services{.store = **store,

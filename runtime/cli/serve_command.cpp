@@ -36,7 +36,7 @@ Result<ServerOptions> server_options(const config::LoadedConfig& loaded,
 
 asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions options,
                            std::string token_file, agent::Services services) {
-  Models models;
+  Models models(services.store.home(), services.log);
   AgentSessionHost host(program, models, services, loop.executor());
   LiveSessions sessions(host, loop.executor(), {}, services.log);
   const auto server =

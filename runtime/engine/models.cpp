@@ -26,13 +26,25 @@ Result<std::shared_ptr<const agent::EngineModel>> Models::open(const std::filesy
   SABLE_TRY(options.texts, agent::load_prompt_texts(real, std::move(options.texts)));
   auto opened = opened_.find(real);
   if (opened == opened_.end()) {
-    SABLE_TRY(auto scheduler, Scheduler::open(real));
+    SABLE_TRY(auto scheduler, Scheduler::open(real, {}, snapshots(), log_));
     opened = opened_.emplace(real, Opened{.scheduler = std::move(scheduler)}).first;
   }
   auto model = agent::EngineModel::create(*opened->second.scheduler, std::move(options));
   if (!model) return fail_in("model " + weights.string(), std::move(model.error()));
   opened->second.models.emplace(key, *model);
   return *model;
+}
+
+/// Null where there can be none: then resuming computes again.
+memory::SnapshotStore* Models::snapshots() {
+  if (snapshots_ || home_.empty()) return snapshots_.get();
+  auto opened = memory::SnapshotStore::open(home_, {.log = log_});
+  if (opened) {
+    snapshots_ = std::move(*opened);
+  } else {
+    log_.warning("no snapshots of sessions can be kept", {{"error", opened.error().message}});
+  }
+  return snapshots_.get();
 }
 
 }  // namespace sable::runtime

@@ -15,6 +15,11 @@ namespace sable::runtime {
 /// Any thread may call it. Outlives the providers on its models.
 class Models {
  public:
+  /// Snapshots of sessions lie below `home`, which exists when the first model is opened; without
+  /// one none are kept.
+  explicit Models(std::filesystem::path home = {}, Log log = Log::none())
+      : home_(std::move(home)), log_(std::move(log)) {}
+
   /// `options.texts` are used where the model brings none of its own. Opening takes as long as
   /// mapping the weights does: call it on a worker, or before the loop runs.
   Result<std::shared_ptr<const agent::EngineModel>> open(const std::filesystem::path& weights,
@@ -26,7 +31,12 @@ class Models {
     /// By what they are called and how they are used: several names may share weights.
     std::map<std::string, std::shared_ptr<const agent::EngineModel>> models;
   };
+  memory::SnapshotStore* snapshots();
+
+  const std::filesystem::path home_;
+  const Log log_;
   std::mutex mutex_;
+  std::unique_ptr<memory::SnapshotStore> snapshots_;  // outlives the schedulers
   std::map<std::filesystem::path, Opened> opened_;
 };
 

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "runtime/engine/snapshot_keeper.h"
 #include "runtime/engine/token_job.h"
 
 namespace sable::runtime {
@@ -28,7 +29,12 @@ struct Served {
   std::shared_ptr<TokenJob> job;                  // under way
   agent::TokenReply reply;                        // of the job, so far
   uint64_t begun = 0;                             // when the job began, in jobs
+  std::string session;                            // whose it is; empty: nothing is kept on disk
+  std::shared_ptr<KeptState> kept = std::make_shared<KeptState>();
 };
+
+// In a long turn so many tokens are lost at most when the program is killed: seconds of a prefill.
+constexpr uint64_t kTokensBetweenSnapshots = 8192;
 
 size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
   const auto [x, y] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
@@ -40,8 +46,11 @@ size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
 /// Owns the engine; all but the constructor, the queue and the constants is its own thread's.
 class Scheduler::EngineThread {
  public:
-  explicit EngineThread(std::unique_ptr<inference::Engine> engine)
+  EngineThread(std::unique_ptr<inference::Engine> engine, memory::SnapshotStore* snapshots,
+               const Log& log)
       : engine_(std::move(engine)),
+        snapshots_(snapshots),
+        keeper_(snapshots == nullptr ? nullptr : std::make_unique<SnapshotKeeper>(*snapshots, log)),
         fingerprint_(to_hex(engine_->fingerprint())),
         thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
@@ -55,12 +64,16 @@ class Scheduler::EngineThread {
 
   StreamId new_id() { return ++last_id_; }
 
-  void submit(StreamId id, std::shared_ptr<TokenJob> job) { send({id, std::move(job)}); }
-  void release(StreamId id) { send({id, nullptr}); }
+  void submit(StreamId id, std::shared_ptr<TokenJob> job) {
+    send({Message::Kind::job, id, std::move(job)});
+  }
+  void rest(StreamId id) { send({Message::Kind::rest, id, nullptr}); }
+  void release(StreamId id) { send({Message::Kind::end, id, nullptr}); }
 
  private:
-  /// A job for a stream, or (null) its end.
   struct Message {
+    enum class Kind { job, rest, end };
+    Kind kind;
     StreamId stream;
     std::shared_ptr<TokenJob> job;
   };
@@ -80,6 +93,7 @@ class Scheduler::EngineThread {
       if (order_.empty()) continue;
       step(stop);
     }
+    take_messages(stop);  // what was still to be kept
   }
 
   /// Waits for messages only when there is nothing else to do.
@@ -90,12 +104,19 @@ class Scheduler::EngineThread {
       if (order_.empty()) wake_.wait(lock, stop, [&] { return !inbox_.empty(); });
       messages.swap(inbox_);
     }
-    for (auto& [id, job] : messages) {
-      if (job == nullptr) {
-        leave(id);
-        streams_.erase(id);
-      } else {
-        begin(id, std::move(job));
+    for (auto& [kind, id, job] : messages) {
+      switch (kind) {
+        case Message::Kind::job:
+          begin(id, std::move(job));
+          break;
+        case Message::Kind::rest:
+          keep(id, 1);
+          break;
+        case Message::Kind::end:
+          keep(id, 1);
+          leave(id);
+          streams_.erase(id);
+          break;
       }
     }
   }
@@ -123,6 +144,7 @@ class Scheduler::EngineThread {
     stream.job = std::move(job);
     stream.reply = {};
     stream.begun = ++n_jobs_;
+    stream.session = stream.job->request().session;
     if (auto prepared = prepare(stream); !prepared) return finish(id, fail(prepared.error()));
     order_.push_back(id);
   }
@@ -139,12 +161,46 @@ class Scheduler::EngineThread {
                               "session, or allow a longer context",
                               request.prompt.size(), context));
     }
-    if (stream.sequence == nullptr) stream.sequence = engine_->start();
+    if (stream.sequence == nullptr) begin_sequence(stream);
     auto& sequence = *stream.sequence;
     const size_t n_common = common_prefix(sequence.tokens(), request.prompt);
     SABLE_TRY_VOID(sequence.truncate(n_common));
+    stream.kept->forget_behind(n_common);
     stream.reply.n_cached = sequence.position();
     return sequence.append(std::span(request.prompt).subspan(n_common));
+  }
+
+  /// From a snapshot where there is one; anything that goes wrong with it costs a prefill.
+  void begin_sequence(Served& stream) {
+    stream.kept = std::make_shared<KeptState>();
+    if (snapshots_ != nullptr && !stream.session.empty()) {
+      auto restored = agent::restore_sequence(*snapshots_, *engine_, stream.job->request().prompt);
+      if (restored) {
+        stream.sequence = std::move(*restored);
+        stream.kept->note(stream.sequence->position());
+        return;
+      }
+      if (restored.error().code == ErrorCode::exhausted && forget_unused()) {
+        return begin_sequence(stream);
+      }
+    }
+    stream.sequence = engine_->start();
+  }
+
+  /// Has what the stream computed stored, if that is at least `n_tokens_min` more than is stored.
+  void keep(StreamId id, uint64_t n_tokens_min) {
+    const auto it = streams_.find(id);
+    if (it == streams_.end() || !keeper_ || it->second.session.empty()) return;
+    const Served& stream = it->second;
+    if (stream.sequence == nullptr) return;
+    const uint64_t position = stream.sequence->position();
+    if (position < memory::kSnapshotBlockTokens ||
+        position < stream.kept->n_tokens() + n_tokens_min) {
+      return;
+    }
+    auto copy = agent::copy_sequence(*engine_, *stream.sequence,
+                                     stream.kept->n_tokens() / memory::kSnapshotBlockTokens);
+    if (copy) keeper_->keep(stream.session, std::move(*copy), stream.kept);
   }
 
   void step(const std::stop_token& stop) {
@@ -155,6 +211,7 @@ class Scheduler::EngineThread {
     const std::vector<StreamId> stepped(order_);
     for (const StreamId id : stepped) {
       Served& stream = streams_.at(id);
+      if (!stream.kept->is_busy()) keep(id, kTokensBetweenSnapshots);
       if (stream.sequence->n_waiting() == 0) pick(id, stream);
     }
     if (order_.size() > 1) std::rotate(order_.begin(), order_.begin() + 1, order_.end());
@@ -225,6 +282,8 @@ class Scheduler::EngineThread {
   }
 
   std::unique_ptr<inference::Engine> engine_;
+  memory::SnapshotStore* const snapshots_;
+  std::unique_ptr<SnapshotKeeper> keeper_;  // null without snapshots
   std::string fingerprint_;
   std::atomic<StreamId> last_id_ = 0;
 
@@ -246,6 +305,8 @@ class Scheduler::Stream final : public agent::TokenSequence {
  public:
   Stream(EngineThread& thread, uint64_t id) : thread_(thread), id_(id) {}
   ~Stream() override { thread_.release(id_); }
+
+  void rest() override { thread_.rest(id_); }
 
   asio::awaitable<Result<agent::TokenReply>> generate(agent::TokenRequest request,
                                                       agent::TokenSink on_tokens) override {
@@ -283,13 +344,15 @@ Scheduler::Scheduler(std::unique_ptr<EngineThread> thread) : thread_(std::move(t
 Scheduler::~Scheduler() = default;
 
 Result<std::unique_ptr<Scheduler>> Scheduler::open(const std::filesystem::path& model,
-                                                   const inference::EngineOptions& options) {
+                                                   const inference::EngineOptions& options,
+                                                   memory::SnapshotStore* snapshots,
+                                                   const Log& log) {
   SABLE_TRY(auto engine, inference::Engine::open(model, options));
   if (!engine->tokenizer()) {
     return fail_in(model.string(), Error(engine->tokenizer().error()));
   }
   return std::unique_ptr<Scheduler>(
-      new Scheduler(std::make_unique<EngineThread>(std::move(engine))));
+      new Scheduler(std::make_unique<EngineThread>(std::move(engine), snapshots, log)));
 }
 
 const inference::Tokenizer& Scheduler::tokenizer() const { return *thread_->engine().tokenizer(); }

@@ -1,6 +1,12 @@
 #include "base/task_group.h"
 
+#include <atomic>
+#include <functional>
+#include <thread>
+
 #include <catch2/catch.hpp>
+
+#include "base/stoppable_work.h"
 
 using namespace sable;
 using namespace std::chrono_literals;
@@ -25,6 +31,32 @@ asio::awaitable<void> wait_then_count(std::chrono::milliseconds delay, int& coun
 asio::awaitable<void> fail_soon() {
   co_await sleep_for(1ms);
   throw std::runtime_error("broken");
+}
+
+asio::awaitable<void> work_until_stopped(asio::thread_pool& workers, std::atomic<bool>& started,
+                                         std::atomic<bool>& ended, int& result) {
+  const std::function<int(std::stop_token)> work = [&](const std::stop_token& stop) {
+    started = true;
+    while (!stop.stop_requested()) std::this_thread::sleep_for(1ms);
+    std::this_thread::sleep_for(5ms);
+    ended = true;
+    return 7;
+  };
+  result = co_await run_stoppable(workers, work);
+}
+
+asio::awaitable<void> stop_while_it_works(asio::thread_pool& workers, std::atomic<bool>& started,
+                                          std::atomic<bool>& ended, int& result) {
+  TaskGroup group(co_await asio::this_coro::executor);
+  group.spawn(work_until_stopped(workers, started, ended, result));
+  while (!started) co_await sleep_for(1ms);
+  group.cancel();
+  co_await group.join();
+}
+
+asio::awaitable<void> let_it_work(asio::thread_pool& workers, int& result) {
+  const std::function<int(std::stop_token)> work = [](const std::stop_token&) { return 8; };
+  result = co_await run_stoppable(workers, work);
 }
 
 asio::awaitable<void> parent_of_three(int& count) {
@@ -83,6 +115,17 @@ TEST_CASE("a cancelled parent cancels and still joins its children") {
   run(cancel_the_parent(count, joined));
   CHECK(joined);
   CHECK(count == 0);
+}
+
+TEST_CASE("work that may be stopped ends when its coroutine is cancelled, and is waited for") {
+  asio::thread_pool workers(1);
+  std::atomic<bool> started = false, ended = false;
+  int result = 0;
+  run(stop_while_it_works(workers, started, ended, result));
+  CHECK(ended);
+  CHECK(result == 7);  // it is told what the work returned all the same
+  run(let_it_work(workers, result));
+  CHECK(result == 8);
 }
 
 TEST_CASE("a deadline ends the work and says what was slow") {

@@ -285,6 +285,21 @@ TEST_CASE("a file of two gigabytes is left out, said, and never touched") {
   }
 }
 
+TEST_CASE("a checkpoint that is given up keeps nothing, and the next one is whole") {
+  Project project;
+  for (int i = 0; i < 300; ++i) write(project.root() / std::to_string(i), std::to_string(i));
+  std::stop_source stop;
+  stop.request_stop();
+  const auto given_up = project.files->take("s_a", stop.get_token());
+  REQUIRE_FALSE(given_up.has_value());
+  CHECK(given_up.error().code == ErrorCode::cancelled);
+  const auto checkpoint = project.take();
+  CHECK(checkpoint.n_files == 300);
+  write(project.root() / "7", "changed");
+  REQUIRE(project.files->restore(checkpoint.id).has_value());
+  CHECK(text_of(project.root() / "7") == "7");
+}
+
 TEST_CASE(
     "a directory with too many files, or too many new bytes, gets no checkpoint and says so") {
   Project project({.n_files_max = 10, .new_bytes_max = 1000});

@@ -59,6 +59,25 @@ TEST_CASE("a clean stop leaves no write-ahead log behind") {
   CHECK(fs::is_empty(home / "locks"));
 }
 
+TEST_CASE("commits find room in the write-ahead log, and what a crash leaves of it is no event") {
+  TemporaryFolder folder;
+  const auto home = folder / "home", crashed = folder / "crashed";
+  auto store = open_store(home);
+  auto lease = must(store->create_session({.title = "grows"}));
+  uintmax_t length = 0;
+  size_t n_longer = 0;
+  for (int i = 2; i <= 100; ++i) {
+    must(store->append(*lease, {note(i)}));
+    const auto now = std::filesystem::file_size(home / "sable.db-wal");
+    n_longer += now != length;
+    length = now;
+  }
+  CHECK(n_longer < 30);  // not at every commit
+  std::filesystem::copy(home, crashed, std::filesystem::copy_options::recursive);
+  CHECK(must(open_store(crashed)->read(lease->session(), 1, 1000)).size() == 100);
+  CHECK(check(crashed)->problems.empty());
+}
+
 TEST_CASE("a database of a newer version or of another program is refused and left as it is") {
   TemporaryFolder home;
   make_home(home.path());

@@ -28,9 +28,6 @@ TEST_CASE("turns and endings set the status") {
   CHECK(after({{"turn.ended", {{"status", "failed"}}}}).status == "failed");
   CHECK(after({{"turn.ended", {{"status", "interrupted"}}}}).status == "interrupted");
   CHECK(after({{"turn.ended", {{"status", "odd"}}}}).status == "idle");
-  CHECK(after({{"session.ended", {{"status", "failed"}}}}).status == "failed");
-  CHECK(after({{"session.ended", {{"status", "finished"}}}}).status == "finished");
-  CHECK(after({{"session.ended", 7}}).status == "finished");
   CHECK(after({{"turn.started", {}}, {"from.the_future", {{"status", "x"}}}}).status == "running");
 }
 

@@ -1,3 +1,4 @@
+#include <fstream>
 #include <thread>
 
 #include "base/task_group.h"
@@ -15,6 +16,14 @@ class FakeClock : public Clock {
   MonotonicTime monotonic_now() const override { return {}; }
   WallTime now{std::chrono::milliseconds(1'760'000'000'000)};
 };
+
+/// Of this process (proc(5), statm).
+size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  size_t total = 0, resident = 0;
+  statm >> total >> resident;
+  return resident * 4096;
+}
 
 SessionStart start_of(std::string title) {
   return {.title = std::move(title), .working_directory = "/repo", .agent = "coder", .model = "m"};
@@ -226,6 +235,32 @@ TEST_CASE("a loop that is thrown away while appends are under way harms nothing"
   must(store->append(*lease, notes(0, 0)));
   CHECK(must(store->read(lease->session(), 1, 10000)).size() == lease->last_seq());
   CHECK(lease->last_seq() == 2 + 50 * 20);
+}
+
+TEST_CASE("memory stays flat over a session of a hundred thousand events", "[slow]") {
+  TemporaryFolder home;
+  auto store = open_store(home.path());
+  auto lease = must(store->create_session(start_of("long")));
+  const std::string text(600, 'x');
+  const auto grow_to = [&](Seq n_events) {
+    while (lease->last_seq() < n_events) {
+      std::vector<NewEvent> events(200, NewEvent{"note.added", Json{{"text", text}}});
+      must(store->append(*lease, std::move(events)));
+    }
+    // As whoever follows a session does: the newest, then all in pieces.
+    CHECK(must(store->read(lease->session(), n_events - 10, 100)).size() >= 10);
+    for (Seq from = 1; from < n_events; from += 1000) {
+      REQUIRE_FALSE(must(store->read(lease->session(), from, 1000)).empty());
+    }
+    CHECK(must(store->list(10)).size() == 1);
+  };
+  grow_to(10'000);
+  const size_t before = resident_bytes();
+  grow_to(100'000);
+  const size_t after = resident_bytes();
+  WARN("resident: " << before / 1024 << " KiB at 10,000 events, " << after / 1024
+                    << " KiB at 100,000");
+  CHECK(after < before + (size_t{4} << 20));
 }
 
 TEST_CASE("a removed session is gone from the lists and from the files, and leaves a tombstone") {

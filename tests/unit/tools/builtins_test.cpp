@@ -53,7 +53,7 @@ TEST_CASE("tools can be narrowed and their approval changed; unknown names are t
   const auto unknown = registry.keep_only({"read_file", "serch"});
   REQUIRE_FALSE(unknown);
   CHECK(contains(unknown.error().message, "did you mean \"search\"?"));
-  CHECK(registry.list().size() == 10);
+  CHECK(registry.list().size() == 17);
   REQUIRE(registry.keep_only({"shell", "read_file"}));
   REQUIRE(registry.list().size() == 2);
   CHECK(registry.list()[0]->name == "read_file");
