@@ -8,6 +8,7 @@
 
 #include "base/asio.h"
 #include "base/result.h"
+#include "base/stoppable_work.h"
 
 namespace sable {
 
@@ -61,13 +62,14 @@ asio::awaitable<Result<T>> with_deadline(asio::awaitable<Result<T>> work,
 
 /// Runs a blocking function on a worker pool and continues on the caller's executor. The function
 /// must not touch anything of the loop's thread; it is not interrupted by cancellation, so it must
-/// end by itself.
+/// end by itself. A coroutine that was cancelled meanwhile still gets what the function returned.
 template <class Function>
 asio::awaitable<std::invoke_result_t<Function>> run_blocking(asio::thread_pool& workers,
                                                              Function function) {
-  using Value = std::invoke_result_t<Function>;
-  auto on_worker = [](Function work) -> asio::awaitable<Value> { co_return work(); };
-  co_return co_await asio::co_spawn(workers, on_worker(std::move(function)), asio::use_awaitable);
+  auto work = [function = std::move(function)](const std::stop_token&) mutable {
+    return function();
+  };
+  co_return co_await run_stoppable(workers, std::move(work));
 }
 
 }  // namespace sable

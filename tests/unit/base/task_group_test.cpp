@@ -59,6 +59,20 @@ asio::awaitable<void> let_it_work(asio::thread_pool& workers, int& result) {
   result = co_await run_stoppable(workers, work);
 }
 
+asio::awaitable<void> count_on_a_worker(asio::thread_pool& workers, std::atomic<int>& count) {
+  const std::function<int()> work = [&] { return ++count; };
+  co_await run_blocking(workers, work);
+}
+
+/// The only worker is busy when the group is cancelled.
+asio::awaitable<void> stop_before_it_works(asio::thread_pool& workers, std::atomic<int>& count) {
+  TaskGroup group(co_await asio::this_coro::executor);
+  asio::post(workers, [] { std::this_thread::sleep_for(2ms); });
+  group.spawn(count_on_a_worker(workers, count));
+  group.cancel();
+  co_await group.join();
+}
+
 asio::awaitable<void> parent_of_three(int& count) {
   TaskGroup group(co_await asio::this_coro::executor);
   for (int i = 0; i < 3; ++i) group.spawn(wait_then_count(1ms, count));
@@ -126,6 +140,13 @@ TEST_CASE("work that may be stopped ends when its coroutine is cancelled, and is
   CHECK(result == 7);  // it is told what the work returned all the same
   run(let_it_work(workers, result));
   CHECK(result == 8);
+}
+
+TEST_CASE("work whose coroutine is cancelled before a worker takes it is done all the same") {
+  asio::thread_pool workers(1);
+  std::atomic<int> count = 0;
+  for (int i = 0; i < 20; ++i) run(stop_before_it_works(workers, count));
+  CHECK(count == 20);
 }
 
 TEST_CASE("a deadline ends the work and says what was slow") {
