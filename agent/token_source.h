@@ -14,7 +14,7 @@
 namespace sable::agent {
 
 struct TokenRequest {
-  std::string session;  ///< whose state is kept on disk; empty: nobody's
+  std::string session;                     ///< whose state is kept on disk; empty: nobody's
   std::vector<inference::TokenId> prompt;  ///< whole, from the begin token on
   inference::TokenId end = 1;              ///< the token that ends a reply
   uint64_t n_tokens_max = 0;
