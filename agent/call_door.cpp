@@ -11,6 +11,12 @@ namespace {
 constexpr std::string_view kLocatorPrefix = "blob:sha256:";
 constexpr size_t kIdDigits = 12;
 
+/// A locator's hash: what follows the prefix that a sound one has. Logs may come from elsewhere.
+std::string_view digits_of(std::string_view locator) {
+  if (locator.starts_with(kLocatorPrefix)) locator.remove_prefix(kLocatorPrefix.size());
+  return locator;
+}
+
 /// An update under way: step by step, so that a new item may lie below one that is new as well.
 struct Updating {
   memory::TaskState tasks;
@@ -52,8 +58,7 @@ struct Updating {
 }  // namespace
 
 std::string output_id(std::string_view locator) {
-  if (locator.starts_with(kLocatorPrefix)) locator.remove_prefix(kLocatorPrefix.size());
-  return std::string(locator.substr(0, kIdDigits));
+  return std::string(digits_of(locator).substr(0, kIdDigits));
 }
 
 asio::awaitable<Result<std::string>> CallDoor::ask(tools::Question question) {
@@ -79,12 +84,10 @@ Result<std::string> CallDoor::change_tasks(const tools::TaskUpdate& update) {
 }
 
 asio::awaitable<Result<std::string>> CallDoor::kept_output(std::string id) {
-  const std::string_view digits = std::string_view(id).starts_with(kLocatorPrefix)
-                                      ? std::string_view(id).substr(kLocatorPrefix.size())
-                                      : std::string_view(id);
+  const std::string_view digits = digits_of(id);
   std::string known;
   for (const auto& locator : history_.kept_outputs()) {
-    if (std::string_view(locator).substr(kLocatorPrefix.size()).starts_with(digits)) {
+    if (digits_of(locator).starts_with(digits)) {
       co_return co_await store_.get_blob(locator);
     }
     known += (known.empty() ? "" : ", ") + output_id(locator);
