@@ -64,10 +64,16 @@ asio::awaitable<void> count_on_a_worker(asio::thread_pool& workers, std::atomic<
   co_await run_blocking(workers, work);
 }
 
-/// The only worker is busy when the group is cancelled.
+/// Both workers are busy when the group is cancelled, and become free at the same time.
 asio::awaitable<void> stop_before_it_works(asio::thread_pool& workers, std::atomic<int>& count) {
   TaskGroup group(co_await asio::this_coro::executor);
-  asio::post(workers, [] { std::this_thread::sleep_for(2ms); });
+  const auto free_at = std::chrono::steady_clock::now() + 200us;
+  for (int i = 0; i < 2; ++i) {
+    asio::post(workers, [free_at] {
+      while (std::chrono::steady_clock::now() < free_at) {
+      }
+    });
+  }
   group.spawn(count_on_a_worker(workers, count));
   group.cancel();
   co_await group.join();
@@ -143,10 +149,10 @@ TEST_CASE("work that may be stopped ends when its coroutine is cancelled, and is
 }
 
 TEST_CASE("work whose coroutine is cancelled before a worker takes it is done all the same") {
-  asio::thread_pool workers(1);
+  asio::thread_pool workers(2);
   std::atomic<int> count = 0;
-  for (int i = 0; i < 20; ++i) run(stop_before_it_works(workers, count));
-  CHECK(count == 20);
+  for (int i = 0; i < 500; ++i) run(stop_before_it_works(workers, count));
+  CHECK(count == 500);
 }
 
 TEST_CASE("a deadline ends the work and says what was slow") {
