@@ -106,21 +106,26 @@ TEST_CASE("Ctrl-C ends the turn within a second, and its end is logged") {
   CHECK(events.back()["data"]["reason"] == "the user pressed Ctrl-C");
 }
 
-TEST_CASE("a second Ctrl-C quits at once, and the session is whole afterwards") {
+TEST_CASE("a second signal quits at once, and the session is whole afterwards") {
   World world;
   world.play(slow_call());
   auto process = world.start(run_arguments(world));
   REQUIRE(world.wait_for(world.repository() / "started"));
+  // Both wait when it goes on, so there is no time for the first one's orderly end.
+  REQUIRE(process.signal(SIGSTOP));
   REQUIRE(process.signal(SIGINT));
-  REQUIRE(process.signal(SIGINT));
+  REQUIRE(process.signal(SIGTERM));
+  REQUIRE(process.signal(SIGCONT));
   const auto finished = world.finish(process);
-  CHECK(finished.exit_code == 130);
+  CHECK(finished.exit_code > 128);
   CHECK(gone_within("touch started; sleep 300; touch survived", 2s));
+  const auto before = finished.json_lines();
+  REQUIRE_FALSE(before.empty());
+  CHECK(types_of(before).back() != "turn.ended");
   const auto listed = world.sable({"session", "list", "--json"}).json_lines();
   REQUIRE(listed.size() == 1);
   const auto id = string_or(listed[0], "id", "");
   const auto after = world.sable({"session", "events", id}).json_lines();
-  const auto before = finished.json_lines();
   REQUIRE(after.size() >= before.size());
   for (size_t i = 0; i < before.size(); ++i) CHECK(after[i] == before[i]);
 }
