@@ -42,7 +42,7 @@ std::vector<FunctionShape> make_shapes() {
                       return Values{low, low + whole(r, 2, 30), 0};
                     }});
   shapes.push_back({3,
-                    "$a plus $b times $c",
+                    "{$a plus $b times $c|$a and $b times $c together}",
                     {"    return $a + $b * $c"},
                     {"  return $a + $b * $c;"},
                     {{"    return $a + $b * $c", "    return $a - $b * $c"},
@@ -68,30 +68,32 @@ std::vector<FunctionShape> make_shapes() {
        [](Random& r) {
          return Values{whole(r, 3, 12), 0, 0};
        }});
+  shapes.push_back(
+      {2,
+       "{The larger of $a and $b|Whichever of $a and $b is larger|The maximum of $a and $b}",
+       {"    if $a > $b:", "        return $a", "    return $b"},
+       {"  if ($a > $b) {", "    return $a;", "  }", "  return $b;"},
+       {{"    if $a > $b:", "    if $a < $b:"}},
+       {{"  if ($a > $b) {", "  if ($a < $b) {"}},
+       [](int64_t a, int64_t b, int64_t) { return std::max(a, b); },
+       [](Random& r) {
+         const int64_t low = whole(r, 1, 40), high = low + whole(r, 1, 40);
+         return r.chance(0.5) ? Values{low, high, 0} : Values{high, low, 0};
+       }});
+  shapes.push_back(
+      {2,
+       "{The smaller of $a and $b|Whichever of $a and $b is smaller|The minimum of $a and $b}",
+       {"    if $a < $b:", "        return $a", "    return $b"},
+       {"  if ($a < $b) {", "    return $a;", "  }", "  return $b;"},
+       {{"    if $a < $b:", "    if $a > $b:"}},
+       {{"  if ($a < $b) {", "  if ($a > $b) {"}},
+       [](int64_t a, int64_t b, int64_t) { return std::min(a, b); },
+       [](Random& r) {
+         const int64_t low = whole(r, 1, 40), high = low + whole(r, 1, 40);
+         return r.chance(0.5) ? Values{low, high, 0} : Values{high, low, 0};
+       }});
   shapes.push_back({2,
-                    "The larger of $a and $b",
-                    {"    if $a > $b:", "        return $a", "    return $b"},
-                    {"  if ($a > $b) {", "    return $a;", "  }", "  return $b;"},
-                    {{"    if $a > $b:", "    if $a < $b:"}},
-                    {{"  if ($a > $b) {", "  if ($a < $b) {"}},
-                    [](int64_t a, int64_t b, int64_t) { return std::max(a, b); },
-                    [](Random& r) {
-                      const int64_t low = whole(r, 1, 40), high = low + whole(r, 1, 40);
-                      return r.chance(0.5) ? Values{low, high, 0} : Values{high, low, 0};
-                    }});
-  shapes.push_back({2,
-                    "The smaller of $a and $b",
-                    {"    if $a < $b:", "        return $a", "    return $b"},
-                    {"  if ($a < $b) {", "    return $a;", "  }", "  return $b;"},
-                    {{"    if $a < $b:", "    if $a > $b:"}},
-                    {{"  if ($a < $b) {", "  if ($a > $b) {"}},
-                    [](int64_t a, int64_t b, int64_t) { return std::min(a, b); },
-                    [](Random& r) {
-                      const int64_t low = whole(r, 1, 40), high = low + whole(r, 1, 40);
-                      return r.chance(0.5) ? Values{low, high, 0} : Values{high, low, 0};
-                    }});
-  shapes.push_back({2,
-                    "$a as a percentage of $b",
+                    "{$a as a percentage of $b|How many percent of $b are $a}",
                     {"    return $a * 100 // $b"},
                     {"  return $a * 100 / $b;"},
                     {{"    return $a * 100 // $b", "    return $b * 100 // $a"},
@@ -104,7 +106,7 @@ std::vector<FunctionShape> make_shapes() {
                       return Values{part, part * whole(r, 2, 9), 0};
                     }});
   shapes.push_back({1,
-                    "1 when $a is even, else 0",
+                    "{1 when $a is even, else 0|Whether $a is even: 1 or 0}",
                     {"    if $a % 2 == 0:", "        return 1", "    return 0"},
                     {"  if ($a % 2 == 0) {", "    return 1;", "  }", "  return 0;"},
                     {{"    if $a % 2 == 0:", "    if $a % 2 == 1:"}},
@@ -126,7 +128,7 @@ std::vector<FunctionShape> make_shapes() {
          return Values{low, low + whole(r, 1, 40), 0};
        }});
   shapes.push_back({2,
-                    "The area of a rectangle of $a by $b",
+                    "{The area of a rectangle of $a by $b|$a times $b}",
                     {"    return $a * $b"},
                     {"  return $a * $b;"},
                     {{"    return $a * $b", "    return $a + $b"}},
@@ -136,7 +138,7 @@ std::vector<FunctionShape> make_shapes() {
                       return Values{whole(r, 3, 12), whole(r, 3, 12), 0};
                     }});
   shapes.push_back({2,
-                    "The mean of $a and $b, rounded down",
+                    "{The mean of $a and $b, rounded down|The middle between $a and $b}",
                     {"    return ($a + $b) // 2"},
                     {"  return ($a + $b) / 2;"},
                     {{"    return ($a + $b) // 2", "    return ($a - $b) // 2"},
@@ -149,7 +151,7 @@ std::vector<FunctionShape> make_shapes() {
                       return Values{b + 2 * whole(r, 4, 30), b, 0};
                     }});
   shapes.push_back({2,
-                    "$a less a discount of $b percent",
+                    "{$a less a discount of $b percent|$a minus $b percent of it}",
                     {"    return $a - $a * $b // 100"},
                     {"  return $a - $a * $b / 100;"},
                     {{"    return $a - $a * $b // 100", "    return $a + $a * $b // 100"}},
@@ -159,7 +161,7 @@ std::vector<FunctionShape> make_shapes() {
                       return Values{100 * whole(r, 1, 9), whole(r, 2, 50), 0};
                     }});
   shapes.push_back({1,
-                    "Half of $a, rounded up",
+                    "{Half of $a, rounded up|$a divided by 2, rounded up}",
                     {"    return ($a + 1) // 2"},
                     {"  return ($a + 1) / 2;"},
                     {{"    return ($a + 1) // 2", "    return ($a - 1) // 2"},
@@ -186,7 +188,7 @@ std::vector<FunctionShape> make_shapes() {
                     }});
   shapes.push_back(
       {1,
-       "The seconds in $a minutes",
+       "{The seconds in $a minutes|$a minutes in seconds}",
        {"    return $a * 60"},
        {"  return $a * 60;"},
        {{"    return $a * 60", "    return $a * 24"}, {"    return $a * 60", "    return $a + 60"}},
@@ -197,7 +199,7 @@ std::vector<FunctionShape> make_shapes() {
        }});
   shapes.push_back(
       {1,
-       "The square of $a",
+       "{The square of $a|$a times itself}",
        {"    return $a * $a"},
        {"  return $a * $a;"},
        {{"    return $a * $a", "    return $a + $a"}, {"    return $a * $a", "    return $a * 2"}},
@@ -206,22 +208,23 @@ std::vector<FunctionShape> make_shapes() {
        [](Random& r) {
          return Values{whole(r, 3, 15), 0, 0};
        }});
-  shapes.push_back({2,
-                    "How many boxes of $b are needed for $a things",
-                    {"    return ($a + $b - 1) // $b"},
-                    {"  return ($a + $b - 1) / $b;"},
-                    {{"    return ($a + $b - 1) // $b", "    return ($a + $b) // $b"},
-                     {"    return ($a + $b - 1) // $b", "    return ($a + $b - 1) // $a"}},
-                    {{"  return ($a + $b - 1) / $b;", "  return ($a + $b) / $b;"},
-                     {"  return ($a + $b - 1) / $b;", "  return ($a + $b - 1) / $a;"}},
-                    [](int64_t a, int64_t b, int64_t) { return (a + b - 1) / b; },
-                    [](Random& r) {
-                      const int64_t b = whole(r, 3, 9), n = whole(r, 2, 4);
-                      return Values{n * b, b, 0};
-                    }});
+  shapes.push_back(
+      {2,
+       "{How many boxes of $b are needed for $a things|How many $b are needed for the $a}",
+       {"    return ($a + $b - 1) // $b"},
+       {"  return ($a + $b - 1) / $b;"},
+       {{"    return ($a + $b - 1) // $b", "    return ($a + $b) // $b"},
+        {"    return ($a + $b - 1) // $b", "    return ($a + $b - 1) // $a"}},
+       {{"  return ($a + $b - 1) / $b;", "  return ($a + $b) / $b;"},
+        {"  return ($a + $b - 1) / $b;", "  return ($a + $b - 1) / $a;"}},
+       [](int64_t a, int64_t b, int64_t) { return (a + b - 1) / b; },
+       [](Random& r) {
+         const int64_t b = whole(r, 3, 9), n = whole(r, 2, 4);
+         return Values{n * b, b, 0};
+       }});
   shapes.push_back(
       {1,
-       "The last index of a list of $a items",
+       "{The last index of a list of $a items|One less than $a}",
        {"    return $a - 1"},
        {"  return $a - 1;"},
        {{"    return $a - 1", "    return $a + 1"}, {"    return $a - 1", "    return $a - 2"}},
@@ -230,23 +233,25 @@ std::vector<FunctionShape> make_shapes() {
        [](Random& r) {
          return Values{whole(r, 3, 60), 0, 0};
        }});
+  shapes.push_back(
+      {2,
+       "{The perimeter of a rectangle of $a by $b|The length of a fence around $a by $b}",
+       {"    return 2 * ($a + $b)"},
+       {"  return 2 * ($a + $b);"},
+       {{"    return 2 * ($a + $b)", "    return 2 * ($a - $b)"},
+        {"    return 2 * ($a + $b)", "    return 2 + ($a + $b)"},
+        {"    return 2 * ($a + $b)", "    return 4 * ($a + $b)"}},
+       {{"  return 2 * ($a + $b);", "  return 2 * ($a - $b);"},
+        {"  return 2 * ($a + $b);", "  return 2 + ($a + $b);"},
+        {"  return 2 * ($a + $b);", "  return 4 * ($a + $b);"}},
+       [](int64_t a, int64_t b, int64_t) { return 2 * (a + b); },
+       [](Random& r) {
+         const int64_t b = whole(r, 3, 12);
+         return Values{b + whole(r, 1, 9), b, 0};
+       }});
   shapes.push_back({2,
-                    "The perimeter of a rectangle of $a by $b",
-                    {"    return 2 * ($a + $b)"},
-                    {"  return 2 * ($a + $b);"},
-                    {{"    return 2 * ($a + $b)", "    return 2 * ($a - $b)"},
-                     {"    return 2 * ($a + $b)", "    return 2 + ($a + $b)"},
-                     {"    return 2 * ($a + $b)", "    return 4 * ($a + $b)"}},
-                    {{"  return 2 * ($a + $b);", "  return 2 * ($a - $b);"},
-                     {"  return 2 * ($a + $b);", "  return 2 + ($a + $b);"},
-                     {"  return 2 * ($a + $b);", "  return 4 * ($a + $b);"}},
-                    [](int64_t a, int64_t b, int64_t) { return 2 * (a + b); },
-                    [](Random& r) {
-                      const int64_t b = whole(r, 3, 12);
-                      return Values{b + whole(r, 1, 9), b, 0};
-                    }});
-  shapes.push_back({2,
-                    "The points for $a wins and $b draws",
+                    "{The points for $a wins and $b draws|The points for $a and $b: three for a "
+                    "win, one for a draw}",
                     {"    return $a * 3 + $b"},
                     {"  return $a * 3 + $b;"},
                     {{"    return $a * 3 + $b", "    return $b * 3 + $a"},
@@ -257,21 +262,23 @@ std::vector<FunctionShape> make_shapes() {
                     [](Random& r) {
                       return Values{whole(r, 3, 9), whole(r, 10, 20), 0};
                     }});
+  shapes.push_back(
+      {2,
+       "{The next multiple of $b above $a|The first multiple of $b that is larger than $a}",
+       {"    return ($a // $b + 1) * $b"},
+       {"  return ($a / $b + 1) * $b;"},
+       {{"    return ($a // $b + 1) * $b", "    return ($a // $b - 1) * $b"},
+        {"    return ($a // $b + 1) * $b", "    return ($a // $b + 1) + $b"}},
+       {{"  return ($a / $b + 1) * $b;", "  return ($a / $b - 1) * $b;"},
+        {"  return ($a / $b + 1) * $b;", "  return ($a / $b + 1) + $b;"}},
+       [](int64_t a, int64_t b, int64_t) { return (a / b + 1) * b; },
+       [](Random& r) {
+         const int64_t b = whole(r, 3, 9);
+         return Values{b * whole(r, 3, 6) + 1, b, 0};
+       }});
   shapes.push_back({2,
-                    "The next multiple of $b above $a",
-                    {"    return ($a // $b + 1) * $b"},
-                    {"  return ($a / $b + 1) * $b;"},
-                    {{"    return ($a // $b + 1) * $b", "    return ($a // $b - 1) * $b"},
-                     {"    return ($a // $b + 1) * $b", "    return ($a // $b + 1) + $b"}},
-                    {{"  return ($a / $b + 1) * $b;", "  return ($a / $b - 1) * $b;"},
-                     {"  return ($a / $b + 1) * $b;", "  return ($a / $b + 1) + $b;"}},
-                    [](int64_t a, int64_t b, int64_t) { return (a / b + 1) * b; },
-                    [](Random& r) {
-                      const int64_t b = whole(r, 3, 9);
-                      return Values{b * whole(r, 3, 6) + 1, b, 0};
-                    }});
-  shapes.push_back({2,
-                    "The weekday $b days after weekday $a, from 0 to 6",
+                    "{The weekday $b days after weekday $a, from 0 to 6|The weekday that many $b "
+                    "after $a, from 0 to 6}",
                     {"    return ($a + $b) % 7"},
                     {"  return ($a + $b) % 7;"},
                     {{"    return ($a + $b) % 7", "    return ($a - $b) % 7"},
@@ -285,7 +292,7 @@ std::vector<FunctionShape> make_shapes() {
                       return Values{6, whole(r, 2, 5), 0};
                     }});
   shapes.push_back({3,
-                    "The sum of $a, $b and $c",
+                    "{The sum of $a, $b and $c|$a, $b and $c together}",
                     {"    return $a + $b + $c"},
                     {"  return $a + $b + $c;"},
                     {{"    return $a + $b + $c", "    return $a + $b - $c"},
@@ -298,7 +305,7 @@ std::vector<FunctionShape> make_shapes() {
                     }});
   shapes.push_back(
       {2,
-       "What is left of $a after $b",
+       "{What is left of $a after $b|$a minus $b}",
        {"    return $a - $b"},
        {"  return $a - $b;"},
        {{"    return $a - $b", "    return $b - $a"}, {"    return $a - $b", "    return $a + $b"}},
@@ -309,7 +316,7 @@ std::vector<FunctionShape> make_shapes() {
          return Values{b + whole(r, 3, 40), b, 0};
        }});
   shapes.push_back({2,
-                    "The end of a range that begins at $a and is $b long",
+                    "{The end of a range that begins at $a and is $b long|$a plus $b}",
                     {"    return $a + $b"},
                     {"  return $a + $b;"},
                     {{"    return $a + $b", "    return $a - $b"},
@@ -324,7 +331,7 @@ std::vector<FunctionShape> make_shapes() {
                     }});
   shapes.push_back(
       {2,
-       "The price of $b things at $a each",
+       "{The price of $b things at $a each|What $b cost at $a each}",
        {"    return $a * $b"},
        {"  return $a * $b;"},
        {{"    return $a * $b", "    return $a + $b"}, {"    return $a * $b", "    return $a * 2"}},
@@ -334,7 +341,8 @@ std::vector<FunctionShape> make_shapes() {
          return Values{whole(r, 3, 12), whole(r, 3, 9), 0};
        }});
   shapes.push_back({3,
-                    "1 when $a lies from $b to $c, both included, else 0",
+                    "{1 when $a lies from $b to $c, both included, else 0|Whether $a lies from $b "
+                    "to $c: 1 or 0}",
                     {"    if $a >= $b and $a <= $c:", "        return 1", "    return 0"},
                     {"  if ($a >= $b && $a <= $c) {", "    return 1;", "  }", "  return 0;"},
                     {{"    if $a >= $b and $a <= $c:", "    if $a > $b and $a <= $c:"},
@@ -347,7 +355,7 @@ std::vector<FunctionShape> make_shapes() {
                       return Values{low, low, low + whole(r, 3, 20)};
                     }});
   shapes.push_back({2,
-                    "1 when $b divides $a, else 0",
+                    "{1 when $b divides $a, else 0|Whether $a is a multiple of $b: 1 or 0}",
                     {"    if $a % $b == 0:", "        return 1", "    return 0"},
                     {"  if ($a % $b == 0) {", "    return 1;", "  }", "  return 0;"},
                     {{"    if $a % $b == 0:", "    if $b % $a == 0:"},
@@ -361,7 +369,7 @@ std::vector<FunctionShape> make_shapes() {
                     }});
   shapes.push_back(
       {1,
-       "0 when $a is negative, else $a",
+       "{0 when $a is negative, else $a|$a, but never less than 0}",
        {"    if $a < 0:", "        return 0", "    return $a"},
        {"  if ($a < 0) {", "    return 0;", "  }", "  return $a;"},
        {{"    if $a < 0:", "    if $a > 0:"}, {"        return 0", "        return 1"}},

@@ -361,20 +361,37 @@ class Maker {
     for (MadeFunction& f : repository_.functions) {
       if (f.shape == nullptr) continue;
       f.tested = true;
-      const auto v = f.shape->arguments(random_);
-      lines.push_back(
-          fmt::format("  CHECK({}, {});", call_text(f, v), f.shape->value(v[0], v[1], v[2])));
+      for (size_t n = random_.chance(0.4) ? 2 : 1; n > 0; --n) {
+        const auto v = f.shape->arguments(random_);
+        lines.push_back(
+            fmt::format("  CHECK({}, {});", call_text(f, v), f.shape->value(v[0], v[1], v[2])));
+      }
     }
     lines.insert(lines.end(),
                  {"  if (!failed) printf(\"all tests passed\\n\");", "  return failed;", "}"});
     const std::string file = fmt::format("test_{}{}", repository_.name, cpp ? ".cpp" : ".c");
     repository_.files.push_back({file, lines});
+    const char* const compiler = cpp ? "c++" : "cc";
+    const char* const warnings = random_.chance(0.5) ? " -Wall -Wextra" : "";
     repository_.files.push_back(
         {"Makefile",
          {"test: tests", "\t@./tests", "", fmt::format("tests:{} {}", sources, file),
-          fmt::format("\t@{}{} {} -o tests", cpp ? "c++" : "cc", sources, file), "",
+          fmt::format("\t@{}{}{} {} -o tests", compiler, warnings, sources, file), "",
           ".PHONY: test tests"}});
     repository_.test_command = "make test";
+    if (random_.chance(0.3)) add_python_side(repository_.files.back());
+  }
+
+  /// A module in Python beside the C, with tests of its own that `make test` runs too.
+  void add_python_side(MadeFile& makefile) {
+    MadeRepository side = make_repository(
+        {.language = Language::python, .n_modules_min = 1, .n_modules_max = 1, .tests = true},
+        names_, random_);
+    makefile.lines.insert(makefile.lines.begin() + 2,
+                          "\t@python3 -B -m unittest test_" + side.name);
+    for (MadeFile& file : side.files) {
+      if (file.path != "README.md") repository_.files.push_back(std::move(file));
+    }
   }
 
   std::string filled(const MadeFunction& f, const std::string& text) const {

@@ -51,7 +51,7 @@ Result<MadeTask> task_of(Play play, const Workbench& bench) {
 
 std::span<const std::string_view> families() { return kFamilies; }
 
-Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number,
+Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number, Split wordings,
                            Workbench& bench) {
   const uint64_t origin = mix(mix(seed, hash_of(family)), number);
   Random choice(origin);
@@ -62,7 +62,7 @@ Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number
   }
   for (uint64_t attempt = 1; attempt <= kAttemptsMax; ++attempt) {
     Random random(mix(origin, attempt));
-    Stage stage(bench, Split::test, random);
+    Stage stage(bench, Split::test, wordings, random);
     if (!kind->script(stage) || !stage.good()) continue;
     SABLE_TRY(MadeTask task, task_of(stage.take(), bench));
     task.name = fmt::format("{}-{}", family, number + 1);

@@ -22,10 +22,12 @@ struct MadeTask {
   Truth truth;
 };
 
-/// Makes task `number` of a family, with names and wordings that no training has seen. What is true
-/// is found out by the task's teacher, who plays it on the bench with the real tools. Blocks for a
-/// second or so. Errors: invalid_input (no such family); those of the bench; exhausted when the
-/// teacher cannot play here (no Python, no compiler, no ripgrep).
-Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number, Workbench& bench);
+/// Makes task `number` of a family, with names that no training has seen, and sentences of those
+/// that training uses (Split::training) or never uses (Split::test). What is true is found out by
+/// the task's teacher, who plays it on the bench with the real tools. Blocks for a second or so.
+/// Errors: invalid_input (no such family); those of the bench; exhausted when the teacher cannot
+/// play here (no Python, no compiler, no ripgrep).
+Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number, Split wordings,
+                           Workbench& bench);
 
 }  // namespace sable::evaluation

@@ -25,7 +25,8 @@ struct Play {
 /// Plays one task. Calls that could not run at all make the play unusable (good() is false).
 class Stage {
  public:
-  Stage(Workbench& bench, Split split, Random& random);
+  /// Names are of `names`' side, wordings of `wordings`' side.
+  Stage(Workbench& bench, Split names, Split wordings, Random& random);
 
   /// Before user(): lays the files out under a path that looks like a person's.
   void begin(const MadeRepository& repository);
@@ -43,11 +44,12 @@ class Stage {
   bool good() const { return good_; }
   Play take() { return std::move(play_); }
   Split split() const { return split_; }
+  Split wordings() const { return wordings_; }
   Random& random() { return random_; }
 
  private:
   Workbench& bench_;
-  Split split_;
+  Split split_, wordings_;
   Random& random_;
   Play play_;
   std::string result_;

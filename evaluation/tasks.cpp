@@ -9,21 +9,22 @@ std::span<const TaskKind> task_kinds() {
       {"find", find_definition, 0.14}, {"find", find_callers, 0.07},
       {"rename", rename_symbol, 0.13}, {"set", set_constant, 0.11},
       {"set", replace_text, 0.05},     {"add", add_entry, 0.06},
-      {"add", add_import, 0.05},       {"add", add_constant, 0.04},
+      {"add", add_import, 0.04},       {"add", add_constant, 0.04},
+      {"add", add_line, 0.03},         {"add", add_parameter, 0.03},
       {"fix", fix_failing_test, 0.15}, {"report", list_todos, 0.04},
       {"report", count_matches, 0.03}, {"report", summarise_file, 0.03},
-      {"run", run_command, 0.05},      {"refuse", refuse, 0.05}};
+      {"run", run_command, 0.05},      {"refuse", refuse, 0.08}};
   return kKinds;
 }
 
 std::string request(Stage& stage, std::string_view pattern,
                     const std::vector<std::pair<std::string_view, std::string>>& values) {
   Random& random = stage.random();
-  std::string text = expand(pattern, stage.split(), random);
+  std::string text = expand(pattern, stage.wordings(), random);
   const bool begins_with_name = text.starts_with("$");
   if (random.chance(0.12) && !begins_with_name) {
-    static constexpr const char* kOpenings[] = {"Please ", "Hi! ", "Hello, ",
-                                                "Hey, ",   "Now ", "OK, "};
+    static constexpr const char* kOpenings[] = {"Please ", "Hi! ", "Hello, ",  "Hey, ",
+                                                "Now ",    "OK, ", "Please, ", "And now: "};
     std::string opening = random.pick(kOpenings);
     if (opening != "Hi! ") text[0] = static_cast<char>(std::tolower(text[0]));
     text = opening + text;

@@ -31,6 +31,8 @@ bool replace_text(Stage& stage);
 bool add_entry(Stage& stage);
 bool add_import(Stage& stage);
 bool add_constant(Stage& stage);
+bool add_line(Stage& stage);
+bool add_parameter(Stage& stage);
 bool fix_failing_test(Stage& stage);
 bool list_todos(Stage& stage);
 bool count_matches(Stage& stage);

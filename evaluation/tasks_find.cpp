@@ -48,14 +48,18 @@ bool find_definition(Stage& stage) {
   stage.user(
       request(stage,
               "{Where is {the $k |}$n defined?|Where is {the $k |}$n?|In which file is $n "
-              "{defined|declared}?|"
-              "Find {the definition of |where |}$n{| is defined}.|Which file "
-              "{defines|has|contains} {the $k |}$n?|"
+              "{defined|declared}?|Find {the definition of |where |}$n{| is defined}.|"
+              "Find {the $k |}$n.|Which file {defines|has|contains} {the $k |}$n?|"
               "{Can|Could} you {find|locate} {the $k |}$n{ for me|}?|Show me where $n is "
-              "{defined|implemented}.|"
-              "Locate {the $k |}$n.|I need to know where {the $k |}$n {lives|is}.|What is the "
-              "location of $n?|"
-              "On which line is $n defined?|Tell me {the file and line of|where to find} $n.}",
+              "{defined|implemented}.|Show me the definition of $n.|Locate {the $k |}$n.|"
+              "I need to know where {the $k |}$n {lives|is}.|What is the location of $n?|"
+              "I am looking for {the $k |}$n.|Where do I find {the $k |}$n?|Where can I find $n?|"
+              "On which line is $n defined?|Tell me {the file and line of|where to find} $n.|"
+              "Tell me where {the $k |}$n is{ defined|}.|Where does {the $k |}$n come from?|"
+              "Where did we define $n?|Where do we define {the $k |}$n?|Look up {the $k |}$n.|"
+              "In which file and line is $n?|Which line defines $n?|What file is $n in?|"
+              "Where is the definition of {the $k |}$n?|Search for the definition of $n.|"
+              "Where has somebody defined $n?|Where in the code is {the $k |}$n?}",
               {{"k", target.kind}, {"n", target.name}}));
   const auto hits = hits_of(search_for(stage, word_pattern(target.name)));
   if (missing) {
@@ -92,9 +96,12 @@ bool find_callers(Stage& stage) {
   stage.user(request(
       stage,
       "{Who calls $n?|Where is $n called?|Which code {uses|calls} $n?|List {all |}the callers of "
-      "$n.|"
-      "Find {every|each} call of $n.|Show me {all|the} calls of $n.|Where do we {use|call} $n?|"
-      "What calls $n?|Which lines call {the function |}$n?}",
+      "$n.|Find {every|each} call of $n.|Find all {callers|calls} of $n.|Show me {all|the} calls "
+      "of $n.|Where do we {use|call} $n?|What calls $n?|Which lines call {the function |}$n?|"
+      "Show {me |}the callers of $n.|Which functions call $n?|Where is {the function |}$n used?|"
+      "Where are the calls of $n?|From where is $n called?|Tell me who calls $n.|Who uses {the "
+      "function |}$n?|Give me all calls of $n.|Is $n called anywhere?|Does anything call $n?|"
+      "What uses $n?|Which places call $n?|Find where $n is {called|used}.}",
       {{"n", f.name}}));
   const auto hits = hits_of(search_for(stage, "\\b" + f.name + "\\("));
   std::string list;
@@ -124,8 +131,13 @@ bool list_todos(Stage& stage) {
   stage.user(
       request(stage,
               "{List {all |}the TODOs.|What TODOs are there?|Show {me |}the TODO {marks|comments}.|"
-              "Which TODOs are {open|left}?|Find {all |every |}TODO comments.|"
-              "Are there {any |}TODO {marks|notes}?|Give me a list of the TODO marks.}",
+              "Which TODOs are {open|left}?|Find {all |every |}TODO comments.|List the TODO "
+              "{marks|comments}{ in this repository|}.|Are there {any |}TODO {marks|notes}?|"
+              "Are there TODOs{ left|}?|Give me a list of the TODO marks.|Give me {all|the} "
+              "TODOs.|Show {me |}{all |}the TODOs.|What is {still |}to do here? Look for TODO.|"
+              "Find the TODOs.|Tell me which TODOs are left.|Search for TODO {marks|comments}.|"
+              "Where are the TODOs?|Which TODO {marks|comments} do we have?|Collect the TODO "
+              "{marks|comments}.|Do we have {any |}TODOs?}",
               {}));
   const auto hits = hits_of(search_for(stage, "TODO"));
   if (hits.size() != repository.todos.size() || hits.size() > 6) return false;
@@ -155,7 +167,12 @@ bool count_matches(Stage& stage) {
       stage,
       "{How often does $n occur?|How many times is $n used?|Count the {lines with|uses of} $n.|"
       "How many lines {contain|mention} $n?|Count {how often|where} $n stands in the code.|"
-      "What is the number of lines with $n?}",
+      "What is the number of lines with $n?|How often is $n {used|mentioned}?|How many times does "
+      "$n occur?|Count $n.|Count the occurrences of $n.|In how many lines does $n {occur|stand}?|"
+      "How many uses of $n are there?|How many lines have $n?|How often do we use $n?|"
+      "{Can|Could} you count the lines with $n?|Tell me how often $n occurs.|Count all lines that "
+      "{contain|mention} $n.|How many occurrences of $n are there?|How often does the code use "
+      "$n?}",
       {{"n", name}}));
   const std::string& result = stage.call(
       "shell", {{"command", fmt::format("grep -rnwI --exclude-dir=.git {} . | wc -l", name)}});
@@ -172,7 +189,9 @@ bool summarise_file(Stage& stage) {
   const MadeRepository repository =
       make_repository({.n_modules_min = 1, .n_modules_max = 3}, names, random);
   const Target any = pick_target(repository, random);
-  const std::string path = repository.path(any.at);
+  const bool missing = random.chance(0.08);
+  std::string path = repository.path(any.at);
+  if (missing) path = names.word() + path.substr(path.rfind('.'));
   std::vector<std::pair<size_t, std::string>> defined;
   const auto add = [&](const std::string& name, const Place& at) {
     if (at.file == any.at.file) defined.push_back({at.line, name});
@@ -183,18 +202,29 @@ bool summarise_file(Stage& stage) {
   for (const auto& l : repository.lists) add(l.name, l.at);
   std::sort(defined.begin(), defined.end());
   stage.begin(repository);
-  stage.user(
-      request(stage,
-              "{What does $p define?|What is defined in $p?|Summarise $p.|What is in $p?|"
-              "Give me {an overview|a summary} of $p.|List {the names|everything} defined in $p.|"
-              "Which {names|symbols} does $p define?}",
-              {{"p", path}}));
-  if (random.chance(0.35)) {
+  stage.user(request(
+      stage,
+      "{What does $p define?|What is defined in $p?|Summarise $p.|What is in $p?|"
+      "Give me {an overview|a summary} of $p.|List {the names|everything} defined in $p.|"
+      "Which {names|symbols} does $p define?|What does {the file |}$p contain?|"
+      "What is in the file $p?|Summarize $p.|Show me what $p defines.|Tell me what is "
+      "{in|defined in} $p.|Which functions {are in|does} $p{| define}?|List the "
+      "{definitions|symbols|functions} {in|of} $p.|What are the definitions in $p?|"
+      "{Can|Could} you summarise $p?|Outline $p.|Describe {the file |}$p.|What do we have in "
+      "$p?|Give me the names in $p.|I need an overview of $p.}",
+      {{"p", path}}));
+  if (!missing && random.chance(0.35)) {
     std::string wrong = path;
     wrong.erase(wrong.find('.') - 1, 1);
     stage.mistake("read_file", {{"path", wrong}});
   }
   stage.call("read_file", {{"path", path}});
+  if (missing) {
+    if (stage.ok()) return false;
+    stage.expect({.answer = Truth::Answer::absent});
+    stage.answer(fmt::format("There is no {} in this repository.", path));
+    return true;
+  }
   std::string list;
   Truth truth{.answer = Truth::Answer::names};
   for (const auto& [line, name] : defined) {

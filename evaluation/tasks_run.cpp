@@ -64,6 +64,7 @@ bool fix_failing_test(Stage& stage) {
                                                .n_modules_max = 2,
                                                .tests = true},
                                               names, random);
+  const bool no_tests = random.chance(0.06);
   std::vector<MadeFunction*> tested;
   for (auto& f : repository.functions) {
     if (f.tested) tested.push_back(&f);
@@ -81,27 +82,43 @@ bool fix_failing_test(Stage& stage) {
   const auto broken =
       std::find(lines.begin() + static_cast<std::ptrdiff_t>(f.at.line - 1), lines.end(), right);
   if (broken == lines.end()) return false;
+  if (no_tests) {
+    std::erase_if(repository.files, [](const MadeFile& file) {
+      return file.path.starts_with("test_") || file.path == "Makefile";
+    });
+  }
   const bool passes_already = random.chance(0.06);
   if (!passes_already) *broken = wrong;
   stage.begin(repository);
   const std::string wish = request(
       stage,
-      "{Fix the failing test.|{The|A} test fails. {Fix|Repair} {it|the code}.|A test is "
-      "{failing|red}. {Please fix|Fix} {it|the bug}.|"
-      "{Run|Run the tests with} `$t` {and fix what fails|and repair the code}.|Make `$t` pass.|"
+      "{Fix the failing test.|Fix the failing tests.|{The|A} test fails. {Fix|Repair} {it|the "
+      "code}.|A test is {failing|red}. {Please fix|Fix} {it|the bug}.|{Run|Run the tests with} "
+      "`$t` "
+      "{and fix what fails|and repair the code}.|Make `$t` pass.|Make the tests pass{ again|}.|"
       "`$t` fails{. Fix it|; find the bug and fix it}.|{Can|Could} you {fix the failing test|get "
-      "the tests to pass}?|"
-      "The tests {fail|are broken}: {repair the code|find out why and fix it}.|"
+      "the tests to pass}?|The tests {fail|are broken}: {repair the code|find out why and fix it}.|"
       "{The|Some} tests fail; {find the bug and fix it|fix the bug}.|Something is broken: find the "
-      "bug "
-      "and fix it.|Why {do the tests|does the test} fail? {Fix it|Repair the code}.|Get the tests "
-      "{green|to pass} again.}",
+      "bug and fix it.|Why {do the tests|does the test} fail? {Fix it|Repair the code}.|Get the "
+      "tests {green|to pass} again.|There is a bug{ in the code|}. Find it and fix it.|"
+      "One of the tests fails. {Fix it|Find out why and fix it}.|Find and fix the bug.|"
+      "{Repair|Mend} what the tests show.|Fix the {bug|mistake} that the tests {find|show}.|"
+      "Fix what is wrong{ so that the tests pass|}.|Run the tests and fix {the bug|what is "
+      "broken|the failure}.|Make the {failing test|test suite} pass.|Fix the bug that `$t` shows.|"
+      "The build is red. {Fix it|Make it green}.|Our tests do not pass{ any more|}. Fix "
+      "{it|that|the code}.|Fix it so that `$t` passes.}",
       {{"t", repository.test_command}});
   stage.user(wish);
   std::string run = repository.test_command;
+  if (no_tests && wish.find(run) != std::string::npos) return false;
   if (wish.find(run) == std::string::npos) {
     // Not told how to run them, the teacher looks.
     stage.call("list_files", Json::object());
+    if (no_tests) {
+      stage.expect({.answer = Truth::Answer::absent});
+      stage.answer("There are no tests in this repository that I could run. I changed nothing.");
+      return true;
+    }
     run = python ? "python3 -B -m unittest test_" + repository.name : "make test";
   }
   if (python && random.chance(0.16)) {
@@ -120,8 +137,10 @@ bool fix_failing_test(Stage& stage) {
   const auto hits =
       hits_of(stage.call("search", {{"pattern", (python ? "def " : "int ") + f.name + "\\("}}));
   if (hits.empty()) return false;
-  stage.call("read_file",
-             {{"path", path}, {"start_line", f.at.line}, {"end_line", f.at.line + 10}});
+  // In C and C++ what it should do stands above the function, in Python below its first line.
+  const size_t from = python ? f.at.line : f.at.line - 1;
+  const Json lines_of_it = {{"path", path}, {"start_line", from}, {"end_line", f.at.line + 10}};
+  stage.call("read_file", lines_of_it);
   if (random.chance(0.16)) {
     // Another wrong line: the test still fails, and the file is read again.
     const size_t at = wrong.find_last_of("+-*/<>");
@@ -133,8 +152,7 @@ bool fix_failing_test(Stage& stage) {
       if (!stage.ok()) return false;
       stage.call("shell", {{"command", run}});
       if (stage.ok()) return false;
-      stage.call("read_file",
-                 {{"path", path}, {"start_line", f.at.line}, {"end_line", f.at.line + 10}});
+      stage.call("read_file", lines_of_it);
       wrong = other;
     }
   }
@@ -178,12 +196,19 @@ bool run_command(Stage& stage) {
   if (tests) commands.assign(3, repository.test_command);
   const std::string command = random.pick(commands);
   stage.begin(repository);
-  stage.user(request(stage,
-                     "{Run `$c`{| and {tell me|report} {what happens|how it ends|the outcome}}.|"
-                     "{Please execute|Execute} `$c`.|What {does `$c` give|happens with `$c`}?|"
-                     "Does `$c` {work|succeed|pass}?|Try `$c`.|{Can|Could} you run `$c`{ for me|}?|"
-                     "Start `$c` and tell me how it ends.}",
-                     {{"c", command}}));
+  stage.user(
+      request(stage,
+              "{Run `$c`{| and {tell me|report} {what happens|how it ends|the outcome}}.|"
+              "{Please execute|Execute} `$c`.|What {does `$c` give|happens with `$c`}?|"
+              "Does `$c` {work|succeed|pass}?|Try `$c`.|{Can|Could} you run `$c`{ for me|}?|"
+              "Start `$c` and tell me how it ends.|Run the command `$c`.|Call `$c` and tell "
+              "me {what happens|what it says}.|Tell me {what|how} `$c` {says|ends}.|"
+              "What does `$c` {say|print}?|How does `$c` end?|Does `$c` fail?|"
+              "I want to know {whether|if} `$c` {works|fails|passes}.|Check {whether|if} "
+              "`$c` {works|passes}.|What is the {result|outcome} of `$c`?|Please run `$c` and "
+              "report.|Execute `$c` and {report|tell me} {what happens|the outcome}.|"
+              "Type `$c`{ in the shell|} and tell me {what happens|the result}.}",
+              {{"c", command}}));
   const std::string output = stage.call("shell", {{"command", command}});
   const std::string ending = first_line_with(output, "[exit code ");
   if (ending.empty()) return false;
@@ -205,24 +230,45 @@ bool refuse(Stage& stage) {
   stage.begin(repository);
   stage.user(request(
       stage,
-      "{Write {a|an} {poem|essay|story|song|joke} about $a.|Translate {this|the README|\"$a $b\"} "
-      "{to|into} {French|German|Spanish|Japanese}.|"
-      "What is the {weather|time|capital} {in|of} $a?|Who {is|was} $a "
-      "$b?|{Design|Build|Create|Write} {a website|an app|a game|a database} for $a{ and $b|}.|"
-      "Explain {quantum physics|how a $a works|the theory of $a}.|Send {an email|a message} to "
-      "$a.|{Book|Order} a {flight|table|$a} for {me|tomorrow}.|"
-      "Refactor the whole {program|code base} {to use|around} $a.|Rewrite {it|everything|the "
-      "program} in {Rust|Go|Haskell|Java}.|"
-      "How do you feel{ today|}?|Make the program {faster|twice as fast|better}.|What do you think "
-      "of $a?|Deploy {this|the $a} to {the cloud|production|$b}.|"
-      "Train a model on the $a.|Prove that {$a is $b|the $a terminates}.|Find {all|the} security "
-      "{holes|problems}{ in the $a|}.|"
-      "Implement {a|an} {parser|compiler|scheduler|cache|$a} for $b.|Add "
-      "{authentication|logging|tests|documentation} {to everything|for all of it}.|"
-      "{Kannst|Willst} du mir bitte helfen?|Ecris une fonction pour $a.|Tell me {about $a|a "
-      "secret|something about $b}.|"
-      "Draw {a picture|a diagram} of $a.|Solve {x^2 + $a = 0|the equation for $a}.|Calculate {the "
-      "square root of 17|the $a of $b}.}",
+      "{Write {a|an} {poem|essay|story|song|joke|letter|novel} about $a{ and $b|}.|Write me {a "
+      "poem|a joke|a speech}{ about $a|}.|Translate {this|the README|\"$a $b\"|the comments|$a} "
+      "{to|into} {French|German|Spanish|Japanese|Latin}.|How do you say $a in {French|German}?|"
+      "What is the {weather|time|capital|meaning|history} {in|of} $a?|What time is it{ in $a|}?|"
+      "What is {love|life|the meaning of life|a $a|quantum physics}?|Who {is|was} {$a $b|the "
+      "president|your maker}?|Who are you?|"
+      "{Design|Build|Create|Write|Make} {me |}{a website|an app|a game|a database|a program|a "
+      "server} for $a{ and $b|}.|Explain {quantum physics|how a $a works|the theory of $a|the "
+      "algorithm|this to me}.|Send {an email|a message|a letter} to $a{ $b|}.|{Book|Order|Buy} a "
+      "{flight|pizza|car|$a} for {me|tomorrow|$b}.|Refactor the {whole program|code base|whole "
+      "thing} {to use|around} $a.|Refactor {everything|all of it|the code}.|Rewrite "
+      "{it|everything|the program|the code|this} in {Rust|Go|Haskell|Java|Zig|Lisp}.|"
+      "Port {this|the code|everything} to {Windows|Rust|the web|$a}.|How do you feel{ today|}?|"
+      "How are you{ today|}?|Make the {program|code|build} {faster|twice as fast|better|more "
+      "elegant|safer}.|Optimise {the code|everything|the $a}.|What do you think of $a?|What is "
+      "your "
+      "opinion {on|of} $a?|Which {language|editor|$a} is the best?|Should I {use|buy|learn} $a{ or "
+      "$b|}?|Deploy {this|the $a|it} to {the cloud|production|$b}.|Publish {a|the} {release|$a}.|"
+      "Train a model on {the $a|$a data}.|Prove that {$a is $b|the $a terminates|it is correct}.|"
+      "Find {all|the} security {holes|problems}{ in the $a|}.|Is this code {safe|secure|good}?|"
+      "Review {the code|my changes|the $a}.|Implement {a|an} {parser|compiler|scheduler|cache|$a} "
+      "{for $b|in $b}.|Implement {$a|the $a protocol}.|Add {authentication|logging|tests|"
+      "documentation|comments|error handling} {to everything|for all of it|everywhere}.|"
+      "Document {everything|the whole program|the code}.|{Kannst|Willst} du mir bitte {helfen|eine "
+      "Geschichte schreiben}?|Ecris une fonction pour $a.|Wo ist {die Funktion|der Fehler}?|"
+      "Escribe un poema sobre $a.|Bonjour, comment ça va?|Was ist {ein|der} $a?|Tell me {about "
+      "$a|a secret|something about $b|a story}.|Draw {a picture|a diagram|a map} of $a.|Solve {x^2 "
+      "+ $a = 0|the equation for $a|this puzzle}.|Calculate {the square root of 17|the $a of $b|17 "
+      "times 23}.|How much is {17 plus 4|twelve times nine}?|{Hello|Hi|Hey}{ there|, $a|}!|Thank "
+      "you{ very much|}.|Merge {the|my} {branches|pull request|$a}.|Push {this|it} to "
+      "{GitHub|the server}.|Install {$a|Docker|the newest compiler}.|Upgrade {all|the} "
+      "{dependencies|packages}.|Download {$a|the newest $a|the data} from {the internet|$b}.|"
+      "Play {a game|some music|chess}{ with me|}.|Recommend {a|some} {book|film|music|restaurant}{ "
+      "about $a|}.|Give me {advice|ideas|a recipe} {on|for} $a.|Invent {a name|a story} for $a.|"
+      "Plan {my day|the next $a|a trip to $b}.|Estimate {the cost|how long it takes}{ of $a|}.|"
+      "Sing{ a song|}.|Guess {my age|what I think}.|Convert {the program|everything} to {async "
+      "code|threads|$a}.|Split {the program|it} into {services|threads}.|Compare $a {and|with} "
+      "$b.|Predict the $a{ of tomorrow|}.|Make {me a sandwich|money|a $a}.|$a $b?|The $a is $b.|"
+      "I {like|hate|want} $a{ and $b|}.}",
       {{"a", names.word()}, {"b", names.word()}}));
   stage.expect({.answer = Truth::Answer::refusal});
   stage.answer(

@@ -98,7 +98,7 @@ Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split,
     for (uint64_t attempt = 1;; ++attempt) {
       ++n_tried;
       Random random(mix(mix(o.seed, n), attempt * 2 + side));
-      Stage stage(*bench, split, random);
+      Stage stage(*bench, split, Split::training, random);
       if (!kind.script(stage) || !stage.good()) continue;
       const Episode episode =
           episode_of(stage.take(), std::string(kind.family), pack, split, random);

@@ -23,6 +23,7 @@ struct EvalOptions {
   std::vector<std::string> tasks;
   size_t count = 20, n_jobs = 1;
   uint64_t seed = 1;
+  bool new_wordings = false;
   std::string work;
 };
 
@@ -82,7 +83,9 @@ struct Evaluation {
 asio::awaitable<Result<TaskReport>> run_made_task(Evaluation& e, const PlannedTask& planned) {
   using Made = Result<evaluation::MadeTask>;
   const std::function<Made()> make = [&] {
-    return evaluation::make_task(planned.family, e.options.seed, planned.number, e.bench);
+    const auto wordings =
+        e.options.new_wordings ? evaluation::Split::test : evaluation::Split::training;
+    return evaluation::make_task(planned.family, e.options.seed, planned.number, wordings, e.bench);
   };
   auto made = co_await run_blocking(e.teacher, make);
   if (!made) co_return fail(std::move(made.error()));
@@ -174,6 +177,7 @@ asio::awaitable<int> evaluate(Evaluation& e, Loop& loop) {
     summary["model"] = e.model;
     summary["agent"] = e.agent;
     summary["seed"] = e.options.seed;
+    summary["new_wordings"] = e.options.new_wordings;
     summary["complete"] = e.scores.n() == e.plan.size();
     e.out.write(dump_json(Json{{"summary", std::move(summary)}}) + "\n");
   } else if (e.scores.n() > 0) {
@@ -251,6 +255,8 @@ void add_eval_commands(CLI::App& app, Program& program, Action& chosen) {
       ->capture_default_str();
   command->add_option("--seed", options->seed, "The same seed makes the same tasks")
       ->capture_default_str();
+  command->add_flag("--new-wordings", options->new_wordings,
+                    "Ask in sentences that no training uses; names are new in any case");
   command->add_option("--jobs", options->n_jobs, "Sessions at once")
       ->check(CLI::Range(size_t{1}, size_t{256}))
       ->capture_default_str();

@@ -37,8 +37,9 @@ bool only_asks(const MadeTask& task) { return task.truth.files == task.before; }
 TEST_CASE("the same seed makes the same task, another number another one") {
   const test::TemporaryFolder folder;
   const auto bench = open_bench(folder);
-  const auto a = make_task("set", 7, 0, *bench), b = make_task("set", 7, 0, *bench),
-             c = make_task("set", 7, 1, *bench);
+  const auto a = make_task("set", 7, 0, Split::training, *bench),
+             b = make_task("set", 7, 0, Split::training, *bench),
+             c = make_task("set", 7, 1, Split::training, *bench);
   REQUIRE(a);
   REQUIRE(b);
   REQUIRE(c);
@@ -47,14 +48,14 @@ TEST_CASE("the same seed makes the same task, another number another one") {
   CHECK(a->before == b->before);
   CHECK(a->truth.files == b->truth.files);
   CHECK(a->before != c->before);
-  CHECK_FALSE(make_task("sets", 7, 0, *bench));
+  CHECK_FALSE(make_task("sets", 7, 0, Split::training, *bench));
 }
 
 TEST_CASE("a task of each family is not done by doing nothing") {
   const test::TemporaryFolder folder;
   const auto bench = open_bench(folder);
   for (const auto family : families()) {
-    const auto task = make_task(family, 3, 0, *bench);
+    const auto task = make_task(family, 3, 0, Split::training, *bench);
     INFO(family);
     REQUIRE(task);
     INFO(task->instruction);
@@ -78,7 +79,7 @@ TEST_CASE("the check of a corrected function passes for its teacher and not for 
   asio::io_context loop;
   std::set<std::string> languages;
   for (size_t number = 0; number < 40 && languages.size() < 3; ++number) {
-    const auto task = make_task("fix", 5, number, *bench);
+    const auto task = make_task("fix", 5, number, Split::training, *bench);
     REQUIRE(task);
     if (task->truth.check.empty()) continue;
     const std::string language = task->truth.mended.substr(task->truth.mended.rfind('.'));
