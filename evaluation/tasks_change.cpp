@@ -276,6 +276,7 @@ bool add_import(Stage& stage) {
   const auto made = stage.repository({.n_modules_min = 1, .n_modules_max = 3}, names);
   if (!made) return false;
   const MadeRepository& repository = *made;
+  if (repository.functions.empty()) return false;
   const size_t file = random.pick(repository.functions).at.file;
   const MadeFile& target = repository.files[file];
   const bool python = repository.language == Language::python;
