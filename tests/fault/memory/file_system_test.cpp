@@ -58,8 +58,7 @@ TEST_CASE("a home on a network file system is refused by its name, and left as i
   CHECK_FALSE(std::filesystem::exists(folder / "home" / "sable.db"));
 }
 
-TEST_CASE(
-    "a home on a read-only file system is refused, and reading what it holds is not promised") {
+TEST_CASE("a home on a read-only file system is refused, also where it was written before") {
   test::TemporaryFolder folder;
   REQUIRE(memory::Store::open(folder / "home").has_value());
   const Pretending pretending({.read_only = true});
