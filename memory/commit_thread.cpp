@@ -90,8 +90,9 @@ void CommitThread::carry_out(Batch& batch) {
   Result<void> committed = fail_out_of_memory();
   bool usable = false;  // where memory ran out, so did perhaps the words for another failure
   try {
-    committed = reopen_if_needed();
-    if (committed) committed = commit_together(batch);
+    auto outcome = reopen_if_needed();
+    if (outcome) outcome = commit_together(batch);
+    committed = std::move(outcome);
     usable = committed || leaves_connection_usable(committed.error().code);
   } catch (const std::bad_alloc&) {
   }

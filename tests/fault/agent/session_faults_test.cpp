@@ -275,5 +275,5 @@ TEST_CASE("a session whose storage fails loses nothing and repeats nothing") {
 
 TEST_CASE("a fault at every operation of a session of 200 steps loses and repeats nothing",
           "[slow]") {
-  run_all(21, 1, 11, DailySlice(101));
+  run_all(21, 1, 11, DailySlice(17));
 }

@@ -216,7 +216,7 @@ TEST_CASE("a power loss at any write or sync loses nothing that was acknowledged
 
 TEST_CASE("a fault at every operation of a long session loses nothing", "[slow]") {
   constexpr int kAppends = 200;
-  const DailySlice slice(97);
+  const DailySlice slice(17);
   size_t loop = 0;
   const auto run = [&](FaultKind kind, bool lasting, size_t factor = 1) {
     run_every(kind, lasting, kAppends, factor * slice.stride(), slice.first(loop++));
