@@ -1,11 +1,11 @@
-# sable_test(NAME SOURCES... LIBRARIES... [LABELS fast|slow] [TIMEOUT seconds]): one Catch2 program, one
-# ctest entry. Cases tagged [slow] run only under the entry NAME.slow (label slow), hidden ones ([.]) not at
-# all.
-# The tests' own code is not optimised: it is compiled often and runs once. The parts they test are.
-set(SABLE_TEST_OPTIONS -O0)
+# sable_test(NAME SOURCES... LIBRARIES... [HAS_SLOW [LONG]] [TIMEOUT seconds]): one Catch2 program, one ctest
+# entry. Cases tagged [slow] run only under the entry NAME.slow (label slow), hidden ones ([.]) not at all. LONG
+# says that the slow ones take more than a few minutes (label long): they are in no slice of --slow.
+# The tests' own code is not optimised (SABLE_TEST_OPTIONS): it is compiled often and runs once. The parts
+# they test are.
 
 function(sable_test name)
-  cmake_parse_arguments(ARG "HAS_SLOW" "TIMEOUT" "SOURCES;LIBRARIES;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "HAS_SLOW;LONG" "TIMEOUT" "SOURCES;LIBRARIES;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -18,7 +18,11 @@ function(sable_test name)
                        ENVIRONMENT "${ARG_ENVIRONMENT}")
   if(ARG_HAS_SLOW)
     add_test(NAME ${name}.slow COMMAND ${name} "[slow]" --warn NoTests)
-    set_tests_properties(${name}.slow PROPERTIES LABELS slow TIMEOUT 3600
+    set(labels slow)
+    if(ARG_LONG)
+      list(APPEND labels long)
+    endif()
+    set_tests_properties(${name}.slow PROPERTIES LABELS "${labels}" TIMEOUT 3600
                          ENVIRONMENT "${ARG_ENVIRONMENT}")
   endif()
 endfunction()
