@@ -21,7 +21,7 @@ inline unsigned day_of_run() {
 inline bool all_cases() { return std::getenv("SABLE_TEST_ALL") != nullptr; }
 
 /// Every `stride`-th index, from a first one that is another each day: the runs of `stride` days in
-/// a row meet all of them.
+/// a row meet all of them; so do as many runs that are some days apart, since a stride is a prime.
 class DailySlice {
  public:
   explicit DailySlice(size_t stride) : stride_(all_cases() ? 1 : stride), day_(day_of_run()) {

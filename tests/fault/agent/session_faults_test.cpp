@@ -243,7 +243,7 @@ void run_kind(const Uninterrupted& whole, const char* name, FaultKind kind, bool
     coverage.n_existing += at;
   }
   std::cout << name << (lasting ? ", lasting" : "") << ": " << coverage.n_covered
-            << " indices covered of " << coverage.n_existing << " existing\n";
+            << " indices covered of about " << coverage.n_existing << " existing\n";
   CHECK(coverage.n_covered > 0);
   total.n_covered += coverage.n_covered;
   total.n_existing += coverage.n_existing;
@@ -264,7 +264,7 @@ void run_all(int n_turns, size_t stride, size_t stride_of_variants, const DailyS
   run("input/output error", FaultKind::io_error, true, stride_of_variants);
   run("short write", FaultKind::short_write, false, stride_of_variants);
   run("no memory", FaultKind::no_memory, false, stride_of_variants * 97);
-  std::cout << "together: " << total.n_covered << " of " << total.n_existing << "\n";
+  std::cout << "together: " << total.n_covered << " of about " << total.n_existing << "\n";
 }
 
 }  // namespace
@@ -275,5 +275,5 @@ TEST_CASE("a session whose storage fails loses nothing and repeats nothing") {
 
 TEST_CASE("a fault at every operation of a session of 200 steps loses and repeats nothing",
           "[slow]") {
-  run_all(21, 1, 11, DailySlice(17));
+  run_all(21, 1, 11, DailySlice(19));
 }

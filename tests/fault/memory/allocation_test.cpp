@@ -261,6 +261,6 @@ TEST_CASE("an allocation that fails on a thread of the store fails one call and 
 
 TEST_CASE("any allocation that fails on a thread of the store fails one call and loses nothing",
           "[slow]") {
-  const DailySlice slice(5);
+  const DailySlice slice(7);
   run_every(slice.stride(), slice.first(0));
 }
