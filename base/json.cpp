@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <new>
 #include <numeric>
 #include <vector>
 
@@ -137,6 +138,8 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
       return fail(ErrorCode::invalid_input,
                   fmt::format("invalid JSON at byte {}", sax.error_position));
     }
+  } catch (const std::bad_alloc&) {
+    throw;  // says nothing of the text
   } catch (const std::exception& error) {  // out-of-range numbers and the like
     return fail(ErrorCode::invalid_input, fmt::format("invalid JSON: {}", error.what()));
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <new>
 #include <set>
 #include <sstream>
 
@@ -298,6 +299,8 @@ Result<YamlValue> parse_yaml(std::string_view text, std::string_view name,
     return refuse(refused.line, refused.column, refused.why);
   } catch (const YAML::Exception& error) {
     return refuse(error.mark.line + 1, error.mark.column + 1, error.msg);
+  } catch (const std::bad_alloc&) {
+    throw;  // says nothing of the text
   } catch (const std::exception& error) {
     return refuse(1, 1, error.what());
   }

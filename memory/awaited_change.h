@@ -6,11 +6,13 @@
 #include <optional>
 
 #include "memory/commit_thread.h"
+#include "memory/out_of_memory.h"
 #include "memory/pending.h"
 
 namespace sable::memory {
 
-/// `made` runs in the transaction; `durable` after its commit, when it succeeded.
+/// `made` runs in the transaction; `durable`, which must not throw, after its commit, when it
+/// succeeded.
 template <class T>
 class AwaitedChange : public Change {
  public:
@@ -27,8 +29,11 @@ class AwaitedChange : public Change {
     result_.emplace(make_(database));
     return result_->has_value();
   }
-  void settle(const Result<void>& committed) override {
-    if (!committed && (!result_ || *result_)) result_.emplace(fail(committed.error()));
+  void settle(const Result<void>& committed) noexcept override {
+    if (!committed && (!result_ || *result_)) {
+      result_.reset();  // a lease goes before anybody hears of the failure
+      result_.emplace(unless_out_of_memory([&]() -> Result<T> { return fail(committed.error()); }));
+    }
     if (*result_ && durable_) durable_();
     Pending<T>::complete(pending_, std::move(*result_));
   }

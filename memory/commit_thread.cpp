@@ -1,8 +1,8 @@
 #include "memory/commit_thread.h"
 
-#include <new>
 #include <sqlite3.h>
 
+#include "memory/out_of_memory.h"
 #include "memory/wal_room.h"
 
 namespace sable::memory {
@@ -50,9 +50,11 @@ CommitThread::~CommitThread() {
 }
 
 void CommitThread::submit(std::unique_ptr<Change> change) {
+  Batch one;
+  one.push_back(std::move(change));
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(change));
+    queue_.splice(queue_.end(), one);
   }
   changed_.notify_one();
 }
@@ -60,9 +62,14 @@ void CommitThread::submit(std::unique_ptr<Change> change) {
 void CommitThread::loop() {
   Batch batch;
   while (take(batch)) {
-    carry_out(std::exchange(batch, {}));
-    checkpoint_if_due();
-    make_room_if_idle();
+    carry_out(batch);
+    batch.clear();
+    try {
+      checkpoint_if_due();
+      make_room_if_idle();
+    } catch (const std::bad_alloc&) {
+      // Both come again after another commit.
+    }
   }
 }
 
@@ -73,44 +80,46 @@ bool CommitThread::take(Batch& batch) {
   while (!queue_.empty() && batch.size() < kBatchMax) {
     const bool alone = queue_.front()->alone();
     if (alone && !batch.empty()) break;
-    batch.push_back(std::move(queue_.front()));
-    queue_.pop_front();
+    batch.splice(batch.end(), queue_, queue_.begin());
     if (alone) break;
   }
   return !batch.empty();
 }
 
-void CommitThread::carry_out(Batch batch) {
-  Result<void> committed = reopen_if_needed();
-  if (committed) committed = commit_together(batch);
-  if (!committed) {
-    log_.warning("a commit failed", {{"error", committed.error().message}});
-    if (database_) database_->rollback();
-    if (!leaves_connection_usable(committed.error().code)) database_.reset();
+void CommitThread::carry_out(Batch& batch) {
+  Result<void> committed = fail_out_of_memory();
+  bool usable = false;  // where memory ran out, so did perhaps the words for another failure
+  try {
+    auto outcome = reopen_if_needed();
+    if (outcome) outcome = commit_together(batch);
+    committed = std::move(outcome);
+    usable = committed || leaves_connection_usable(committed.error().code);
+  } catch (const std::bad_alloc&) {
   }
+  if (!committed) {
+    warn("a commit failed", committed.error());
+    if (database_) database_->rollback();
+  }
+  if (!usable) database_.reset();
   for (const auto& change : batch) change->settle(committed);
 }
 
 Result<void> CommitThread::commit_together(Batch& batch) {
-  try {
-    if (batch.front()->alone()) {
-      batch.front()->make(*database_);
-      return {};
-    }
-    SABLE_TRY_VOID(database_->begin());
-    for (const auto& change : batch) {
-      SABLE_TRY_VOID(database_->savepoint());
-      const bool made = change->make(*database_);
-      if (!database_->connection().in_transaction()) {
-        // A full disk or an I/O error ends the whole transaction, whoever met it.
-        return fail_sqlite(nullptr, sqlite3_errcode(database_->connection().handle()));
-      }
-      SABLE_TRY_VOID(made ? database_->keep() : database_->undo());
-    }
-    return database_->commit();
-  } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::exhausted, "out of memory");
+  if (batch.front()->alone()) {
+    batch.front()->make(*database_);
+    return {};
   }
+  SABLE_TRY_VOID(database_->begin());
+  for (const auto& change : batch) {
+    SABLE_TRY_VOID(database_->savepoint());
+    const bool made = change->make(*database_);
+    if (!database_->connection().in_transaction()) {
+      // A full disk or an I/O error ends the whole transaction, whoever met it.
+      return fail_sqlite(nullptr, sqlite3_errcode(database_->connection().handle()));
+    }
+    SABLE_TRY_VOID(made ? database_->keep() : database_->undo());
+  }
+  return database_->commit();
 }
 
 Result<void> CommitThread::reopen_if_needed() {
@@ -119,6 +128,14 @@ Result<void> CommitThread::reopen_if_needed() {
   SABLE_TRY_VOID(check_schema(database.connection()));
   database_ = std::move(database);
   return {};
+}
+
+void CommitThread::warn(const char* what, const Error& error) {
+  try {
+    log_.warning(what, {{"error", error.message}});
+  } catch (const std::bad_alloc&) {
+    // Whoever asked hears of it in any case.
+  }
 }
 
 bool CommitThread::somebody_waits() {
@@ -133,7 +150,7 @@ void CommitThread::make_room_if_idle() {
   const auto room = keep_room_in_wal(*database_);
   if (room) return;
   may_make_room_ = false;
-  log_.warning("no room could be made in the write-ahead log", {{"error", room.error().message}});
+  warn("no room could be made in the write-ahead log", room.error());
   if (!leaves_connection_usable(room.error().code)) database_.reset();
 }
 
@@ -152,8 +169,7 @@ void CommitThread::checkpoint_if_due() {
   if (code == SQLITE_OK) {
     wal_pages_checkpointed_ = checkpointed;
   } else {
-    log_.warning("a checkpoint failed",
-                 {{"error", fail_sqlite(database_->connection().handle(), code).value().message}});
+    warn("a checkpoint failed", fail_sqlite(database_->connection().handle(), code).value());
   }
 }
 

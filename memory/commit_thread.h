@@ -2,8 +2,8 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <filesystem>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,12 +21,13 @@ class Change {
   virtual ~Change() = default;
   /// False: this change failed and is undone alone; settle() follows all the same.
   virtual bool make(LogDatabase& database) = 0;
-  virtual void settle(const Result<void>& committed) = 0;
+  virtual void settle(const Result<void>& committed) noexcept = 0;
   /// Runs outside of a transaction, alone (VACUUM, checkpoints).
   virtual bool alone() const { return false; }
 };
 
-/// Finishes everything it was given, checkpoints and joins, on destruction.
+/// Finishes everything it was given, checkpoints and joins, on destruction. Where memory runs out,
+/// the changes of one commit fail with that; the thread goes on.
 class CommitThread {
  public:
   static Result<std::unique_ptr<CommitThread>> start(std::filesystem::path file, Log log);
@@ -35,16 +36,18 @@ class CommitThread {
   void submit(std::unique_ptr<Change> change);  ///< from any thread
 
  private:
-  using Batch = std::deque<std::unique_ptr<Change>>;
+  // A list, because its entries move from one to another without memory of their own.
+  using Batch = std::list<std::unique_ptr<Change>>;
   CommitThread(std::filesystem::path file, LogDatabase database, Log log);
 
   void loop();
   bool take(Batch& batch);
-  void carry_out(Batch batch);
+  void carry_out(Batch& batch);
   Result<void> commit_together(Batch& batch);
   Result<void> reopen_if_needed();
   void checkpoint_if_due();
   void make_room_if_idle();
+  void warn(const char* what, const Error& error);
   bool somebody_waits();
 
   const std::filesystem::path file_;

@@ -13,6 +13,7 @@
 #include "memory/file_restore.h"
 #include "memory/git_objects.h"
 #include "memory/home.h"
+#include "memory/out_of_memory.h"
 #include "memory/working_files.h"
 
 namespace sable::memory {
@@ -84,6 +85,27 @@ class GitCheckpoints : public FileCheckpoints {
         log_(std::move(log)) {}
 
   Result<FileCheckpoint> take(const std::string& session, std::stop_token stop) override {
+    return unless_out_of_memory([&] { return keep_files(session, stop); });
+  }
+
+  Result<RestoreReport> restore(const std::string& id) override {
+    return unless_out_of_memory([&] { return bring_back(id); });
+  }
+
+ private:
+  struct Captured {
+    KeptFiles files;
+    std::vector<LeftOut> left_out;
+    uint64_t n_stored = 0;
+    bool bulk = false;
+  };
+  struct Known {
+    FileStamp stamp;
+    KeptFile kept;
+    int64_t hashed_ns = 0;
+  };
+
+  Result<FileCheckpoint> keep_files(const std::string& session, const std::stop_token& stop) {
     SABLE_TRY(const auto parent, newest_of(folder_, session));
     SABLE_TRY(auto captured, capture(stop));
     GitObjects& objects = captured.bulk ? bulk_ : each_;
@@ -106,7 +128,7 @@ class GitCheckpoints : public FileCheckpoints {
                           std::move(captured.left_out)};
   }
 
-  Result<RestoreReport> restore(const std::string& id) override {
+  Result<RestoreReport> bring_back(const std::string& id) {
     SABLE_TRY(const auto name, object_id(id));
     SABLE_TRY(const auto commit, each_.read_commit(name));
     SABLE_TRY(const auto top, each_.read_tree(commit.tree));
@@ -124,19 +146,6 @@ class GitCheckpoints : public FileCheckpoints {
     auto report = carry_out(root_.get(), plan, each_);
     return report;
   }
-
- private:
-  struct Captured {
-    KeptFiles files;
-    std::vector<LeftOut> left_out;
-    uint64_t n_stored = 0;
-    bool bulk = false;
-  };
-  struct Known {
-    FileStamp stamp;
-    KeptFile kept;
-    int64_t hashed_ns = 0;
-  };
 
   /// Stores what the files hold now.
   Result<Captured> capture(const std::stop_token& stop) {

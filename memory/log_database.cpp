@@ -22,10 +22,6 @@ Result<void> LogDatabase::commit() {
   return Run(*commit).finish();
 }
 
-void LogDatabase::rollback() {
-  if (connection_.in_transaction()) (void)connection_.execute("ROLLBACK");
-}
-
 Result<void> LogDatabase::savepoint() {
   SABLE_TRY(auto* start, statement("SAVEPOINT change"));
   return Run(*start).finish();

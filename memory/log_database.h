@@ -30,7 +30,7 @@ class LogDatabase {
 
   Result<void> begin();   ///< takes the write lock now
   Result<void> commit();  ///< durable when it returns
-  void rollback();
+  void rollback() { connection_.give_up(); }
   // Within a transaction: one change of several that can be undone alone.
   Result<void> savepoint();
   Result<void> keep();
@@ -40,9 +40,8 @@ class LogDatabase {
   template <class Question>
   auto read_consistently(Question question) -> decltype(question()) {
     SABLE_TRY_VOID(connection_.execute("BEGIN"));
-    auto answer = question();
-    if (connection_.in_transaction()) (void)connection_.execute("COMMIT");
-    return answer;
+    const Reading reading(connection_);
+    return question();
   }
   Result<SessionRow> session(const std::string& id);  ///< exactly this id; not_found
   /// Errors: corrupt when the id and the number do not belong together.
@@ -92,6 +91,18 @@ class LogDatabase {
   Result<bool> blob_in_use(const std::string& digest);
 
  private:
+  /// Ends the transaction of a question, also of one that found no memory for its answer.
+  class Reading {
+   public:
+    explicit Reading(Connection& connection) : connection_(connection) {}
+    ~Reading() { connection_.give_up(); }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+   private:
+    Connection& connection_;
+  };
+
   /// The events whose numbers a statement answers, each checked.
   Result<std::vector<Event>> events_named_by(const SessionRow& session, Run& run);
   Result<void> insert_event(int64_t number, const StoredEvent& event);

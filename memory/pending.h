@@ -1,9 +1,12 @@
 // The bridge from a thread of the store to the coroutine that awaits its answer.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
+#include <thread>
 
 #include "base/asio.h"
 #include "base/result.h"
@@ -18,15 +21,14 @@ class Pending {
  public:
   explicit Pending(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
-  /// From any thread, once.
-  static void complete(const std::shared_ptr<Pending>& self, Result<T> result) {
-    const std::lock_guard lock(self->mutex_);
-    self->result_.emplace(std::move(result));
-    if (!self->wake_) return;
-    asio::post(self->executor_, [self] {
-      const std::lock_guard on_executor(self->mutex_);
-      if (self->wake_) self->wake_->cancel();
-    });
+  /// From any thread, once. Where there is no memory to wake the one who waits, it is tried again
+  /// until there is: an answer is never lost, and nobody waits for ever for one that is there.
+  static void complete(const std::shared_ptr<Pending>& self, Result<T> result) noexcept {
+    {
+      const std::lock_guard lock(self->mutex_);
+      self->result_.emplace(std::move(result));
+    }
+    while (!try_to_wake(self)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   /// Waits for the answer. Cancellation does not end the wait: what was accepted is carried out,
@@ -43,6 +45,20 @@ class Pending {
   }
 
  private:
+  static bool try_to_wake(const std::shared_ptr<Pending>& self) {
+    const std::lock_guard lock(self->mutex_);
+    if (!self->wake_) return true;
+    try {
+      asio::post(self->executor_, [self] {
+        const std::lock_guard on_executor(self->mutex_);
+        if (self->wake_) self->wake_->cancel();
+      });
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    return true;
+  }
+
   /// Names the coroutine's timer for as long as the coroutine exists.
   class Waiting {
    public:

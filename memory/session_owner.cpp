@@ -43,9 +43,14 @@ Result<void> check_tail(LogDatabase& database, const SessionRow& row,
 Ownership::Ownership(const SessionRow& row, SessionLock held)
     : session(row.id), fence(row.fence), last_seq(row.view.n_events), lock(std::move(held)) {}
 
-void Ownership::acknowledge(const SessionView& view) {
+void Ownership::acknowledge(const SessionView& view) noexcept {
   last_seq = view.n_events;
-  if (view.n_events >= newest_made) lock.record(fence, {view.n_events, view.head});
+  if (view.n_events < newest_made) return;
+  try {
+    lock.record(fence, {view.n_events, view.head});
+  } catch (const std::bad_alloc&) {
+    // The events are durable all the same; the next note tells of them too.
+  }
 }
 
 std::unique_ptr<Lease> Taking::own(SessionRow row, SessionLock lock) {

@@ -23,7 +23,7 @@ struct Ownership {
 
   /// On the store thread, after a commit. Of several appends in one commit the last is noted in the
   /// lock file.
-  void acknowledge(const SessionView& view);
+  void acknowledge(const SessionView& view) noexcept;
 };
 
 class OwnedSession : public Lease {

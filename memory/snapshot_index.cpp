@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "memory/out_of_memory.h"
+
 namespace sable::memory {
 
 namespace {
@@ -77,9 +79,11 @@ Result<SnapshotIndex> SnapshotIndex::open(const std::filesystem::path& file) {
 
 Result<void> SnapshotIndex::in_transaction(const std::function<Result<void>()>& work) {
   SABLE_TRY_VOID(connection_.execute("BEGIN IMMEDIATE"));
-  auto done = work();
-  if (done) done = connection_.execute("COMMIT");
-  if (!done && connection_.in_transaction()) (void)connection_.execute("ROLLBACK");
+  auto done = unless_out_of_memory([&]() -> Result<void> {
+    SABLE_TRY_VOID(work());
+    return connection_.execute("COMMIT");
+  });
+  if (!done) connection_.give_up();
   return done;
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "memory/file_lock.h"
+#include "memory/out_of_memory.h"
 #include "memory/schema.h"
 #include "memory/session_lock.h"
 #include "memory/snapshot_eviction.h"
@@ -85,12 +86,12 @@ class FileSnapshotStore : public SnapshotStore {
   Result<SaveReport> save(const std::string& session, TokenStream stream,
                           SnapshotSource& source) override {
     NotedSource from(source);
-    auto saved = save_stream(session, stream, from);
+    auto saved = unless_out_of_memory([&] { return save_stream(session, stream, from); });
     return from.failed ? saved : noted(std::move(saved));
   }
 
   Result<std::unique_ptr<SnapshotReader>> find(TokenStream stream) override {
-    return noted(find_prefix(stream));
+    return noted(unless_out_of_memory([&] { return find_prefix(stream); }));
   }
 
   Result<void> forget(const std::string& session) override {
@@ -98,8 +99,10 @@ class FileSnapshotStore : public SnapshotStore {
     FreedPlaces freed;
     SABLE_TRY_VOID(
         noted(index_.in_transaction([&] { return index_.drop_session(session, freed); })));
-    give_back(index_, folder_, freed);
-    return {};
+    return unless_out_of_memory([&]() -> Result<void> {
+      give_back(index_, folder_, freed);
+      return {};
+    });
   }
 
   Result<SnapshotUsage> usage() override {
@@ -383,10 +386,8 @@ Result<SnapshotIndex> prepare_index(const fs::path& cache, const Log& log) {
   return index;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(const fs::path& home,
-                                                           SnapshotOptions options) {
+Result<std::unique_ptr<SnapshotStore>> open_snapshots(const fs::path& home,
+                                                      SnapshotOptions options) {
   const fs::path cache = home / "cache";
   SABLE_TRY_VOID(make_private_folder(cache));
   SABLE_TRY(auto lock, open_private_file(cache / "lock"));
@@ -400,6 +401,13 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(const fs::path& home,
   }
   return std::make_unique<FileSnapshotStore>(home, std::move(lock), std::move(index),
                                              std::move(options));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(const fs::path& home,
+                                                           SnapshotOptions options) {
+  return unless_out_of_memory([&] { return open_snapshots(home, std::move(options)); });
 }
 
 }  // namespace sable::memory

@@ -112,6 +112,10 @@ Result<int64_t> Connection::integer(const char* sql) {
   return run.integer(0);
 }
 
+void Connection::give_up() noexcept {
+  if (in_transaction()) sqlite3_exec(handle_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
 
 Result<Statement*> StatementCache::get(Connection& connection, const char* sql) {

@@ -38,6 +38,8 @@ class Connection {
   /// The single integer that a query or pragma answers.
   Result<int64_t> integer(const char* sql);
 
+  /// Ends the transaction, if one is open, as if it had not been; needs no memory of its own.
+  void give_up() noexcept;
   /// Whether a BEGIN is open; SQLite ends a transaction itself after some errors.
   bool in_transaction() const;
   /// Pages in the write-ahead log after the last commit of this connection.

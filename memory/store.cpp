@@ -1,11 +1,13 @@
 // The door's Store: hands each question to the thread that answers it.
 #include <random>
+#include <system_error>
 
 #include <fmt/format.h>
 
 #include "memory/awaited_change.h"
 #include "memory/blob_files.h"
 #include "memory/commit_thread.h"
+#include "memory/out_of_memory.h"
 #include "memory/retention.h"
 #include "memory/session_filling.h"
 #include "memory/session_list.h"
@@ -201,7 +203,8 @@ class LogStore : public Store {
     auto forgotten_later = on_thread<bool>(
         long_work_, [this, session, root = hidden->working_directory]() -> Result<bool> {
           SABLE_TRY_VOID(forget_checkpoints(home_.path(), root, session));
-          if (std::filesystem::exists(home_.path() / "cache")) {
+          std::error_code ignored;
+          if (std::filesystem::exists(home_.path() / "cache", ignored)) {
             SABLE_TRY(const auto snapshots, SnapshotStore::open(home_.path()));
             SABLE_TRY_VOID(snapshots->forget(session));
           }
@@ -359,9 +362,10 @@ class LogStore : public Store {
   asio::awaitable<Result<T>> change(std::function<Result<T>(LogDatabase&)> make,
                                     std::function<void()> durable = nullptr, bool alone = false) {
     auto pending = std::make_shared<Pending<T>>(co_await asio::this_coro::executor);
-    committer_->submit(
-        std::make_unique<AwaitedChange<T>>(pending, std::move(make), std::move(durable), alone));
-    auto answer = Pending<T>::wait(std::move(pending));
+    // Before the change is on its way: there must be memory to wait in.
+    auto answer = Pending<T>::wait(pending);
+    committer_->submit(std::make_unique<AwaitedChange<T>>(std::move(pending), std::move(make),
+                                                          std::move(durable), alone));
     auto result = co_await std::move(answer);
     co_return result;
   }
@@ -369,16 +373,10 @@ class LogStore : public Store {
   template <class T>
   asio::awaitable<Result<T>> on_thread(WorkThread& thread, std::function<Result<T>()> work) {
     auto pending = std::make_shared<Pending<T>>(co_await asio::this_coro::executor);
-    thread.submit([pending, work = std::move(work)] {
-      std::optional<Result<T>> result;
-      try {
-        result.emplace(work());
-      } catch (const std::bad_alloc&) {
-        result.emplace(fail(ErrorCode::exhausted, "out of memory"));
-      }
-      Pending<T>::complete(pending, std::move(*result));
+    auto answer = Pending<T>::wait(pending);
+    thread.submit([pending = std::move(pending), work = std::move(work)] {
+      Pending<T>::complete(pending, unless_out_of_memory(work));
     });
-    auto answer = Pending<T>::wait(std::move(pending));
     auto result = co_await std::move(answer);
     co_return result;
   }
@@ -406,10 +404,8 @@ class LogStore : public Store {
   WorkThread long_work_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& home_path,
-                                           StoreOptions options) {
+Result<std::unique_ptr<Store>> open_store(const std::filesystem::path& home_path,
+                                          const StoreOptions& options) {
   const Clock& clock = options.clock ? *options.clock : system_clock();
   SABLE_TRY(auto home, Home::open(home_path));
   if (home.alone()) {
@@ -422,6 +418,17 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& home_pat
   SABLE_TRY_VOID(home.share());
   return std::make_unique<LogStore>(std::move(home), clock, std::move(committer),
                                     std::move(reading));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& home,
+                                           StoreOptions options) {
+  try {
+    return unless_out_of_memory([&] { return open_store(home, options); });
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::exhausted, fmt::format("no thread can be started: {}", error.what()));
+  }
 }
 
 }  // namespace sable::memory

@@ -10,6 +10,8 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/system/system_error.hpp>
 
+#include "base/last_words.h"
+
 namespace sable::runtime {
 
 namespace {
@@ -50,6 +52,7 @@ void Loop::stop(int signal) {
 }
 
 int Loop::run(asio::awaitable<int> main) {
+  need_memory_on_this_thread();
   asio::signal_set signals(context_, SIGINT, SIGTERM);
   const std::function<void(const boost::system::error_code&, int)> on_signal =
       [&](const boost::system::error_code& error, int signal) {

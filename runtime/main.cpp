@@ -1,9 +1,11 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/last_words.h"
 #include "runtime/runtime.h"
 
 int main(int argc, char** argv, char** environment) {
+  sable::end_with_last_words();
   sable::runtime::Invocation invocation;
   invocation.arguments.assign(argv + std::min(argc, 1), argv + argc);
   for (char** entry = environment; *entry != nullptr; ++entry) {

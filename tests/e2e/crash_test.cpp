@@ -1,5 +1,6 @@
 // kill -9 and interruption in the middle of a tool call: nothing acknowledged is lost, nothing
 // survives.
+#include <algorithm>
 #include <fstream>
 #include <signal.h>
 #include <thread>
@@ -128,6 +129,45 @@ TEST_CASE("a second signal quits at once, and the session is whole afterwards") 
   const auto after = world.sable({"session", "events", id}).json_lines();
   REQUIRE(after.size() >= before.size());
   for (size_t i = 0; i < before.size(); ++i) CHECK(after[i] == before[i]);
+}
+
+TEST_CASE(
+    "Ctrl-C ends the turn also while the files of a large repository are kept for the first time") {
+  World world;
+  const auto many = world.repository() / "many";
+  for (int folder = 0; folder < 20; ++folder) {
+    const auto path = many / std::to_string(folder);
+    std::filesystem::create_directories(path);
+    for (int i = 0; i < 500; ++i) {
+      std::ofstream(path / std::to_string(i)) << "file " << folder << " " << i << "\n";
+    }
+  }
+  world.play(slow_call());
+  auto process = world.start(run_arguments(world));
+  for (int i = 0; i < 3000; ++i) {
+    if (world.folder().read("run.out").find("\"tool.intent\"") != std::string::npos) break;
+    std::this_thread::sleep_for(2ms);
+  }
+  std::this_thread::sleep_for(50ms);
+  const auto before = std::chrono::steady_clock::now();
+  REQUIRE(process.signal(SIGINT));
+  const auto finished = world.finish(process);
+  const auto took = std::chrono::steady_clock::now() - before;
+  INFO(finished.err);
+  CHECK(finished.exit_code == 130);
+  CHECK(took < 5s);
+  const auto events = finished.json_lines();
+  const auto types = types_of(events);
+  CHECK(std::count(types.begin(), types.end(), "approval.decided") == 1);
+  CHECK(std::count(types.begin(), types.end(), "files.checkpointed") == 0);
+  CHECK(std::count(types.begin(), types.end(), "tool.started") == 0);
+  REQUIRE(std::count(types.begin(), types.end(), "tool.outcome") == 1);
+  const auto& outcome = events[static_cast<size_t>(
+      std::find(types.begin(), types.end(), "tool.outcome") - types.begin())];
+  CHECK(outcome["data"]["status"] == "cancelled");
+  CHECK(string_or(outcome["data"], "text", "").find("before this call began; it had no effect") !=
+        std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(world.repository() / "started"));
 }
 
 TEST_CASE(

@@ -164,6 +164,51 @@ TEST_CASE("killed while decoding and taken up again, the tokens are those of a r
   CHECK(n_in_time > 0);
 }
 
+TEST_CASE("a session that is taken up again reads its cache from disk and gives the same tokens") {
+  EngineWorld world(0, 40);
+  const auto first = world.run("say something", {"--max-steps", "1"}).json_lines();
+  REQUIRE_FALSE(first.empty());
+  const auto id = string_or(first[0], "session", "");
+  const fs::path cache = world.world().home() / "cache";
+  REQUIRE(fs::exists(cache));
+  // The same session, as it would be had nothing been kept.
+  const fs::path kept = world.world().folder() / "kept";
+  fs::copy(world.world().home(), kept, fs::copy_options::recursive);
+
+  const auto usage_of = [](const std::vector<Json>& events) {
+    const auto replies = EngineWorld::of(events, "model.finished");
+    REQUIRE(replies.size() == 1);
+    return replies[0]["usage"];
+  };
+  const auto before = usage_of(first);
+  const auto go_on = [&] { return world.run("go on", {"--max-steps", "1", "--resume", id}); };
+  const auto resumed = go_on();
+  INFO(resumed.err);
+  const auto usage = usage_of(resumed.json_lines());
+  // Only what is new was computed: the reply's last token, the tools' results, the prompt.
+  CHECK(usage["cached_tokens"].get<uint64_t>() + 2 >=
+        before["input_tokens"].get<uint64_t>() + before["output_tokens"].get<uint64_t>());
+  CHECK(usage["cached_tokens"] < usage["input_tokens"]);
+
+  fs::remove_all(world.world().home());
+  fs::copy(kept, world.world().home(), fs::copy_options::recursive);
+  SECTION("without the cache") { fs::remove_all(cache); }
+  SECTION("with a damaged cache") {
+    for (const auto& entry : fs::directory_iterator(cache)) {
+      if (entry.path().extension() != ".segment") continue;
+      std::fstream stream(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
+      for (uintmax_t at = 90; at < entry.file_size(); at += 4096) {
+        stream.seekp(static_cast<std::streamoff>(at));
+        stream.put('\x55');
+      }
+    }
+  }
+  const auto again = go_on();
+  INFO(again.err);
+  CHECK(usage_of(again.json_lines())["cached_tokens"] == 0);
+  CHECK(EngineWorld::tokens(again.json_lines()) == EngineWorld::tokens(resumed.json_lines()));
+}
+
 TEST_CASE("Ctrl-C while the model decodes ends the turn within a second, as interrupted") {
   EngineWorld world(0, 100'000);
   auto process = world.world().start(world.arguments("x", {}), "stopped");

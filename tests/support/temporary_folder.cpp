@@ -8,8 +8,10 @@
 
 namespace sable::test {
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "sable-test-XXXXXX").string();
+TemporaryFolder::TemporaryFolder() : TemporaryFolder(std::filesystem::temp_directory_path()) {}
+
+TemporaryFolder::TemporaryFolder(const std::filesystem::path& parent) {
+  std::string name = (parent / "sable-test-XXXXXX").string();
   SABLE_CHECK(::mkdtemp(name.data()) != nullptr);
   path_ = std::filesystem::canonical(name);
 }

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "tests/fault/memory/faults.h"
+#include "tests/support/daily_slice.h"
 #include "tests/unit/memory/await.h"
 
 using namespace sable;
@@ -178,8 +179,8 @@ bool run_with_fault(FaultKind kind, size_t at, bool lasting, int n_appends) {
   return struck;
 }
 
-void run_every(FaultKind kind, bool lasting, int n_appends, size_t stride) {
-  size_t n_covered = 0, at = 0;
+void run_every(FaultKind kind, bool lasting, int n_appends, size_t stride, size_t first = 0) {
+  size_t n_covered = 0, at = first;
   while (run_with_fault(kind, at, lasting, n_appends)) {
     ++n_covered;
     at += stride;
@@ -215,11 +216,16 @@ TEST_CASE("a power loss at any write or sync loses nothing that was acknowledged
 
 TEST_CASE("a fault at every operation of a long session loses nothing", "[slow]") {
   constexpr int kAppends = 200;
-  run_every(FaultKind::disk_full, false, kAppends, 1);
-  run_every(FaultKind::disk_full, true, kAppends, 1);
-  run_every(FaultKind::io_error, false, kAppends, 1);
-  run_every(FaultKind::io_error, true, kAppends, 1);
-  run_every(FaultKind::short_write, false, kAppends, 1);
-  run_every(FaultKind::power_loss, true, kAppends, 1);
-  run_every(FaultKind::no_memory, false, kAppends, 97);
+  const DailySlice slice(17);
+  size_t loop = 0;
+  const auto run = [&](FaultKind kind, bool lasting, size_t factor = 1) {
+    run_every(kind, lasting, kAppends, factor * slice.stride(), slice.first(loop++));
+  };
+  run(FaultKind::disk_full, false);
+  run(FaultKind::disk_full, true);
+  run(FaultKind::io_error, false);
+  run(FaultKind::io_error, true);
+  run(FaultKind::short_write, false);
+  run(FaultKind::power_loss, true);
+  run(FaultKind::no_memory, false, 97);  // the database's allocations are many and alike
 }

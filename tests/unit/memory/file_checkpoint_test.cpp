@@ -1,3 +1,4 @@
+#include <ctime>
 #include <fstream>
 #include <git2.h>
 #include <sys/stat.h>
@@ -403,8 +404,11 @@ TEST_CASE("a hundred thousand files take a bounded time", "[slow]") {
   ::usleep(60'000);
   project.take();
   ::usleep(60'000);
-  const auto start = std::chrono::steady_clock::now();
+  // Of the processor, so that a busy machine changes nothing.
+  const std::clock_t start = std::clock();
   write(project.root() / "7" / "7000", "changed");
   CHECK(project.take().n_stored == 1);
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  WARN(seconds << " s of the processor for one changed file among 100,000");
+  CHECK(seconds < 5);
 }

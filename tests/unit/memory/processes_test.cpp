@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/child_process.h"
+#include "tests/support/daily_slice.h"
 #include "tests/unit/memory/await.h"
 
 using namespace sable;
@@ -175,5 +176,5 @@ TEST_CASE("a writer that is killed at any moment loses nothing that it acknowled
 }
 
 TEST_CASE("a writer that is killed at any moment loses nothing, many rounds", "[slow]") {
-  kill_rounds(1000, std::random_device{}());
+  kill_rounds(all_cases() ? 1000 : 300, day_of_run());
 }

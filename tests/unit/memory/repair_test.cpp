@@ -3,6 +3,7 @@
 #include <random>
 
 #include "base/file.h"
+#include "tests/support/daily_slice.h"
 #include "tests/unit/memory/await.h"
 
 using namespace sable;
@@ -151,7 +152,7 @@ TEST_CASE("a byte changed in any page is detected, and a repair keeps the longes
 }
 
 TEST_CASE("many bytes changed in every page are detected or harmless", "[slow]") {
-  damage_pages(64, std::random_device{}());
+  damage_pages(64, day_of_run());
 }
 
 TEST_CASE("a sound home is left as it is by a repair") {

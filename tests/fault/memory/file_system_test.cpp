@@ -1,0 +1,68 @@
+// A home on a file system that cannot keep the promises is refused before anything is written to
+// it. The linker sends the store's calls of statfs here (--wrap).
+#include <optional>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+
+#include <catch2/catch.hpp>
+
+#include "memory/memory.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace sable;
+
+namespace {
+
+/// What the kernel says of every file system, while it is set.
+struct Pretended {
+  uint32_t type = 0;
+  bool read_only = false;
+};
+std::optional<Pretended> pretended;
+
+struct Pretending {
+  explicit Pretending(Pretended what) { pretended = what; }
+  ~Pretending() { pretended.reset(); }
+};
+
+}  // namespace
+
+// The names are the linker's.
+// NOLINTBEGIN(bugprone-reserved-identifier)
+extern "C" {
+int __real_statfs(const char* path, struct statfs* info);
+int __wrap_statfs(const char* path, struct statfs* info) {
+  const int code = __real_statfs(path, info);
+  if (code != 0 || !pretended) return code;
+  if (pretended->type != 0) info->f_type = pretended->type;
+  if (pretended->read_only) info->f_flags |= ST_RDONLY;
+  return code;
+}
+}
+// NOLINTEND(bugprone-reserved-identifier)
+
+TEST_CASE("a home on a network file system is refused by its name, and left as it is") {
+  // Numbers of statfs(2).
+  const auto [type, name] = GENERATE(table<uint32_t, std::string>({{0x6969, "NFS"},
+                                                                   {0xff534d42, "CIFS"},
+                                                                   {0xfe534d42, "SMB2"},
+                                                                   {0x01021997, "9P"},
+                                                                   {0x65735546, "FUSE"}}));
+  test::TemporaryFolder folder;
+  const Pretending pretending({.type = type});
+  const auto store = memory::Store::open(folder / "home");
+  REQUIRE_FALSE(store.has_value());
+  CHECK(store.error().code == ErrorCode::unsupported);
+  CHECK(store.error().message.find(name) != std::string::npos);
+  CHECK(store.error().message.find("SABLE_HOME") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(folder / "home" / "sable.db"));
+}
+
+TEST_CASE("a home on a read-only file system is refused, also where it was written before") {
+  test::TemporaryFolder folder;
+  REQUIRE(memory::Store::open(folder / "home").has_value());
+  const Pretending pretending({.read_only = true});
+  const auto store = memory::Store::open(folder / "home");
+  REQUIRE_FALSE(store.has_value());
+  CHECK(store.error().code == ErrorCode::unsupported);
+}
