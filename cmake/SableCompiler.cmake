@@ -18,6 +18,11 @@ target_compile_options(sable_flags INTERFACE
   # Floating point exactly as written: results must not depend on what the optimiser fuses.
   -ffp-contract=off)
 
+# For what waits most of its time, for models, processes and people: inlining less makes such code cheaper
+# to build, and nobody can measure it in use.
+set(SABLE_WAITING_OPTIONS -O1 -mllvm -inline-threshold=25)
+set(SABLE_TEST_OPTIONS -O0)
+
 # Clang 16 builds the house in a bit more than half of GCC 12's time, and its coroutines are sound: GCC 12
 # copies unnamed temporaries of a co_await expression bit by bit and destroys them twice.
 if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

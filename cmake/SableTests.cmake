@@ -1,8 +1,8 @@
 # sable_test(NAME SOURCES... LIBRARIES... [LABELS fast|slow] [TIMEOUT seconds]): one Catch2 program, one
 # ctest entry. Cases tagged [slow] run only under the entry NAME.slow (label slow), hidden ones ([.]) not at
 # all.
-# The tests' own code is not optimised: it is compiled often and runs once. The parts they test are.
-set(SABLE_TEST_OPTIONS -O0)
+# The tests' own code is not optimised (SABLE_TEST_OPTIONS): it is compiled often and runs once. The parts
+# they test are.
 
 function(sable_test name)
   cmake_parse_arguments(ARG "HAS_SLOW" "TIMEOUT" "SOURCES;LIBRARIES;ENVIRONMENT" ${ARGN})

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kFamilies[] = {"find", "rename", "set", "add",
                                           "fix",  "report", "run", "refuse"};
-constexpr uint64_t kAttemptsMax = 300;
+constexpr uint64_t kAttemptsMax = 600, kAttemptsOfKind = 50;
 
 /// One of the family's kinds, each as likely as its share.
 const TaskKind* kind_of(std::string_view family, Random& random) {
@@ -51,18 +51,23 @@ Result<MadeTask> task_of(Play play, const Workbench& bench) {
 
 std::span<const std::string_view> families() { return kFamilies; }
 
-Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number, Split wordings,
-                           Workbench& bench) {
+bool takes_real_code(std::string_view family) {
+  return family != "fix" && family != "run" && family != "refuse";
+}
+
+Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number,
+                           const World& world, Workbench& bench) {
   const uint64_t origin = mix(mix(seed, hash_of(family)), number);
   Random choice(origin);
-  const TaskKind* const kind = kind_of(family, choice);
+  const TaskKind* kind = kind_of(family, choice);
   if (kind == nullptr) {
     return fail(ErrorCode::invalid_input,
                 fmt::format("there is no family of tasks \"{}\"", family));
   }
   for (uint64_t attempt = 1; attempt <= kAttemptsMax; ++attempt) {
+    if (attempt % kAttemptsOfKind == 0) kind = kind_of(family, choice);  // there may be none of it
     Random random(mix(origin, attempt));
-    Stage stage(bench, Split::test, wordings, random);
+    Stage stage(bench, world, random);
     if (!kind->script(stage) || !stage.good()) continue;
     SABLE_TRY(MadeTask task, task_of(stage.take(), bench));
     task.name = fmt::format("{}-{}", family, number + 1);
@@ -71,7 +76,8 @@ Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number
   }
   return fail(ErrorCode::exhausted,
               fmt::format("no task of the family {} could be played here; its teacher needs a "
-                          "sandbox (sable doctor), ripgrep, Python, make and compilers",
+                          "sandbox (sable doctor), ripgrep, Python, make and compilers, and code "
+                          "that has something to ask for",
                           family));
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "evaluation/stage.h"
 #include "evaluation/tasks.h"
 #include "evaluation/truth.h"
 
@@ -22,12 +23,15 @@ struct MadeTask {
   Truth truth;
 };
 
-/// Makes task `number` of a family, with names that no training has seen, and sentences of those
-/// that training uses (Split::training) or never uses (Split::test). What is true is found out by
-/// the task's teacher, who plays it on the bench with the real tools. Blocks for a second or so.
-/// Errors: invalid_input (no such family); those of the bench; exhausted when the teacher cannot
-/// play here (no Python, no compiler, no ripgrep).
-Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number, Split wordings,
-                           Workbench& bench);
+/// Whether a family's tasks can be asked for on code that was not made for them; `fix`, `run` and
+/// `refuse` make theirs.
+bool takes_real_code(std::string_view family);
+
+/// Makes task `number` of a family in a world. What is true is found out by the task's teacher, who
+/// plays it on the bench with the real tools. Blocks for a second or so. Errors: invalid_input (no
+/// such family); those of the bench; exhausted when the teacher cannot play here (no Python, no
+/// compiler, no ripgrep; code without anything of the kind).
+Result<MadeTask> make_task(std::string_view family, uint64_t seed, size_t number,
+                           const World& world, Workbench& bench);
 
 }  // namespace sable::evaluation

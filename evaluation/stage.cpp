@@ -9,8 +9,8 @@
 
 namespace sable::evaluation {
 
-Stage::Stage(Workbench& bench, Split names, Split wordings, Random& random)
-    : bench_(bench), split_(names), wordings_(wordings), random_(random) {}
+Stage::Stage(Workbench& bench, const World& world, Random& random)
+    : bench_(bench), world_(world), random_(random) {}
 
 void Stage::begin(const MadeRepository& repository) {
   static constexpr const char* kHomes[] = {

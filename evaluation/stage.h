@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "agent/agent.h"
-#include "evaluation/made_repository.h"
+#include "evaluation/repository_source.h"
 #include "evaluation/truth.h"
 #include "evaluation/workbench.h"
 
@@ -22,11 +22,22 @@ struct Play {
   Truth truth;                          ///< without its files
 };
 
+/// What tasks are made of.
+struct World {
+  Split names = Split::test;         ///< the side that new names are of
+  Split wordings = Split::training;  ///< the side that requests are of
+  const RepositorySource& source;    ///< outlives the stage
+};
+
 /// Plays one task. Calls that could not run at all make the play unusable (good() is false).
 class Stage {
  public:
-  /// Names are of `names`' side, wordings of `wordings`' side.
-  Stage(Workbench& bench, Split names, Split wordings, Random& random);
+  Stage(Workbench& bench, const World& world, Random& random);
+
+  /// The source's next repository.
+  std::optional<MadeRepository> repository(const RepositoryWish& wish, Names& names) {
+    return world_.source.repository(wish, names, random_);
+  }
 
   /// Before user(): lays the files out under a path that looks like a person's.
   void begin(const MadeRepository& repository);
@@ -43,13 +54,13 @@ class Stage {
 
   bool good() const { return good_; }
   Play take() { return std::move(play_); }
-  Split split() const { return split_; }
-  Split wordings() const { return wordings_; }
+  Split split() const { return world_.names; }
+  Split wordings() const { return world_.wordings; }
   Random& random() { return random_; }
 
  private:
   Workbench& bench_;
-  Split split_, wordings_;
+  World world_;
   Random& random_;
   Play play_;
   std::string result_;

@@ -51,8 +51,10 @@ bool rename_symbol(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
   const bool look_alikes = random.chance(0.3);
-  const MadeRepository repository = make_repository(
-      {.n_modules_min = 1, .n_modules_max = 5, .look_alikes = look_alikes}, names, random);
+  const auto made =
+      stage.repository({.n_modules_min = 1, .n_modules_max = 5, .look_alikes = look_alikes}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   std::string old_name, kind;
   Style style = Style::snake;
   if (random.chance(0.7) || repository.constants.empty()) {
@@ -134,8 +136,10 @@ bool rename_symbol(Stage& stage) {
 bool set_constant(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository = make_repository(
-      {.n_modules_min = 1, .n_modules_max = 4, .look_alikes = random.chance(0.4)}, names, random);
+  const auto made = stage.repository(
+      {.n_modules_min = 1, .n_modules_max = 4, .look_alikes = random.chance(0.4)}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   if (repository.constants.empty()) return false;
   MadeConstant constant = random.pick(repository.constants);
   const bool missing = random.chance(0.08), same = !missing && random.chance(0.08);
@@ -181,8 +185,9 @@ bool set_constant(Stage& stage) {
 bool replace_text(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 1, .n_modules_max = 4}, names, random);
+  const auto made = stage.repository({.n_modules_min = 1, .n_modules_max = 4}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   std::vector<const MadeConstant*> texts;
   for (const auto& c : repository.constants) {
     if (c.is_text) texts.push_back(&c);
@@ -211,7 +216,8 @@ bool replace_text(Stage& stage) {
     stage.answer(nowhere(bare));
     return true;
   }
-  if (missing || hits.size() != 1) return false;
+  const bool as_is = hits.size() == 1 && hits[0].text.find(constant.value) != std::string::npos;
+  if (missing || !as_is) return false;
   std::string changed = hits[0].text;
   changed.replace(changed.find(constant.value), constant.value.size(), value);
   if (!edit_line(stage, hits[0].path, hits[0].text, changed)) return false;
@@ -223,8 +229,9 @@ bool replace_text(Stage& stage) {
 bool add_entry(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 1, .n_modules_max = 4}, names, random);
+  const auto made = stage.repository({.n_modules_min = 1, .n_modules_max = 4}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   if (repository.lists.empty()) return false;
   MadeList list = random.pick(repository.lists);
   const std::string entry = names.word();
@@ -266,8 +273,10 @@ bool add_entry(Stage& stage) {
 bool add_import(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 1, .n_modules_max = 3}, names, random);
+  const auto made = stage.repository({.n_modules_min = 1, .n_modules_max = 3}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
+  if (repository.functions.empty()) return false;
   const size_t file = random.pick(repository.functions).at.file;
   const MadeFile& target = repository.files[file];
   const bool python = repository.language == Language::python;
@@ -303,8 +312,9 @@ bool add_import(Stage& stage) {
 bool add_constant(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 1, .n_modules_max = 4}, names, random);
+  const auto made = stage.repository({.n_modules_min = 1, .n_modules_max = 4}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   if (repository.constants.empty()) return false;
   const MadeConstant& constant = random.pick(repository.constants);
   const std::string name = names.name(Style::upper, random.between(1, 2));
@@ -337,8 +347,9 @@ bool add_constant(Stage& stage) {
 bool add_line(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 1, .n_modules_max = 3}, names, random);
+  const auto made = stage.repository({.n_modules_min = 1, .n_modules_max = 3}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   const MadeFile& file = random.pick(repository.files);
   const size_t at = random.below(file.lines.size());
   const std::string& anchor = file.lines[at];
@@ -378,8 +389,9 @@ bool add_line(Stage& stage) {
 bool add_parameter(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 1, .n_modules_max = 3}, names, random);
+  const auto made = stage.repository({.n_modules_min = 1, .n_modules_max = 3}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   const bool python = repository.language == Language::python;
   // With a default value, nobody who calls it has to change; without one, nobody may call it.
   std::vector<const MadeFunction*> candidates;
@@ -414,6 +426,10 @@ bool add_parameter(Stage& stage) {
     const std::string head = (python ? "def " : "int ") + f.name + "(";
     if (!hit.text.starts_with(head)) continue;
     const size_t close = hit.text.rfind(')');
+    static constexpr std::string_view kEnds[] = {"):", ")", ") {", ");"};
+    const bool whole = std::any_of(std::begin(kEnds), std::end(kEnds),
+                                   [&](std::string_view end) { return hit.text.ends_with(end); });
+    if (!whole) return false;  // goes on in the next line
     const bool none = hit.text[close - 1] == '(' || hit.text.substr(0, close).ends_with("(void");
     if (none) return false;
     std::string line = hit.text;

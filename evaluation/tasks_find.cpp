@@ -39,8 +39,10 @@ const std::string& search_for(Stage& stage, const std::string& pattern) {
 bool find_definition(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository = make_repository(
-      {.n_modules_min = 2, .n_modules_max = 5, .look_alikes = random.chance(0.4)}, names, random);
+  const auto made = stage.repository(
+      {.n_modules_min = 2, .n_modules_max = 5, .look_alikes = random.chance(0.4)}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   Target target = pick_target(repository, random);
   const bool missing = random.chance(0.12);
   if (missing) target.name = names.like(target.name, Style::snake);
@@ -84,8 +86,9 @@ bool find_definition(Stage& stage) {
 bool find_callers(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 2, .n_modules_max = 5}, names, random);
+  const auto made = stage.repository({.n_modules_min = 2, .n_modules_max = 5}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   std::vector<const MadeFunction*> called;
   for (const auto& f : repository.functions) {
     if (!f.calls.empty() || random.chance(0.05)) called.push_back(&f);
@@ -125,8 +128,9 @@ bool find_callers(Stage& stage) {
 bool list_todos(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 2, .n_modules_max = 5}, names, random);
+  const auto made = stage.repository({.n_modules_min = 2, .n_modules_max = 5}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   stage.begin(repository);
   stage.user(
       request(stage,
@@ -145,7 +149,7 @@ bool list_todos(Stage& stage) {
   Truth truth{.answer = hits.empty() ? Truth::Answer::absent : Truth::Answer::places};
   for (const Hit& hit : hits) {
     truth.places.push_back({hit.path, hit.line});
-    std::string text = hit.text.substr(hit.text.find("TODO") + 6);
+    std::string text = hit.text.substr(std::min(hit.text.find("TODO") + 6, hit.text.size()));
     if (const size_t end = text.find(" */"); end != std::string::npos) text.resize(end);
     list += fmt::format("\n- {}:{}: {}", hit.path, hit.line, text);
   }
@@ -158,8 +162,9 @@ bool list_todos(Stage& stage) {
 bool count_matches(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 2, .n_modules_max = 4}, names, random);
+  const auto made = stage.repository({.n_modules_min = 2, .n_modules_max = 4}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   std::string name = pick_target(repository, random).name;
   if (random.chance(0.1)) name = names.word();
   stage.begin(repository);
@@ -186,8 +191,9 @@ bool count_matches(Stage& stage) {
 bool summarise_file(Stage& stage) {
   Random& random = stage.random();
   Names names(stage.split(), random);
-  const MadeRepository repository =
-      make_repository({.n_modules_min = 1, .n_modules_max = 3}, names, random);
+  const auto made = stage.repository({.n_modules_min = 1, .n_modules_max = 3}, names);
+  if (!made) return false;
+  const MadeRepository& repository = *made;
   const Target any = pick_target(repository, random);
   const bool missing = random.chance(0.08);
   std::string path = repository.path(any.at);

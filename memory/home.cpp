@@ -66,7 +66,10 @@ Result<Home> Home::prepare(const fs::path& path) {
   if (error) return fail_errno(path.string(), error.value());
   if (!fs::exists(absolute, error)) {
     fs::create_directories(absolute.parent_path(), error);
-    if (error) return fail_errno(absolute.parent_path().string(), error.value());
+    if (error) {
+      return fail(ErrorCode::io, fmt::format("{}: {}; choose another home (SABLE_HOME)",
+                                             absolute.string(), error.message()));
+    }
     SABLE_TRY_VOID(make_private_folder(absolute));
   }
   Home home;

@@ -104,8 +104,9 @@ Result<SessionLock> SessionLock::acquire(const fs::path& locks, const std::strin
       const auto name = owner ? fmt::format("process {} on {}", owner->pid, owner->host)
                               : std::string("another process");
       return fail(ErrorCode::denied,
-                  fmt::format("session {} is owned by {}; attach to it there, or fork the session",
-                              session, name));
+                  fmt::format("session {} is owned by {}; attach to it there if that is sable "
+                              "serve, or: sable session fork {}",
+                              session, name, session));
     }
   } while (!leads_to(lock.file_, lock.fd_.get()));
   if (const auto record = read_record(lock.fd_.get())) {

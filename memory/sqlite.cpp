@@ -22,10 +22,11 @@ int note_wal_pages(void* pages, sqlite3*, const char*, int n) {
 tl::unexpected<Error> fail_sqlite(sqlite3* handle, int code) {
   const char* text = handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
   const int extended = handle ? sqlite3_extended_errcode(handle) : code;
+  constexpr const char* kFull =
+      "the disk is full; what was acknowledged is safe, free some space and try again";
   switch (code & 0xff) {
     case SQLITE_FULL:
-      return fail(ErrorCode::exhausted,
-                  "the disk is full; what was acknowledged is safe, free some space and try again");
+      return fail(ErrorCode::exhausted, kFull);
     case SQLITE_NOMEM:
       return fail(ErrorCode::exhausted, "out of memory in the database");
     case SQLITE_TOOBIG:
@@ -39,6 +40,15 @@ tl::unexpected<Error> fail_sqlite(sqlite3* handle, int code) {
     case SQLITE_BUSY:
       return fail(ErrorCode::io,
                   "another process has kept the database locked for too long; try again");
+    case SQLITE_IOERR:
+      // The shared-memory file is made larger by writing to it, which SQLite reports so.
+      if (extended == SQLITE_IOERR_SHMSIZE ||
+          (handle != nullptr && sqlite3_system_errno(handle) == ENOSPC)) {
+        return fail(ErrorCode::exhausted, kFull);
+      }
+      return fail(ErrorCode::io, fmt::format("database: {} (code {}); check the disk, then "
+                                             "`sable doctor`",
+                                             text, extended));
     default:
       return fail(ErrorCode::io, fmt::format("database: {} (code {})", text, extended));
   }

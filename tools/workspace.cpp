@@ -56,7 +56,7 @@ Result<std::unique_ptr<Workspace>> Workspace::open(const std::filesystem::path& 
   if (writable && ::access(real.c_str(), W_OK) != 0) {
     return fail(
         ErrorCode::denied,
-        shown + ": this folder cannot be written; change its permissions or open it read-only");
+        shown + ": this folder cannot be written; change its permissions, or work on a copy");
   }
   policy.writable.clear();
   (writable ? policy.writable : policy.readable).push_back(real);

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +15,7 @@
 #include "base/text.h"
 #include "evaluation/evaluation.h"
 #include "training/checkpoint_folder.h"
+#include "training/debian_copyright.h"
 #include "training/encode_episodes.h"
 #include "training/tokenizer_training.h"
 #include "training/trainer.h"
@@ -25,7 +28,7 @@ using namespace sable::training;
 namespace {
 
 struct Options {
-  fs::path configs = "configs", work = "build/model", out, from, launcher;
+  fs::path configs = "configs", work = "build/model", out, from, launcher, code;
   size_t episodes = 12000, test_episodes = 600, count = 1000, vocab = 1536, per_family = 60;
   uint64_t seed = 1, tokens = 0;
   double minutes = 0;
@@ -80,6 +83,32 @@ const TaskKind& kind_at(double place) {
   return task_kinds().back();
 }
 
+/// Real code under licences that allow it; which files, under which, is written to `list`.
+Result<RealCode> read_code(const fs::path& folder, const fs::path& list) {
+  std::map<fs::path, std::optional<DebianCopyright>> copyrights;
+  std::map<std::pair<std::string, std::string>, size_t> n_files;
+  const auto may_use = [&](const fs::path& package, const std::string& path) {
+    auto [it, fresh] = copyrights.try_emplace(package);
+    if (fresh) {
+      const auto text = read_file(package / "debian" / "copyright", size_t{1} << 20);
+      auto parsed = text ? DebianCopyright::parse(*text) : fail(text.error());
+      if (parsed) it->second = std::move(*parsed);
+    }
+    if (!it->second) return false;
+    const std::string licence = it->second->licence_of(path);
+    if (!may_be_learned(licence)) return false;
+    ++n_files[{package.filename().string(), licence}];
+    return true;
+  };
+  SABLE_TRY(auto code, RealCode::read(folder, may_use));
+  std::string lines = "package\tlicence\tfiles\n";
+  for (const auto& [key, n] : n_files) {
+    lines += fmt::format("{}\t{}\t{}\n", key.first, key.second, n);
+  }
+  SABLE_TRY_VOID(write_file_atomically(list, lines));
+  return code;
+}
+
 /// One episode for each number below `count`, a function of seed, split and number alone.
 Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split, size_t count,
                            const fs::path& file) {
@@ -90,18 +119,30 @@ Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split,
   SABLE_TRY(auto sandbox, sandbox::Sandbox::start(o.launcher));
   SABLE_TRY(auto bench, Workbench::open(o.work / "workspace" / "repository", std::move(sandbox)));
   std::ofstream out(file.string() + ".partial", std::ios::trunc);
+  const MadeUpCode made_up;
+  std::optional<RealCode> real;
+  if (!o.code.empty()) {
+    SABLE_TRY(real, read_code(o.code, file.string() + ".licences.tsv"));
+  }
+  const RepositorySource& source = real ? static_cast<const RepositorySource&>(*real)
+                                        : static_cast<const RepositorySource&>(made_up);
   const auto begin = Clock::now();
   size_t n_tried = 0;
   for (size_t n = 0; n < count; ++n) {
     const uint64_t side = split == Split::test ? 1 : 0;
-    const TaskKind& kind = kind_at(Random(mix(mix(o.seed, n), side)).unit());
+    Random choice(mix(mix(o.seed, n), side));
+    const TaskKind* kind = &kind_at(choice.unit());
     for (uint64_t attempt = 1;; ++attempt) {
       ++n_tried;
+      if (real && (attempt % 20 == 0 || !takes_real_code(kind->family))) {
+        kind = &kind_at(choice.unit());  // what this code has none of
+        continue;
+      }
       Random random(mix(mix(o.seed, n), attempt * 2 + side));
-      Stage stage(*bench, split, Split::training, random);
-      if (!kind.script(stage) || !stage.good()) continue;
+      Stage stage(*bench, {split, Split::training, source}, random);
+      if (!kind->script(stage) || !stage.good()) continue;
       const Episode episode =
-          episode_of(stage.take(), std::string(kind.family), pack, split, random);
+          episode_of(stage.take(), std::string(kind->family), pack, split, random);
       out << dump_json(to_json(episode)) << '\n';
       break;
     }
@@ -323,6 +364,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"training", "test"}));
   data->add_option("--count", o.count)->capture_default_str();
   data->add_option("--out", o.out, "file of JSON lines");
+  data->add_option("--code", o.code,
+                   "folder with a Debian source package in each folder: episodes are on its files, "
+                   "as far as their licences allow");
   CLI::App* tokenizer = common(app.add_subcommand("tokenizer", "only train the tokenizer"));
   CLI::App* exporting = common(app.add_subcommand(
       "export", "write the weights of a run's last saved state, which it leaves as it is"));

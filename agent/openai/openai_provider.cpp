@@ -53,7 +53,9 @@ class OpenAiProvider : public Provider {
       if (attempt.reply || !attempt.again || n >= options_.attempts_max) {
         if (attempt.reply || n == 1) co_return std::move(attempt.reply);
         co_return fail(attempt.reply.error().code,
-                       fmt::format("{} (tried {} times)", attempt.reply.error().message, n));
+                       fmt::format("{} (tried {} times); check the endpoint, then go on with sable "
+                                   "run --resume",
+                                   attempt.reply.error().message, n));
       }
       const auto& why = attempt.reply.error().message;
       log_.warning("the model's endpoint failed; trying again", {{"attempt", n}, {"error", why}});

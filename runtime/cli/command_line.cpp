@@ -49,12 +49,14 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, const Invocat
 CLI::Option* add_setting(CLI::App& command, Program& program, const std::string& name,
                          const std::string& key, const std::string& help,
                          const std::string& suffix) {
-  return command.add_option_function<std::vector<std::string>>(
+  auto* const option = command.add_option_function<std::vector<std::string>>(
       name,
       [&program, name, key, suffix](const std::vector<std::string>& values) {
         for (const auto& value : values) program.flags.push_back({name, key, value + suffix});
       },
       help);
+  // May be repeated, but takes one value each time: what follows may be the task.
+  return option->allow_extra_args(false);
 }
 
 void add_no_sandbox(CLI::App& command, Program& program) {
@@ -65,7 +67,8 @@ void add_no_sandbox(CLI::App& command, Program& program) {
 void add_model_settings(CLI::App& command, Program& program) {
   command
       .add_option("--model", program.model,
-                  "A provider of the configuration, or with --base-url the endpoint's own name")
+                  "A provider or model of the configuration, or a path of weights; with --base-url "
+                  "the endpoint's own name")
       ->type_name("NAME");
   command
       .add_option("--base-url", program.base_url,

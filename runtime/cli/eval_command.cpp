@@ -25,7 +25,7 @@ struct EvalOptions {
   size_t count = 20, n_jobs = 1;
   uint64_t seed = 1;
   bool new_wordings = false;
-  std::string work;
+  std::string work, code;
 };
 
 /// A line for each task that is done, and on a terminal a bar below them.
@@ -72,6 +72,8 @@ struct Evaluation {
   agent::Services services;
   Models& models;
   sandbox::Policy check_policy;
+  const evaluation::RepositorySource& source;
+  const evaluation::RealCode* code;  ///< the source, if it is real
   Progress& progress;
   Output& out;
 
@@ -84,9 +86,11 @@ struct Evaluation {
 asio::awaitable<Result<TaskReport>> run_made_task(Evaluation& e, const PlannedTask& planned) {
   using Made = Result<evaluation::MadeTask>;
   const std::function<Made()> make = [&] {
-    const auto wordings =
-        e.options.new_wordings ? evaluation::Split::test : evaluation::Split::training;
-    return evaluation::make_task(planned.family, e.options.seed, planned.number, wordings, e.bench);
+    const evaluation::World world{
+        .names = evaluation::Split::test,
+        .wordings = e.options.new_wordings ? evaluation::Split::test : evaluation::Split::training,
+        .source = e.source};
+    return evaluation::make_task(planned.family, e.options.seed, planned.number, world, e.bench);
   };
   auto made = co_await run_blocking(e.teacher, make);
   if (!made) co_return fail(std::move(made.error()));
@@ -97,7 +101,10 @@ asio::awaitable<Result<TaskReport>> run_made_task(Evaluation& e, const PlannedTa
     return evaluation::commit_all(root);
   };
   SABLE_CO_TRY_VOID(co_await run_blocking(e.services.workers, lay_out));
-  TaskReport report{.name = task.name, .family = task.family, .instruction = task.instruction};
+  TaskReport report{.name = task.name,
+                    .family = task.family,
+                    .repository = task.repository,
+                    .instruction = task.instruction};
   Trial trial{.repository = root, .name = task.name, .instruction = task.instruction};
   SABLE_CO_TRY(report.end, co_await run_trial(e.program, e.services, e.models, std::move(trial)));
   using Read = Result<evaluation::Files>;
@@ -167,6 +174,28 @@ asio::awaitable<void> work(Evaluation& e) {
   }
 }
 
+/// What the real code was, and how much of it was used: nothing is left out silently.
+Json packages_json(const Evaluation& e) {
+  Json packages = Json::array();
+  for (const auto& package : e.code->packages()) {
+    packages.push_back({{"name", package.name},
+                        {"files", package.files.size()},
+                        {"files_left_out", package.n_left_out},
+                        {"tasks", e.scores.n_on(package.name)}});
+  }
+  return packages;
+}
+
+std::string packages_text(const Evaluation& e) {
+  std::string text = "\npackages:\n";
+  for (const auto& package : e.code->packages()) {
+    text += fmt::format("  {:<32} {:>5} tasks, {} files, {} too long or not plain text\n",
+                        escape_controls(package.name), e.scores.n_on(package.name),
+                        package.files.size(), package.n_left_out);
+  }
+  return text;
+}
+
 asio::awaitable<int> evaluate(Evaluation& e, Loop& loop) {
   TaskGroup group(loop.executor());
   e.progress.begin();
@@ -179,19 +208,27 @@ asio::awaitable<int> evaluate(Evaluation& e, Loop& loop) {
     summary["agent"] = e.agent;
     summary["seed"] = e.options.seed;
     summary["new_wordings"] = e.options.new_wordings;
+    if (e.code != nullptr) summary["packages"] = packages_json(e);
     summary["complete"] = e.scores.n() == e.plan.size();
     e.out.write(dump_json(Json{{"summary", std::move(summary)}}) + "\n");
   } else if (e.scores.n() > 0) {
     const Style style{e.program.colour(1)};
     e.out.write(fmt::format("model {}, agent {}, seed {}\n\n{}", e.model, e.agent, e.options.seed,
                             e.scores.to_text(style)));
+    if (e.code != nullptr) e.out.write(packages_text(e));
   }
   if (e.failure) co_return e.program.fail_with(*e.failure);
   co_return loop.stop_signal() ? 128 + *loop.stop_signal() : 0;
 }
 
 int eval_action(const Program& given, const EvalOptions& options) {
-  const auto plan = plan_tasks(options.tasks, options.count);
+  std::optional<evaluation::RealCode> code;
+  if (!options.code.empty()) {
+    auto read = evaluation::RealCode::read(options.code);
+    if (!read) return given.fail_with(read.error());
+    code = std::move(*read);
+  }
+  const auto plan = plan_tasks(options.tasks, options.count, code.has_value());
   if (!plan) return given.fail_with(plan.error());
   const auto folder = options.work.empty() ? WorkFolder::temporary(given.variable("TMPDIR"))
                                            : WorkFolder::named(options.work);
@@ -221,21 +258,25 @@ int eval_action(const Program& given, const EvalOptions& options) {
   warn_of(parts->setup.opt_outs);
   Output out(1), err(2);
   Progress progress(err, Style{program.colour(2)}, plan->size());
-  Evaluation evaluation{.program = program,
-                        .options = options,
-                        .work = root,
-                        .plan = *plan,
-                        .bench = **bench,
-                        .teacher = teacher,
-                        .services = {.store = **store,
-                                     .sandbox = **sandbox,
-                                     .workers = loop.workers(),
-                                     .clock = system_clock(),
-                                     .log = Log::none()},
-                        .models = models,
-                        .check_policy = parts->setup.policy,
-                        .progress = progress,
-                        .out = out};
+  const evaluation::MadeUpCode made_up;
+  Evaluation evaluation{
+      .program = program,
+      .options = options,
+      .work = root,
+      .plan = *plan,
+      .bench = **bench,
+      .teacher = teacher,
+      .services = {.store = **store,
+                   .sandbox = **sandbox,
+                   .workers = loop.workers(),
+                   .clock = system_clock(),
+                   .log = Log::none()},
+      .models = models,
+      .check_policy = parts->setup.policy,
+      .source = code ? static_cast<const evaluation::RepositorySource&>(*code) : made_up,
+      .code = code ? &*code : nullptr,
+      .progress = progress,
+      .out = out};
   return loop.run(evaluate(evaluation, loop));
 }
 
@@ -257,6 +298,12 @@ void add_eval_commands(CLI::App& app, Program& program, Action& chosen) {
       ->capture_default_str();
   command->add_option("--seed", options->seed, "The same seed makes the same tasks")
       ->capture_default_str();
+  command
+      ->add_option(
+          "--code", options->code,
+          "A folder with a folder of source code for each package: made tasks are on a few "
+          "of its files (find, rename, set, add, report)")
+      ->type_name("DIR");
   command->add_flag("--new-wordings", options->new_wordings,
                     "Ask in sentences that no training uses; names are new in any case");
   command->add_option("--jobs", options->n_jobs, "Sessions at once")

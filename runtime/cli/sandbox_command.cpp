@@ -121,6 +121,7 @@ void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
     command
         .add_option("--writable", options->writable,
                     "A folder that may be written; may be repeated")
+        ->allow_extra_args(false)
         ->type_name("DIR");
     command
         .add_option_function<std::string>(

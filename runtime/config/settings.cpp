@@ -253,12 +253,12 @@ const Setting kSettings[] = {
     {.key = "server.allowed_origins",
      .type = Type::list,
      .slot = SABLE_AT(server.allowed_origins),
-     .description = "Origins of web pages, besides the server's own, that may connect.",
+     .description = "Origins of web pages that may connect; none may otherwise.",
      .check = check_origin},
     {.key = "server.allowed_hosts",
      .type = Type::list,
      .slot = SABLE_AT(server.allowed_hosts),
-     .description = "`Host` names, besides the bound address, under which the server answers.",
+     .description = "`Host` names, besides the loopback ones, under which the server answers.",
      .check = check_host},
 };
 

@@ -9,12 +9,19 @@
 
 namespace sable::runtime {
 
-Result<std::vector<PlannedTask>> plan_tasks(const std::vector<std::string>& tasks, size_t count) {
+Result<std::vector<PlannedTask>> plan_tasks(const std::vector<std::string>& tasks, size_t count,
+                                            bool real_code) {
   const auto known = evaluation::families();
   std::vector<std::string> wanted;
   std::vector<PlannedTask> plan, from_folders;
   for (const std::string& task : tasks) {
     if (std::find(known.begin(), known.end(), task) != known.end()) {
+      if (real_code && !evaluation::takes_real_code(task)) {
+        return fail(ErrorCode::invalid_input,
+                    fmt::format("tasks of the family {} make their own code; --code takes find, "
+                                "rename, set, add and report",
+                                task));
+      }
       if (std::find(wanted.begin(), wanted.end(), task) == wanted.end()) wanted.push_back(task);
       continue;
     }
@@ -33,7 +40,11 @@ Result<std::vector<PlannedTask>> plan_tasks(const std::vector<std::string>& task
       from_folders.push_back({.family = family, .folder = std::move(folder)});
     }
   }
-  if (tasks.empty()) wanted.assign(known.begin(), known.end());
+  if (tasks.empty()) {
+    for (const auto family : known) {
+      if (!real_code || evaluation::takes_real_code(family)) wanted.emplace_back(family);
+    }
+  }
   for (size_t number = 0; number < count; ++number) {
     for (const std::string& family : wanted) plan.push_back({.family = family, .number = number});
   }

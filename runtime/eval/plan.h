@@ -17,8 +17,10 @@ struct PlannedTask {
 
 /// `tasks`: names of families and paths of folders (which have a "/", or exist); none: all
 /// families. `count` tasks of each family, taken in turn so that an early end has some of each;
-/// each folder's tasks once. Errors: not_found names the nearest family; those of
-/// read_task_folders().
-Result<std::vector<PlannedTask>> plan_tasks(const std::vector<std::string>& tasks, size_t count);
+/// each folder's tasks once. With `real_code`, all families are those that can be asked for on it.
+/// Errors: not_found names the nearest family; invalid_input for a family that makes its own code
+/// when it is to be real; those of read_task_folders().
+Result<std::vector<PlannedTask>> plan_tasks(const std::vector<std::string>& tasks, size_t count,
+                                            bool real_code);
 
 }  // namespace sable::runtime

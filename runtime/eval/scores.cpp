@@ -27,6 +27,7 @@ Json to_json(const TaskReport& report) {
   const TrialEnd& end = report.end;
   return {{"task", report.name},
           {"family", report.family},
+          {"repository", report.repository},
           {"instruction", report.instruction},
           {"passed", report.passed},
           {"why", report.why},
@@ -75,7 +76,13 @@ void Scores::add(const TaskReport& report) {
                           [&](const Sum& s) { return s.family == report.family; });
   if (sum == families_.end()) sum = families_.insert(sum, Sum{.family = report.family});
   sum->add(report);
+  ++repositories_[report.repository];
   all_.add(report);
+}
+
+size_t Scores::n_on(const std::string& repository) const {
+  const auto it = repositories_.find(repository);
+  return it == repositories_.end() ? 0 : it->second;
 }
 
 std::string Scores::to_text(const Style& style) const {

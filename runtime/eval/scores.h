@@ -1,6 +1,7 @@
 // What an evaluation found: one report a task, their sums a family, as a table and as JSON.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,9 @@
 namespace sable::runtime {
 
 struct TaskReport {
-  std::string name, family, instruction;
+  std::string name, family;
+  std::string repository = {};  ///< a made task's
+  std::string instruction;
   bool passed = false;
   std::string why;  ///< when it did not pass
   TrialEnd end;
@@ -26,6 +29,8 @@ class Scores {
   void add(const TaskReport& report);
   size_t n() const { return all_.n; }
   size_t n_passed() const { return all_.n_passed; }
+  /// Tasks on repositories of this name.
+  size_t n_on(const std::string& repository) const;
 
   /// A line a family and, where there are several, one for all: share with its 95 % interval, steps
   /// and tokens a task, time a task, malformed calls.
@@ -45,6 +50,7 @@ class Scores {
     Json to_json() const;
   };
   std::vector<Sum> families_;
+  std::map<std::string, size_t> repositories_;
   Sum all_{.family = "all"};
 };
 

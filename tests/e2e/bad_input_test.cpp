@@ -181,3 +181,21 @@ TEST_CASE("a full disk is told, and what was acknowledged stays") {
   for (const auto& line : lines) n_acknowledged += line.contains("seq") ? 1 : 0;
   CHECK(listed["n_events"].get<uint64_t>() >= n_acknowledged);
 }
+
+TEST_CASE("an option that may be repeated takes one value, whatever stands behind it") {
+  World world;
+  world.play(Json::array({{{"text", "Done."}}}));
+  auto arguments = world.model_arguments();
+  arguments.insert(arguments.begin(),
+                   {"run", "--approve", "all", "--max-steps", "3", "--timeout", "60", "--agent",
+                    "default", "--network", "none", "x", "--repo", world.repository().string()});
+  const auto ran = world.sable(std::move(arguments));
+  INFO(ran.err);
+  CHECK(ran.exit_code == 0);
+  const auto boxed =
+      world.sable({"sandbox", "run", "--writable", world.repository().string(), "--timeout", "20",
+                   "--memory", "1G", "--", "sh", "-c", "echo one two"});
+  INFO(boxed.err);
+  CHECK(boxed.exit_code == 0);
+  CHECK(boxed.out == "one two\n");
+}

@@ -29,6 +29,9 @@ std::unique_ptr<Workbench> open_bench(const test::TemporaryFolder& folder) {
   return std::move(*bench);
 }
 
+const MadeUpCode made_up;
+const World world{.source = made_up};
+
 /// Whether the files are to stay as they are.
 bool only_asks(const MadeTask& task) { return task.truth.files == task.before; }
 
@@ -37,9 +40,8 @@ bool only_asks(const MadeTask& task) { return task.truth.files == task.before; }
 TEST_CASE("the same seed makes the same task, another number another one") {
   const test::TemporaryFolder folder;
   const auto bench = open_bench(folder);
-  const auto a = make_task("set", 7, 0, Split::training, *bench),
-             b = make_task("set", 7, 0, Split::training, *bench),
-             c = make_task("set", 7, 1, Split::training, *bench);
+  const auto a = make_task("set", 7, 0, world, *bench), b = make_task("set", 7, 0, world, *bench),
+             c = make_task("set", 7, 1, world, *bench);
   REQUIRE(a);
   REQUIRE(b);
   REQUIRE(c);
@@ -48,14 +50,14 @@ TEST_CASE("the same seed makes the same task, another number another one") {
   CHECK(a->before == b->before);
   CHECK(a->truth.files == b->truth.files);
   CHECK(a->before != c->before);
-  CHECK_FALSE(make_task("sets", 7, 0, Split::training, *bench));
+  CHECK_FALSE(make_task("sets", 7, 0, world, *bench));
 }
 
 TEST_CASE("a task of each family is not done by doing nothing") {
   const test::TemporaryFolder folder;
   const auto bench = open_bench(folder);
   for (const auto family : families()) {
-    const auto task = make_task(family, 3, 0, Split::training, *bench);
+    const auto task = make_task(family, 3, 0, world, *bench);
     INFO(family);
     REQUIRE(task);
     INFO(task->instruction);
@@ -79,7 +81,7 @@ TEST_CASE("the check of a corrected function passes for its teacher and not for 
   asio::io_context loop;
   std::set<std::string> languages;
   for (size_t number = 0; number < 40 && languages.size() < 3; ++number) {
-    const auto task = make_task("fix", 5, number, Split::training, *bench);
+    const auto task = make_task("fix", 5, number, world, *bench);
     REQUIRE(task);
     if (task->truth.check.empty()) continue;
     const std::string language = task->truth.mended.substr(task->truth.mended.rfind('.'));

@@ -32,7 +32,8 @@ struct Include {
 };
 
 std::vector<Include> includes_below(const fs::path& folder) {
-  static const std::regex kInclude(R"(^\s*#\s*include\s*\"([^\"]+)\")");
+  // In quotes: ours. In angle brackets: libraries, unless it names one of our parts.
+  static const std::regex kInclude(R"(^\s*#\s*include\s*([<\"])([^>\"]+)[>\"])");
   std::vector<Include> found;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     const auto extension = entry.path().extension();
@@ -42,7 +43,12 @@ std::vector<Include> includes_below(const fs::path& folder) {
     std::string text;
     for (int line = 1; std::getline(in, text); ++line) {
       std::smatch match;
-      if (std::regex_search(text, match, kInclude)) found.push_back({entry.path(), line, match[1]});
+      if (!std::regex_search(text, match, kInclude)) continue;
+      const std::string target = match[2];
+      const bool ours = kMayUse.contains(target.substr(0, target.find('/')));
+      if (match[1] == "\"" || (ours && target.find('/') != std::string::npos)) {
+        found.push_back({entry.path(), line, target});
+      }
     }
   }
   return found;

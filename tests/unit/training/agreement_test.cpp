@@ -177,7 +177,8 @@ TEST_CASE("a session asks its model with the tokens of the episodes that it was 
   for (const TaskKind& kind : task_kinds()) {
     for (uint64_t seed = 0; seed < 40; ++seed) {
       Random random(seed);
-      Stage stage(*machine.bench, Split::test, Split::training, random);
+      const MadeUpCode source;
+      Stage stage(*machine.bench, {Split::test, Split::training, source}, random);
       if (!kind.script(stage) || !stage.good()) continue;
       Play play = stage.take();
       const auto root = machine.folder / ("r" + std::to_string(lessons.size()));

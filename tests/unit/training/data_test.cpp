@@ -52,7 +52,8 @@ TEST_CASE("every task is played with the real tools, and mistakes are not learne
     bool played = false;
     for (uint64_t seed = 0; seed < 30 && !played; ++seed) {
       Random random(seed);
-      Stage stage(**bench, Split::test, Split::training, random);
+      const MadeUpCode source;
+      Stage stage(**bench, {Split::test, Split::training, source}, random);
       if (!kind.script(stage) || !stage.good()) continue;
       Episode episode =
           episode_of(stage.take(), std::string(kind.family), *pack, Split::test, random);
