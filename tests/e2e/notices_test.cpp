@@ -45,11 +45,7 @@ std::vector<Json> events_of(const World& world, const std::string& session,
   return events;
 }
 
-FrontEnd greeted(Serving& serving) {
-  FrontEnd client = serving.connect();
-  client.call("initialize", {{"protocolVersion", 1}});
-  return client;
-}
+void greet(FrontEnd& client) { client.call("initialize", {{"protocolVersion", 1}}); }
 
 bool contains(const Json& text, const std::string& part) {
   return text.is_string() && text.get<std::string>().find(part) != std::string::npos;
@@ -75,7 +71,8 @@ TEST_CASE("no sandbox and an open network are shown to every client, asked with,
   std::string id;
   {
     Serving serving(world, {"--no-sandbox", "--config", config.string()});
-    FrontEnd client = greeted(serving);
+    FrontEnd client = serving.connect();
+    greet(client);
     const auto created = client.call(
         "session/new", {{"cwd", world.repository().string()}, {"mcpServers", kNoServers}});
     INFO(dump_json(created));
@@ -92,7 +89,8 @@ TEST_CASE("no sandbox and an open network are shown to every client, asked with,
     CHECK(contains(told[0]["content"]["text"], opt_outs[1]));
     CHECK(told[0]["_meta"]["sable"]["opt_outs"] == opt_outs);
 
-    FrontEnd other = greeted(serving);
+    FrontEnd other = serving.connect();
+    greet(other);
     const Json place{
         {"sessionId", id}, {"cwd", world.repository().string()}, {"mcpServers", kNoServers}};
     CHECK(other.call("session/resume", place)["result"]["_meta"]["sable"]["opt_outs"] == opt_outs);
@@ -118,7 +116,8 @@ TEST_CASE("no sandbox and an open network are shown to every client, asked with,
   }
   // The same session under the sandbox: the log says so, and whoever reads the story is told both.
   Serving serving(world);
-  FrontEnd client = greeted(serving);
+  FrontEnd client = serving.connect();
+  greet(client);
   const auto loaded = client.call(
       "session/load",
       {{"sessionId", id}, {"cwd", world.repository().string()}, {"mcpServers", kNoServers}});
@@ -177,7 +176,8 @@ TEST_CASE("the todo list is the protocol's plan, whole and once for each call th
 
   // Who comes later is shown the plan as it stands, with and without the story.
   for (const char* method : {"session/resume", "session/load"}) {
-    FrontEnd late = greeted(serving);
+    FrontEnd late = serving.connect();
+    greet(late);
     late.call(
         method,
         {{"sessionId", id}, {"cwd", world.repository().string()}, {"mcpServers", kNoServers}});
