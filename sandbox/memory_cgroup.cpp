@@ -204,10 +204,10 @@ Result<std::unique_ptr<MemoryCgroup>> MemoryCgroups::make(uint64_t bytes) {
   return group;
 }
 
+// Not now: somebody waits for the end of this call, and something in the group may still be ending.
 void MemoryCgroups::remove(fs::path folder) {
   const std::lock_guard lock(mutex_);
   leftovers_.push_back(std::move(folder));
-  remove_leftovers();
 }
 
 void MemoryCgroups::remove_leftovers() {

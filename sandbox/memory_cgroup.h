@@ -39,8 +39,8 @@ bool memory_limit_was_reached(const std::filesystem::path& folder, int version);
 
 class MemoryCgroups;
 
-/// The cgroup of one call. It is removed when this is destroyed, or later if something in it is
-/// still ending.
+/// The cgroup of one call. When this is destroyed, the next one that is made, or the end of them
+/// all, removes it.
 class MemoryCgroup {
  public:
   MemoryCgroup(std::shared_ptr<MemoryCgroups> owner, std::filesystem::path folder, int version);
@@ -98,7 +98,7 @@ class MemoryCgroups : public std::enable_shared_from_this<MemoryCgroups> {
   const UniqueFd lock_;
   std::mutex mutex_;
   uint64_t n_made_ = 0;
-  std::vector<std::filesystem::path> leftovers_;  ///< what they held was not quite gone
+  std::vector<std::filesystem::path> leftovers_;  ///< to be removed
 };
 
 /// Of this process, or why there are none: then pid 1 of each call watches its memory.
