@@ -138,7 +138,10 @@ struct SessionSetup {
   AgentConfig agent;
   ApprovalMode approval = ApprovalMode::ask;
   TurnLimits limits;
-  Json record = Json::object();  ///< further facts for session.started: versions, opt-outs
+  /// What protection the user has done without, one sentence each; logged, and again when a session
+  /// goes on under others.
+  std::vector<std::string> opt_outs;
+  Json record = Json::object();  ///< further facts for session.started: versions
   bool checkpoints = true;       ///< keep the files before each call that may change them
 };
 
@@ -173,6 +176,9 @@ class Session {
 
   virtual const std::string& id() const = 0;
 
+  /// Goal, todos, decisions and notes as the log has them.
+  virtual const memory::TaskState& tasks() const = 0;
+
   /// Watches the session until the observer is removed. `observer` is borrowed.
   virtual void add_observer(Observer& observer) = 0;
   virtual void remove_observer(Observer& observer) = 0;
@@ -197,6 +203,10 @@ class Session {
 };
 
 // ---------------------------------------------------------------- reading a log
+
+/// What protection the user does without from this event on, if that is what it tells
+/// ("session.started", "opt_outs.changed").
+std::optional<std::vector<std::string>> opt_outs_from(const memory::Event& event);
 
 /// The conversation as the model sees it, rebuilt from all events in order: a pure function.
 Result<std::vector<Message>> messages_from(const std::vector<memory::Event>& events);

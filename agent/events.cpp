@@ -56,6 +56,10 @@ memory::NewEvent context_built(std::string_view system, const std::vector<Offere
           {{"system", system}, {"tools", to_json(tools)}, {"instructions", instructions}}};
 }
 
+memory::NewEvent opt_outs_changed(const std::vector<std::string>& opt_outs) {
+  return {"opt_outs.changed", {{"opt_outs", opt_outs}}};
+}
+
 memory::NewEvent tools_changed(const std::vector<OfferedTool>& tools, std::string_view notice) {
   return {"tools.changed", {{"tools", to_json(tools)}, {"notice", to_utf8(notice)}}};
 }

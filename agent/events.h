@@ -16,6 +16,7 @@ namespace sable::agent::events {
 memory::NewEvent context_built(std::string_view system, const std::vector<OfferedTool>& tools,
                                const Json& instructions);
 /// `notice`: what people should know of the tools, or empty.
+memory::NewEvent opt_outs_changed(const std::vector<std::string>& opt_outs);
 memory::NewEvent tools_changed(const std::vector<OfferedTool>& tools, std::string_view notice);
 memory::NewEvent turn_started(int turn, std::string_view prompt);
 memory::NewEvent model_requested(int turn, int step, const Provider& provider, size_t n_messages,

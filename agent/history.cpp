@@ -91,6 +91,10 @@ Result<void> History::take(const memory::Event& event) {
       tools_notice_ = string_or(event.data, "notice", "");
       return take_tools(event.data, tools_);
     }
+    if (auto opt_outs = opt_outs_from(event)) {
+      opt_outs_ = std::move(*opt_outs);
+      return {};
+    }
     if (event.type == "turn.started") {
       SABLE_TRY(auto prompt, text_of(event.data, "prompt"));
       messages_.push_back({.role = Role::user, .text = std::move(prompt)});
@@ -113,6 +117,21 @@ Result<void> History::take(const memory::Event& event) {
                    std::move(taken.error()));
   }
   return {};
+}
+
+std::optional<std::vector<std::string>> opt_outs_from(const memory::Event& event) {
+  const bool first = event.type == "session.started";
+  if (!first && event.type != "opt_outs.changed") return {};
+  const auto nothing = Json::object();
+  const Json& data = event.data.is_object() ? event.data : nothing;
+  const Json& place = first ? data.value("details", nothing) : data;
+  std::vector<std::string> opt_outs;
+  if (place.is_object() && place.contains("opt_outs") && place["opt_outs"].is_array()) {
+    for (const auto& entry : place["opt_outs"]) {
+      if (entry.is_string()) opt_outs.push_back(entry.get<std::string>());
+    }
+  }
+  return opt_outs;
 }
 
 std::vector<RequestedCall> History::open_calls() const {

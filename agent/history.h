@@ -33,6 +33,9 @@ class History {
   /// What people were last told about the tools.
   const std::string& tools_notice() const { return tools_notice_; }
 
+  /// What protection the user does without, as the log has it.
+  const std::vector<std::string>& opt_outs() const { return opt_outs_; }
+
   /// Goal, todos, decisions and notes.
   const memory::TaskState& tasks() const { return tasks_; }
 
@@ -47,6 +50,7 @@ class History {
   std::vector<Message> messages_;
   std::vector<OfferedTool> tools_;
   std::string tools_notice_;
+  std::vector<std::string> opt_outs_;
   std::vector<std::string> kept_outputs_;
   std::vector<RequestedCall> reply_calls_;
   std::set<std::string> answered_;

@@ -46,6 +46,7 @@ class LiveSession final : public Session {
         policy_digest_(to_hex(sha256(sandbox::to_json_text(workspace_->policy())))) {}
 
   const std::string& id() const override { return lease_->session(); }
+  const memory::TaskState& tasks() const override { return history_.tasks(); }
   void add_observer(Observer& observer) override { observers_.push_back(&observer); }
   void remove_observer(Observer& observer) override { std::erase(observers_, &observer); }
 
@@ -70,18 +71,23 @@ class LiveSession final : public Session {
                                       run_turn_to_its_end(std::move(prompt)), asio::use_awaitable);
   }
 
-  /// Writes the first context, or finishes what a crash left open.
-  asio::awaitable<Result<void>> begin() {
+  /// Writes the first context, or finishes what a crash left open. `resumed`: not by the process
+  /// that began it, so that the first event may not tell how it goes on.
+  asio::awaitable<Result<void>> begin(bool resumed) {
+    std::vector<memory::NewEvent> opening;
     if (history_.empty()) {
       const auto builder = context_builder();
       BuiltContext context = co_await run_blocking(services_.workers, builder);
       SABLE_CO_TRY(const auto offered, offered_tools(*registry_, setup_.agent));
-      auto event = events::context_built(context.system, offered, context.instructions);
-      co_return co_await log_one(std::move(event));
+      opening.push_back(events::context_built(context.system, offered, context.instructions));
+    } else {
+      opening = events_of_recovery(history_);
     }
-    auto repairs = events_of_recovery(history_);
-    if (repairs.empty()) co_return Result<void>();
-    co_return co_await log(std::move(repairs));
+    if (resumed && setup_.opt_outs != history_.opt_outs()) {
+      opening.push_back(events::opt_outs_changed(setup_.opt_outs));
+    }
+    if (opening.empty()) co_return Result<void>();
+    co_return co_await log(std::move(opening));
   }
 
   /// `agent`: whose tools the session was begun with. A session that goes on under another agent
@@ -505,6 +511,7 @@ class LiveSession final : public Session {
 
 Json record_of(const SessionSetup& setup, const tools::Workspace& workspace) {
   Json record = setup.record;
+  if (!setup.opt_outs.empty()) record["opt_outs"] = setup.opt_outs;
   const auto policy = parse_json(sandbox::to_json_text(workspace.policy()));
   if (policy) record["policy"] = *policy;
   record["approval"] = setup.approval == ApprovalMode::ask   ? "ask"
@@ -530,7 +537,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services servi
   SABLE_CO_TRY(auto lease, co_await services.store.create_session(std::move(start)));
   auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
                                                registry, std::move(lease), std::move(workspace));
-  SABLE_CO_TRY_VOID(co_await session->begin());
+  SABLE_CO_TRY_VOID(co_await session->begin(false));
   co_return std::unique_ptr<Session>(std::move(session));
 }
 
@@ -547,7 +554,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(Services servi
   auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
                                                registry, std::move(lease), std::move(workspace));
   SABLE_CO_TRY_VOID(co_await session->replay_log(info.agent));
-  SABLE_CO_TRY_VOID(co_await session->begin());
+  SABLE_CO_TRY_VOID(co_await session->begin(true));
   co_return std::unique_ptr<Session>(std::move(session));
 }
 

@@ -121,6 +121,16 @@ void AgentSessionHost::interrupt(const std::string& id, std::string reason) {
   if (auto* found = live(id)) found->session->interrupt(std::move(reason));
 }
 
+std::vector<std::string> AgentSessionHost::opt_outs(const std::string& id) const {
+  const auto it = live_.find(id);
+  return it == live_.end() ? std::vector<std::string>() : it->second->parts.setup.opt_outs;
+}
+
+memory::TaskState AgentSessionHost::tasks(const std::string& id) const {
+  const auto it = live_.find(id);
+  return it == live_.end() ? memory::TaskState() : it->second->session->tasks();
+}
+
 asio::awaitable<Result<memory::SessionInfo>> AgentSessionHost::find(std::string id) {
   auto info = co_await services_.store.find(id);
   if (info && info->id != id) co_return fail(ErrorCode::not_found, "no session " + id);

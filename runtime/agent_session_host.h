@@ -32,6 +32,8 @@ class AgentSessionHost final : public SessionHost {
   void remove_observer(const std::string& id, agent::Observer& observer) override;
   asio::awaitable<Result<agent::TurnResult>> run_turn(std::string id, std::string prompt) override;
   void interrupt(const std::string& id, std::string reason) override;
+  std::vector<std::string> opt_outs(const std::string& id) const override;
+  memory::TaskState tasks(const std::string& id) const override;
   asio::awaitable<Result<memory::SessionInfo>> find(std::string id) override;
   asio::awaitable<Result<std::vector<memory::SessionInfo>>> list(size_t n_max) override;
   asio::awaitable<Result<std::vector<memory::Event>>> read(std::string id, memory::Seq from,

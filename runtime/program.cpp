@@ -56,10 +56,7 @@ std::filesystem::path Program::installed_models() const {
 }
 
 Result<std::unique_ptr<sandbox::Sandbox>> Program::start_sandbox() const {
-  if (no_sandbox) {
-    std::fprintf(stderr, "sable: NO SANDBOX: commands run with all your rights (--no-sandbox)\n");
-    return sandbox::without_sandbox();
-  }
+  if (no_sandbox) return sandbox::without_sandbox();
   return sandbox::Sandbox::start(std::filesystem::path(invocation.executable).parent_path() /
                                  "sable-launcher");
 }

@@ -10,6 +10,7 @@
 #include "runtime/config/embedded_files.h"
 #include "runtime/model_pack.h"
 #include "runtime/net/http_client.h"
+#include "runtime/opt_outs.h"
 #include "runtime/remembered_approvals.h"
 
 namespace sable::runtime {
@@ -212,12 +213,7 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
   setup.record["agent_origin"] = definition.origin.text();
   if (definition.version > 0) setup.record["agent_version"] = definition.version;
   if (trusted.content) setup.record["trusted"] = trusted.content->digest();
-  Json opt_outs = Json::array();
-  if (loaded.no_sandbox) opt_outs.push_back("no sandbox: --no-sandbox");
-  if (setup.policy.network == sandbox::Network::open) {
-    opt_outs.push_back("network open: " + loaded.config.sandbox.network.origin.text());
-  }
-  if (!opt_outs.empty()) setup.record["opt_outs"] = std::move(opt_outs);
+  setup.opt_outs = opt_outs(loaded, setup.policy);
   return setup;
 }
 

@@ -16,7 +16,7 @@ Policy without_end(Policy policy) {
 }  // namespace
 
 BackgroundProcess::BackgroundProcess(asio::any_io_executor executor, const ControlSocket& control,
-                                     UniqueFd status, Plan plan, Execution execution, Policy policy,
+                                     MadeCall made, Plan plan, Execution execution, Policy policy,
                                      ProcessOptions options)
     : plan_(std::move(plan)),
       execution_(std::move(execution)),
@@ -25,7 +25,7 @@ BackgroundProcess::BackgroundProcess(asio::any_io_executor executor, const Contr
   changed_.emplace(executor, asio::steady_timer::time_point::max());
   const Interaction interaction{.open_input = true, .terminal = options.terminal};
   call_.emplace(
-      executor, control, std::move(status), plan_, execution_, policy_,
+      executor, control, std::move(made), plan_, execution_, policy_,
       [this](Stream, std::string_view bytes) { keep(bytes); }, interaction);
 }
 

@@ -8,7 +8,7 @@ namespace sable::sandbox {
 /// Lives in a shared_ptr until follow() has completed.
 class BackgroundProcess : public Process {
  public:
-  BackgroundProcess(asio::any_io_executor executor, const ControlSocket& control, UniqueFd status,
+  BackgroundProcess(asio::any_io_executor executor, const ControlSocket& control, MadeCall made,
                     Plan plan, Execution execution, Policy policy, ProcessOptions options);
 
   /// Has the program started.

@@ -16,9 +16,10 @@ class ControlSocket {
  public:
   explicit ControlSocket(UniqueFd near) : near_(std::move(near)) {}
 
-  /// The near end of the new call's status socket; the plan is borrowed. exhausted: the other end
-  /// is behind, try again in a moment; io: it is gone.
-  Result<UniqueFd> request_call(int plan_file, CallRequest::When when) const;
+  /// The near end of the new call's status socket. The plan is borrowed, and so is the entrance to
+  /// the call's memory cgroup; -1: it has none. exhausted: the other end is behind, try again in a
+  /// moment; io: it is gone.
+  Result<UniqueFd> request_call(int plan_file, CallRequest::When when, int memory_group = -1) const;
 
   /// What was asked for ahead of its use is wanted now.
   void hurry() const;

@@ -27,6 +27,13 @@ class Explanation {
     if (!missing.empty()) line("    MISSING here: " + missing);
   }
 
+  // For a layer that there is in more than one kind.
+  void held_by_this(std::string_view name) {
+    const Layer* layer = find(name);
+    if (layer == nullptr || layer->state == Layer::State::missing) return held_by({name});
+    line("    held by: " + std::string(name) + ": " + layer->detail);
+  }
+
   void paths(const std::vector<std::filesystem::path>& paths) {
     for (const auto& path : paths) line("    " + escape_controls(path.string()));
   }
@@ -130,9 +137,9 @@ void explain_processes(Explanation& out, const Policy& policy) {
            " of grace), and no process of it outlives it.");
   out.held_by({"process namespaces", "process handles"});
   out.line("It has at most " + std::to_string(limits.processes) + " processes at once.");
-  out.held_by({"process limit"});
+  out.held_by_this("process limit");
   out.line("Its processes use at most " + in_bytes(limits.memory_bytes) + " of memory together.");
-  out.held_by({"memory limit"});
+  out.held_by_this("memory limit");
   out.line("Each process uses at most " + std::to_string(limits.cpu.count()) +
            " s of processor time, " + std::to_string(limits.open_files) + " open files and " +
            in_bytes(limits.file_bytes) + " in one file; its output ends at " +

@@ -47,11 +47,12 @@ class Handle : public Process {
 class LaunchedSession : public Session {
  public:
   LaunchedSession(asio::any_io_executor executor, Keeper keeper, const Host& host,
-                  ProtectedRoots& roots, const std::vector<Filter>& filters, Policy policy,
-                  Plan shared)
+                  ProtectedRoots& roots, const std::vector<Filter>& filters,
+                  std::shared_ptr<MemoryCgroups> memory, Policy policy, Plan shared)
       : executor_(executor),
         tasks_(executor),
         control_(std::move(keeper.control)),
+        prepared_(control_, std::move(memory)),
         host_(with_mounted_system(host)),
         roots_(roots),
         filters_(filters),
@@ -95,9 +96,9 @@ class LaunchedSession : public Session {
     if (options.terminal) policy.environment.insert({"TERM", "xterm-256color"});
     SABLE_CO_TRY(Execution execution, make_execution(policy, command, host_));
     SABLE_CO_TRY(Plan plan, plan_of(*held, options.terminal.has_value()));
-    SABLE_CO_TRY(UniqueFd status, co_await take_call(prepared_, plan));
+    SABLE_CO_TRY(MadeCall made, co_await take_call(prepared_, plan));
     const auto process =
-        std::make_shared<BackgroundProcess>(executor_, control_, std::move(status), std::move(plan),
+        std::make_shared<BackgroundProcess>(executor_, control_, std::move(made), std::move(plan),
                                             std::move(execution), std::move(policy), options);
     SABLE_CO_TRY_VOID(co_await process->start(std::move(command.stdin_data)));
     std::erase_if(processes_, [](const auto& entry) { return entry.expired(); });
@@ -131,7 +132,7 @@ class LaunchedSession : public Session {
   std::vector<std::weak_ptr<BackgroundProcess>> processes_;
   std::unique_ptr<EgressProxy> proxy_;
   ControlSocket control_;
-  PreparedCalls prepared_{control_};
+  PreparedCalls prepared_;
   const Host host_;
   ProtectedRoots& roots_;
   const std::vector<Filter>& filters_;
@@ -167,7 +168,7 @@ asio::awaitable<Result<Keeper>> until_prepared(UniqueFd status, const Plan& plan
 
 asio::awaitable<Result<std::unique_ptr<Session>>> open_launched_session(
     const ControlSocket& launcher, const Host& host, ProtectedRoots& roots,
-    const std::vector<Filter>& filters, Policy policy) {
+    const std::vector<Filter>& filters, std::shared_ptr<MemoryCgroups> memory, Policy policy) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto indexes = roots.of(policy, host);
   doubt(indexes);
@@ -179,8 +180,9 @@ asio::awaitable<Result<std::unique_ptr<Session>>> open_launched_session(
   SABLE_CO_TRY(UniqueFd status, launcher.request_call(file.get(), CallRequest::When::now));
   SABLE_CO_TRY(Keeper keeper, co_await until_prepared(std::move(status), shared));
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  std::unique_ptr<Session> session = std::make_unique<LaunchedSession>(
-      executor, std::move(keeper), host, roots, filters, std::move(policy), shared);
+  std::unique_ptr<Session> session =
+      std::make_unique<LaunchedSession>(executor, std::move(keeper), host, roots, filters,
+                                        std::move(memory), std::move(policy), shared);
   co_return session;
 }
 

@@ -76,9 +76,10 @@ struct Plan {
   uint64_t private_bytes = 0;   ///< size of the private file system
   uint64_t private_files = 0;   ///< and its number of inodes
   uint64_t cpu_seconds = 0, file_bytes = 0, open_files = 0;  ///< resource limits of each process
-  uint64_t processes = 0;     ///< RLIMIT_NPROC; 0: not set (it does not bind root)
-  uint32_t pid_max = 0;       ///< kernel.pid_max of the pid namespace; 0: not written
-  uint64_t memory_bytes = 0;  ///< of all processes together, watched by pid 1; 0: not watched
+  uint64_t processes = 0;  ///< RLIMIT_NPROC; 0: not set (it does not bind root)
+  uint32_t pid_max = 0;    ///< kernel.pid_max of the pid namespace; 0: not written
+  /// Of all processes together: of their cgroup, else watched by pid 1; 0: no limit.
+  uint64_t memory_bytes = 0;
   uint32_t watch_interval_ms = 50;
   uint64_t landlock_files = 0;    ///< the file rights that this kernel knows
   uint64_t landlock_network = 0;  ///< TCP rights that are handled and granted to nobody

@@ -22,16 +22,28 @@ State state_of(const UniqueFd& status) {
 
 }  // namespace
 
-Result<UniqueFd> PreparedCalls::take(const Plan& plan) {
+Result<MadeCall> PreparedCalls::take(const Plan& plan) {
   const std::lock_guard lock(mutex_);
   SABLE_TRY(Kept* const kept, find(plan));
-  if (kept->status) {
-    UniqueFd status = std::move(kept->status);
-    const State state = state_of(status);
+  if (kept->made.status) {
+    MadeCall made = std::move(kept->made);
+    const State state = state_of(made.status);
     if (state == State::asked_for) control_.hurry();
-    if (state != State::gone) return status;
+    if (state != State::gone) return made;
   }
-  return control_.request_call(kept->encoded.get(), CallRequest::When::now);
+  return request(*kept, CallRequest::When::now);
+}
+
+// A cgroup that cannot be made is no reason to fail: pid 1 watches instead.
+Result<MadeCall> PreparedCalls::request(const Kept& kept, CallRequest::When when) const {
+  MadeCall made;
+  if (memory_ && kept.plan.memory_bytes != 0) {
+    if (auto group = memory_->make(kept.plan.memory_bytes)) made.memory = std::move(*group);
+  }
+  const int entrance = made.memory ? made.memory->entrance() : -1;
+  SABLE_TRY(made.status, control_.request_call(kept.encoded.get(), when, entrance));
+  if (made.memory) made.memory->close_entrance();
+  return made;
 }
 
 void PreparedCalls::replenish(const Plan& plan) {
@@ -39,9 +51,9 @@ void PreparedCalls::replenish(const Plan& plan) {
   if (has_overlay(plan)) return;
   const std::lock_guard lock(mutex_);
   auto kept = find(plan);
-  if (!kept || (*kept)->status) return;
-  auto status = control_.request_call((*kept)->encoded.get(), CallRequest::When::soon);
-  if (status) (*kept)->status = std::move(*status);
+  if (!kept || (*kept)->made.status) return;
+  auto made = request(**kept, CallRequest::When::soon);
+  if (made) (*kept)->made = std::move(*made);
 }
 
 Result<PreparedCalls::Kept*> PreparedCalls::find(const Plan& plan) {
@@ -57,7 +69,7 @@ Result<PreparedCalls::Kept*> PreparedCalls::find(const Plan& plan) {
                 "the writable folders hold too many protected paths: grant a smaller folder");
   }
   SABLE_TRY(UniqueFd file, memory_file_of(bytes));
-  kept_.push_front({.plan = plan, .encoded = std::move(file), .status = {}});
+  kept_.push_front({.plan = plan, .encoded = std::move(file), .made = {}});
   if (kept_.size() > kPlansMax) kept_.pop_back();
   return &kept_.front();
 }

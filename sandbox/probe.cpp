@@ -18,6 +18,7 @@
 
 #include "sandbox/host.h"
 #include "sandbox/landlock_rights.h"
+#include "sandbox/memory_cgroup.h"
 #include "sandbox/sandbox.h"
 
 namespace sable::sandbox {
@@ -187,6 +188,27 @@ Layer process_limit_layer(const Host& host) {
   return result;
 }
 
+Layer memory_limit_layer() {
+  Layer result{.name = "memory limit", .required = false};
+  const auto place = memory_cgroup_place();
+  const auto groups = place ? MemoryCgroups::open(*place) : fail(place.error());
+  if (groups) {
+    result.state = Layer::State::enforced;
+    result.detail = "a cgroup of its own for each call, in " + place->folder.string() +
+                    " (version " + std::to_string(place->version) + ")";
+    return result;
+  }
+  result.state = Layer::State::degraded;
+  result.detail =
+      "watcher: pid 1 of the call adds up the memory of its processes every 50 ms; "
+      "no cgroups: " +
+      groups.error().message;
+  result.remedy =
+      "let this user make cgroups with the memory controller: on systemd, run it in a service or "
+      "scope with Delegate=yes";
+  return result;
+}
+
 }  // namespace
 
 std::vector<Layer> probe_layers() {
@@ -222,12 +244,7 @@ std::vector<Layer> probe_layers() {
   layers.push_back(
       layer("process handles", try_in_child(0, process_handle), "pidfd", kKernelRemedy));
   layers.push_back(process_limit_layer(host));
-  layers.push_back(
-      {.name = "memory limit",
-       .state = Layer::State::degraded,
-       .detail = "watcher: pid 1 of the call adds up the memory of its processes every 50 ms",
-       .remedy = "",
-       .required = false});
+  layers.push_back(memory_limit_layer());
   Layer overlay = layer("transactions", try_in_child(CLONE_NEWUSER | CLONE_NEWNS, mount_overlay),
                         "overlayfs in user namespaces, with user extended attributes",
                         "use Linux 5.11 or newer with CONFIG_OVERLAY_FS, whose module is loaded or "

@@ -23,18 +23,11 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr size_t kReadBytes = 64 * 1024;
-constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
 constexpr milliseconds kBusyPause{1};
 constexpr size_t kUnwrittenMax = size_t{1} << 20;
 constexpr size_t kLastOutput = 8 * 1024;  // where a program that failed says why
 constexpr size_t kPieceBytes = size_t{1}
                                << 20;  // of standard input, written between two turns of the loop
-
-Result<std::pair<UniqueFd, UniqueFd>> pipe_pair() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
-  return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
-}
 
 std::string seconds_of(milliseconds duration) {
   const auto whole = duration.count() / 1000, rest = duration.count() % 1000;
@@ -61,10 +54,10 @@ ssize_t write_quietly(int fd, std::string_view bytes) {
 
 }  // namespace
 
-asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan& plan) {
+asio::awaitable<Result<MadeCall>> take_call(PreparedCalls& prepared, const Plan& plan) {
   while (true) {
-    auto status = prepared.take(plan);
-    if (status || status.error().code != ErrorCode::exhausted) co_return status;
+    auto made = prepared.take(plan);
+    if (made || made.error().code != ErrorCode::exhausted) co_return made;
     co_await sleep_for(kBusyPause);
   }
 }
@@ -79,8 +72,8 @@ asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, 
                                             OutputSink output) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  SABLE_CO_TRY(UniqueFd status, co_await take_call(prepared, plan));
-  RunningCall call(executor, prepared.control(), std::move(status), plan, execution, policy,
+  SABLE_CO_TRY(MadeCall made, co_await take_call(prepared, plan));
+  RunningCall call(executor, prepared.control(), std::move(made), plan, execution, policy,
                    std::move(output));
   SABLE_CO_TRY_VOID(co_await call.start(std::move(stdin_data)));
   prepared.replenish(plan);
@@ -88,7 +81,7 @@ asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, 
 }
 
 RunningCall::RunningCall(asio::any_io_executor executor, const ControlSocket& control,
-                         UniqueFd status, const Plan& plan, const Execution& execution,
+                         MadeCall made, const Plan& plan, const Execution& execution,
                          const Policy& policy, OutputSink output, Interaction interaction)
     : executor_(executor),
       control_(control),
@@ -99,26 +92,32 @@ RunningCall::RunningCall(asio::any_io_executor executor, const ControlSocket& co
       output_(std::move(output)),
       tasks_(executor),
       changed_(executor, asio::steady_timer::time_point::max()),
-      status_(executor, status.release()),
+      status_(executor, made.status.release()),
       pidfd_(executor),
       input_(executor),
+      memory_(std::move(made.memory)),
+      memory_alarm_(executor),
       interaction_(interaction),
       has_input_(executor, asio::steady_timer::time_point::max()),
-      outputs_{Output(executor), Output(executor)} {}
+      outputs_(
+          executor, limits_.output_bytes,
+          [this](Stream stream, std::string_view bytes) { deliver(stream, bytes); },
+          [this] { end(End::output_limit); }) {}
 
 asio::awaitable<Result<RunResult>> RunningCall::finish() {
   co_await asio::this_coro::throw_if_cancelled(false);
   tasks_.spawn(follow_status());
   if (!interaction_.terminal) {
-    tasks_.spawn(pump(Stream::standard_output));
-    tasks_.spawn(pump(Stream::standard_error));
+    tasks_.spawn(outputs_.read(Stream::standard_output));
+    tasks_.spawn(outputs_.read(Stream::standard_error));
   }
   tasks_.spawn(keep_deadline());
+  if (memory_ && memory_->alarm() >= 0) tasks_.spawn(heed_memory());
   if (input_.is_open()) tasks_.spawn(feed());
   co_await wait_until_over();
   // Nothing is alive from here on, so nothing may interrupt the little that is left to do.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  co_await wait_for_output();
+  co_await outputs_.wait_for_rest();
   tasks_.cancel();
   co_await tasks_.join();
   if (proxy_) co_await proxy_->stop();
@@ -137,7 +136,6 @@ asio::awaitable<Result<void>> RunningCall::start(std::string stdin_data) {
   std::vector<UniqueFd> far;
   if (interaction_.terminal) {
     // It comes with the word that the program runs.
-    for (auto& output : outputs_) output.open = false;
     unwritten_ = std::move(stdin_data);
   } else {
     if (interaction_.open_input) {
@@ -150,9 +148,9 @@ asio::awaitable<Result<void>> RunningCall::start(std::string stdin_data) {
       SABLE_CO_TRY(UniqueFd input, co_await input_of(std::move(stdin_data)));
       far.push_back(std::move(input));
     }
-    for (auto& output : outputs_) {
+    for (const auto stream : {Stream::standard_output, Stream::standard_error}) {
       SABLE_CO_TRY(auto pair, pipe_pair());
-      output.pipe.assign(pair.first.release());
+      outputs_.assign(stream, std::move(pair.first));
       far.push_back(std::move(pair.second));
     }
   }
@@ -163,7 +161,10 @@ asio::awaitable<Result<void>> RunningCall::start(std::string stdin_data) {
                    "the command's arguments and environment are too long");
   }
   const bool in_file = bytes.size() > kInlineExecutionMax;
-  const StartRequest request{.execution_bytes = in_file ? 0 : static_cast<uint32_t>(bytes.size())};
+  const TerminalSize size = interaction_.terminal.value_or(TerminalSize{.columns = 0, .rows = 0});
+  const StartRequest request{.execution_bytes = in_file ? 0 : static_cast<uint32_t>(bytes.size()),
+                             .rows = size.rows,
+                             .columns = size.columns};
   std::vector<std::string_view> parts{{reinterpret_cast<const char*>(&request), sizeof request}};
   std::vector<int> fds;
   for (const auto& fd : far) fds.push_back(fd.get());
@@ -180,11 +181,7 @@ asio::awaitable<Result<void>> RunningCall::start(std::string stdin_data) {
 }
 
 asio::awaitable<Result<UniqueFd>> RunningCall::input_of(std::string stdin_data) {
-  if (stdin_data.empty()) {
-    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!null) co_return fail_errno("/dev/null", errno);
-    co_return null;
-  }
+  if (stdin_data.empty()) co_return empty_input();
   // A sealed file in memory: nobody has to feed it, and a program that does not read it blocks
   // nobody.
   SABLE_CO_TRY(UniqueFd input, memory_file());
@@ -204,15 +201,6 @@ asio::awaitable<void> RunningCall::wait_until_over() {
       co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     }
     if (is_over()) co_return;
-    boost::system::error_code ignored;
-    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  }
-}
-
-asio::awaitable<void> RunningCall::wait_for_output() {
-  const auto patience = std::chrono::steady_clock::now() + kOutputPatience;
-  while ((outputs_[0].open || outputs_[1].open) && std::chrono::steady_clock::now() < patience) {
-    changed_.expires_at(patience);
     boost::system::error_code ignored;
     co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
@@ -279,39 +267,19 @@ void RunningCall::take_descriptor(StatusMessage::Kind kind, UniqueFd fd) {
     proxy_ = std::make_unique<EgressProxy>(executor_, std::move(fd), policy_.allowed_hosts);
     proxy_->start();
   } else if (kind == StatusMessage::Kind::running && interaction_.terminal) {
-    Output& screen = outputs_[0];
-    screen.pipe.assign(fd.release());
-    screen.open = true;
-    input_.assign(::fcntl(screen.pipe.native_handle(), F_DUPFD_CLOEXEC, 0));
+    outputs_.assign(Stream::standard_output, std::move(fd));
+    input_.assign(::fcntl(outputs_.descriptor(Stream::standard_output), F_DUPFD_CLOEXEC, 0));
     ::fcntl(input_.native_handle(), F_SETFL, O_NONBLOCK);
-    (void)resize(*interaction_.terminal);
-    tasks_.spawn(pump(Stream::standard_output));
+    tasks_.spawn(outputs_.read(Stream::standard_output));
     tasks_.spawn(feed());
   }
 }
 
-asio::awaitable<void> RunningCall::pump(Stream stream) {
-  Output& output = outputs_[static_cast<size_t>(stream)];
-  std::array<char, kReadBytes> buffer;
-  boost::system::error_code error;
-  while (!error) {
-    const size_t size = co_await output.pipe.async_read_some(
-        asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
-    if (size > 0) deliver(stream, {buffer.data(), size});
-  }
-  output.open = false;
-  notify();
-}
-
 void RunningCall::deliver(Stream stream, std::string_view bytes) {
-  const uint64_t seen = outputs_[0].bytes + outputs_[1].bytes;
-  outputs_[static_cast<size_t>(stream)].bytes += bytes.size();
-  const uint64_t room = limits_.output_bytes > seen ? limits_.output_bytes - seen : 0;
-  if (room > 0 && output_) output_(stream, bytes.substr(0, room));
+  if (output_) output_(stream, bytes);
   last_output_ += bytes.substr(bytes.size() - std::min(bytes.size(), kLastOutput));
   if (last_output_.size() > 2 * kLastOutput)
     last_output_.erase(0, last_output_.size() - kLastOutput);
-  if (bytes.size() > room) end(End::output_limit);
 }
 
 asio::awaitable<void> RunningCall::keep_deadline() {
@@ -319,6 +287,16 @@ asio::awaitable<void> RunningCall::keep_deadline() {
   boost::system::error_code error;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
   if (!error) co_await end_gently(End::deadline);
+}
+
+// The kernel has killed one of its processes, or is about to: the others go too.
+asio::awaitable<void> RunningCall::heed_memory() {
+  boost::system::error_code error;
+  memory_alarm_.assign(::fcntl(memory_->alarm(), F_DUPFD_CLOEXEC, 0), error);
+  if (error) co_return;
+  co_await memory_alarm_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                    asio::redirect_error(asio::use_awaitable, error));
+  if (!error) end(End::memory_limit);
 }
 
 asio::awaitable<void> RunningCall::end_gently(End cause) {
@@ -381,8 +359,8 @@ Result<void> RunningCall::close_input() {
 Result<void> RunningCall::resize(TerminalSize size) {
   if (!interaction_.terminal) return fail(ErrorCode::invalid_input, "the program has no terminal");
   const winsize window{.ws_row = size.rows, .ws_col = size.columns, .ws_xpixel = 0, .ws_ypixel = 0};
-  if (outputs_[0].pipe.is_open() &&
-      ::ioctl(outputs_[0].pipe.native_handle(), TIOCSWINSZ, &window) != 0) {
+  const int terminal = outputs_.descriptor(Stream::standard_output);
+  if (terminal >= 0 && ::ioctl(terminal, TIOCSWINSZ, &window) != 0) {
     return fail_errno("resizing the terminal", errno);
   }
   return {};
@@ -411,14 +389,14 @@ Result<RunResult> RunningCall::result() const {
   RunResult result;
   result.wall =
       std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started_);
-  result.stdout_bytes = outputs_[0].bytes;
-  result.stderr_bytes = outputs_[1].bytes;
+  result.stdout_bytes = outputs_.bytes(Stream::standard_output);
+  result.stderr_bytes = outputs_.bytes(Stream::standard_error);
   if (ending_ && ending_->kind == Kind::exited) {
     result.exit_code = ending_->value;
   } else if (ending_ && ending_->kind == Kind::signalled) {
     result.end = End::signalled;
     result.signal = ending_->value;
-  } else if (!cause_ && !control_.alive()) {
+  } else if (!cause_ && !control_.alive() && !memory_limit_was_reached()) {
     return fail(
         ErrorCode::io,
         "the sandbox launcher ended during the command, and the command with it; restart sable");
@@ -426,7 +404,11 @@ Result<RunResult> RunningCall::result() const {
     result.end = End::signalled;
     result.signal = SIGKILL;
   }
-  if (cause_) result.end = *cause_;
+  if (cause_) {
+    result.end = *cause_;
+  } else if ((result.signal != 0 || result.exit_code != 0) && memory_limit_was_reached()) {
+    result.end = End::memory_limit;
+  }
   result.explanation = explanation(result);
   if (result.end != End::exited || result.exit_code != 0) {
     result.denials = explain_denials(policy_, execution_.working_directory, last_output_);

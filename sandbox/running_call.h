@@ -1,8 +1,6 @@
 // One call from the runtime's side, from the request until nothing of it is alive.
 #pragma once
 
-#include <array>
-
 #include "base/task_group.h"
 #include "base/unique_fd.h"
 #include "sandbox/control_socket.h"
@@ -10,6 +8,7 @@
 #include "sandbox/plan.h"
 #include "sandbox/prepared_calls.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/streams.h"
 #include "sandbox/wire.h"
 
 namespace sable::sandbox {
@@ -21,7 +20,7 @@ struct Interaction {
 };
 
 /// Waits while the other end of the control socket is behind.
-asio::awaitable<Result<UniqueFd>> take_call(PreparedCalls& prepared, const Plan& plan);
+asio::awaitable<Result<MadeCall>> take_call(PreparedCalls& prepared, const Plan& plan);
 
 /// The policy with the limits that hold for this very command.
 Policy policy_for(const Command& command, Policy policy);
@@ -37,8 +36,8 @@ asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, 
 class RunningCall {
  public:
   /// `control`, which the call was asked for at, `plan`, `execution` and `policy` outlive the call;
-  /// `status` is the near end of its status socket.
-  RunningCall(asio::any_io_executor executor, const ControlSocket& control, UniqueFd status,
+  /// `made` is what came of it.
+  RunningCall(asio::any_io_executor executor, const ControlSocket& control, MadeCall made,
               const Plan& plan, const Execution& execution, const Policy& policy, OutputSink output,
               Interaction interaction = {});
 
@@ -59,21 +58,13 @@ class RunningCall {
   void kill();
 
  private:
-  struct Output {
-    explicit Output(const asio::any_io_executor& executor) : pipe(executor) {}
-    asio::posix::stream_descriptor pipe;
-    uint64_t bytes = 0;
-    bool open = true;
-  };
-
   asio::awaitable<Result<UniqueFd>> input_of(std::string stdin_data);
   asio::awaitable<void> follow_status();
-  asio::awaitable<void> pump(Stream stream);
   asio::awaitable<void> keep_deadline();
+  asio::awaitable<void> heed_memory();
   asio::awaitable<void> end_gently(End cause);
   asio::awaitable<void> feed();
   asio::awaitable<void> wait_until_over();
-  asio::awaitable<void> wait_for_output();
 
   bool receive_status();
   void take_descriptor(StatusMessage::Kind kind, UniqueFd fd);
@@ -85,6 +76,7 @@ class RunningCall {
     if (ended_ && !has_overlay(plan_)) return true;
     return status_over_ && (!pidfd_.is_open() || dead_);
   }
+  bool memory_limit_was_reached() const { return memory_ && memory_->limit_was_reached(); }
   Result<RunResult> result() const;
   std::string explanation(const RunResult& result) const;
 
@@ -98,11 +90,13 @@ class RunningCall {
   TaskGroup tasks_;
   asio::steady_timer changed_;  ///< cancelled when something happened
   asio::posix::stream_descriptor status_, pidfd_, input_;
+  const std::unique_ptr<MemoryCgroup> memory_;
+  asio::posix::stream_descriptor memory_alarm_;
   const Interaction interaction_;
   std::string unwritten_;         ///< of the input
   bool input_closing_ = false;    ///< after what is unwritten
   asio::steady_timer has_input_;  ///< cancelled when there is something to write
-  std::array<Output, 2> outputs_;
+  OutputReader outputs_;
   std::string last_output_;             ///< of both, for what it tells of denials
   std::unique_ptr<EgressProxy> proxy_;  ///< of a fresh call with Network::allow
   std::chrono::steady_clock::time_point started_;

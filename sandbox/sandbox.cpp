@@ -20,8 +20,11 @@ using Filters = std::array<std::vector<Filter>, 4>;  // by network
 
 class LaunchedSandbox : public Sandbox {
  public:
-  LaunchedSandbox(LauncherProcess launcher, Filters filters)
-      : launcher_(std::move(launcher)), filters_(std::move(filters)), host_(this_host()) {}
+  LaunchedSandbox(LauncherProcess launcher, Filters filters, std::shared_ptr<MemoryCgroups> memory)
+      : memory_(std::move(memory)),
+        launcher_(std::move(launcher)),
+        filters_(std::move(filters)),
+        host_(this_host()) {}
 
   asio::awaitable<Result<RunResult>> run(Policy policy, Command command,
                                          OutputSink output) override {
@@ -44,12 +47,14 @@ class LaunchedSandbox : public Sandbox {
 
   asio::awaitable<Result<std::unique_ptr<Session>>> open_session(Policy policy) override {
     const auto& filters = filters_[static_cast<size_t>(policy.network)];
-    return open_launched_session(launcher_.control(), host_, roots_, filters, std::move(policy));
+    return open_launched_session(launcher_.control(), host_, roots_, filters, memory_,
+                                 std::move(policy));
   }
 
  private:
+  const std::shared_ptr<MemoryCgroups> memory_;  ///< goes last: when nothing is in them
   const LauncherProcess launcher_;
-  PreparedCalls prepared_{launcher_.control()};
+  PreparedCalls prepared_{launcher_.control(), memory_};
   const Filters filters_;
   const Host host_;
   ProtectedRoots roots_;
@@ -61,7 +66,8 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Sandbox::open_session(Policy /
   co_return fail(ErrorCode::unsupported, "this sandbox has no sessions");
 }
 
-Result<std::unique_ptr<Sandbox>> Sandbox::start(const std::filesystem::path& launcher) {
+Result<std::unique_ptr<Sandbox>> Sandbox::start(const std::filesystem::path& launcher,
+                                                bool memory_cgroups) {
   SABLE_TRY(auto process, LauncherProcess::start(launcher));
   Filters filters;
   for (const auto network : {Network::none, Network::loopback, Network::allow, Network::open}) {
@@ -70,7 +76,10 @@ Result<std::unique_ptr<Sandbox>> Sandbox::start(const std::filesystem::path& lau
   SABLE_TRY(Plan plan, make_plan({}, this_host()));
   plan.filters = filters[static_cast<size_t>(Network::none)];
   SABLE_TRY_VOID(try_out(process, plan));
-  return std::make_unique<LaunchedSandbox>(std::move(process), std::move(filters));
+  std::shared_ptr<MemoryCgroups> memory;
+  if (memory_cgroups) memory = open_memory_cgroups().value_or(nullptr);
+  return std::make_unique<LaunchedSandbox>(std::move(process), std::move(filters),
+                                           std::move(memory));
 }
 
 }  // namespace sable::sandbox

@@ -268,9 +268,12 @@ class Session {
 /// and all that it started die with this process.
 class Sandbox {
  public:
-  /// `launcher`: the sable-launcher program. Errors: not_found, unsupported (names the missing
-  /// mechanism and the setting that fixes it).
-  static Result<std::unique_ptr<Sandbox>> start(const std::filesystem::path& launcher);
+  /// `launcher`: the sable-launcher program. Memory is limited by a cgroup for each call where the
+  /// machine lets us make one, else, and without `memory_cgroups`, by pid 1 of the call, which
+  /// watches. Errors: not_found, unsupported (names the missing mechanism and the setting that
+  /// fixes it).
+  static Result<std::unique_ptr<Sandbox>> start(const std::filesystem::path& launcher,
+                                                bool memory_cgroups = true);
   virtual ~Sandbox() = default;
 
   /// Runs one command to its end; several may run at once. Cancelling the coroutine kills the

@@ -59,6 +59,8 @@ constexpr StepText kSteps[] = {
     {Step::forbid_namespaces, "forbid_namespaces", "user.max_*_namespaces could not be written"},
     {Step::limit_processes, "limit_processes",
      "kernel.pid_max of the pid namespace could not be written; it needs Linux 6.14"},
+    {Step::limit_memory, "limit_memory",
+     "the call's memory cgroup could not be entered; something else may have removed it"},
     {Step::change_root, "change_root",
      "pivot_root was refused; it does not work from a chroot or an initial ramdisk"},
     {Step::leave_old_root, "leave_old_root", kMountCause},

@@ -16,6 +16,7 @@
 #include "sandbox/planner.h"
 #include "sandbox/protected_roots.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/streams.h"
 
 namespace sable::sandbox {
 
@@ -23,23 +24,22 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kOutputPatience{250};  // for pipes that somebody still holds after the end
-
 // One child process, from its start to its end. Lives in the frame of the coroutine that runs it.
 class UnconfinedCall {
  public:
   UnconfinedCall(asio::any_io_executor executor, const Limits& limits, OutputSink output,
                  ChildProcess child)
       : limits_(limits),
-        output_(std::move(output)),
         child_(std::move(child)),
         tasks_(executor),
         changed_(executor, asio::steady_timer::time_point::max()),
         ended_(executor),
-        streams_{Output(executor), Output(executor)} {}
+        outputs_(executor, limits.output_bytes, std::move(output),
+                 [this] { end(End::output_limit); }) {}
 
   Result<void> take(std::array<UniqueFd, 2> pipes) {
-    for (size_t i = 0; i < pipes.size(); ++i) streams_[i].pipe.assign(pipes[i].release());
+    outputs_.assign(Stream::standard_output, std::move(pipes[0]));
+    outputs_.assign(Stream::standard_error, std::move(pipes[1]));
     const int handle = ::fcntl(child_.pidfd(), F_DUPFD_CLOEXEC, 0);
     if (handle < 0) return fail_errno("dup", errno);
     ended_.assign(handle);
@@ -48,8 +48,8 @@ class UnconfinedCall {
 
   asio::awaitable<Result<RunResult>> finish() {
     co_await asio::this_coro::throw_if_cancelled(false);
-    tasks_.spawn(pump(Stream::standard_output));
-    tasks_.spawn(pump(Stream::standard_error));
+    tasks_.spawn(outputs_.read(Stream::standard_output));
+    tasks_.spawn(outputs_.read(Stream::standard_error));
     tasks_.spawn(keep_deadline());
     tasks_.spawn(wait_for_end());
     while (!over_) {
@@ -62,7 +62,7 @@ class UnconfinedCall {
     }
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     auto status = child_.wait();  // has ended; and what it left in its group is killed
-    co_await wait_for_output();
+    co_await outputs_.wait_for_rest();
     tasks_.cancel();
     co_await tasks_.join();
     if (!status) co_return fail(status.error());
@@ -70,32 +70,6 @@ class UnconfinedCall {
   }
 
  private:
-  struct Output {
-    explicit Output(const asio::any_io_executor& executor) : pipe(executor) {}
-    asio::posix::stream_descriptor pipe;
-    uint64_t bytes = 0;
-    bool open = true;
-  };
-
-  asio::awaitable<void> pump(Stream stream) {
-    Output& from = streams_[static_cast<size_t>(stream)];
-    std::array<char, 64 * 1024> buffer;
-    boost::system::error_code error;
-    while (!error) {
-      const size_t size = co_await from.pipe.async_read_some(
-          asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
-      if (size == 0) continue;
-      const uint64_t seen = streams_[0].bytes + streams_[1].bytes;
-      from.bytes += size;
-      const uint64_t room = limits_.output_bytes > seen ? limits_.output_bytes - seen : 0;
-      if (room > 0 && output_)
-        output_(stream, std::string_view(buffer.data(), std::min<uint64_t>(size, room)));
-      if (size > room) end(End::output_limit);
-    }
-    from.open = false;
-    changed_.cancel();
-  }
-
   asio::awaitable<void> keep_deadline() {
     asio::steady_timer timer(changed_.get_executor(), started_ + limits_.wall);
     boost::system::error_code error;
@@ -117,15 +91,6 @@ class UnconfinedCall {
     changed_.cancel();
   }
 
-  asio::awaitable<void> wait_for_output() {
-    const auto patience = std::chrono::steady_clock::now() + kOutputPatience;
-    while ((streams_[0].open || streams_[1].open) && std::chrono::steady_clock::now() < patience) {
-      changed_.expires_at(patience);
-      boost::system::error_code ignored;
-      co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    }
-  }
-
   void end(End cause) {
     if (!cause_) cause_ = cause;
     if (!over_) ::kill(-child_.pid(), SIGKILL);
@@ -135,8 +100,8 @@ class UnconfinedCall {
     RunResult result{.end = status.signal != 0 ? End::signalled : End::exited,
                      .exit_code = status.exit_code,
                      .signal = status.signal,
-                     .stdout_bytes = streams_[0].bytes,
-                     .stderr_bytes = streams_[1].bytes,
+                     .stdout_bytes = outputs_.bytes(Stream::standard_output),
+                     .stderr_bytes = outputs_.bytes(Stream::standard_error),
                      .wall = std::chrono::duration_cast<milliseconds>(
                          std::chrono::steady_clock::now() - started_)};
     if (cause_) result.end = *cause_;
@@ -147,23 +112,18 @@ class UnconfinedCall {
   }
 
   const Limits& limits_;
-  const OutputSink output_;
   ChildProcess child_;
   TaskGroup tasks_;
   asio::steady_timer changed_;  ///< cancelled when something happened
   asio::posix::stream_descriptor ended_;
-  std::array<Output, 2> streams_;
+  OutputReader outputs_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::optional<End> cause_;
   bool over_ = false;
 };
 
 Result<UniqueFd> input_of(const std::string& bytes) {
-  if (bytes.empty()) {
-    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!null) return fail_errno("/dev/null", errno);
-    return null;
-  }
+  if (bytes.empty()) return empty_input();
   return memory_file_of({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
 }
 
@@ -202,10 +162,9 @@ class Unconfined : public Sandbox {
     SABLE_CO_TRY(const UniqueFd input, input_of(command.stdin_data));
     std::array<UniqueFd, 2> near, far;
     for (size_t i = 0; i < near.size(); ++i) {
-      int ends[2];
-      if (::pipe2(ends, O_CLOEXEC) != 0) co_return fail_errno("pipe", errno);
-      near[i] = UniqueFd(ends[0]);
-      far[i] = UniqueFd(ends[1]);
+      SABLE_CO_TRY(auto pair, pipe_pair());
+      near[i] = std::move(pair.first);
+      far[i] = std::move(pair.second);
     }
     auto child = ChildProcess::start({.argv = std::move(execution.arguments),
                                       .environment = std::move(execution.environment),

@@ -2,11 +2,12 @@
 // library only.
 //
 // A call is asked for over a control socket (the launcher's, or a keeper's for its session) with a
-// CallRequest and two descriptors: the far end of the call's own status socket, and the plan in a
-// memory file. From then on the two ends of the status socket talk: whoever made pid 1 sends
-// `created` with its pidfd; pid 1 sends `prepared` when everything is in force, and waits. A
-// StartRequest with the execution and three streams starts the program, at once or later. Closing a
-// status socket ends its call; closing a control socket ends everything that was asked for over it.
+// CallRequest and two or three descriptors: the far end of the call's own status socket, the plan
+// in a memory file, and what lets pid 1 into its memory cgroup if there is one. From then on the
+// two ends of the status socket talk: whoever made pid 1 sends `created` with its pidfd; pid 1
+// sends `prepared` when everything is in force, and waits. A StartRequest with the execution and
+// three streams starts the program, at once or later. Closing a status socket ends its call;
+// closing a control socket ends everything that was asked for over it.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +39,7 @@ enum class Step : uint32_t {
   mount_terminal_folder,
   forbid_namespaces,
   limit_processes,
+  limit_memory,
   change_root,
   leave_old_root,
   bring_up_loopback,
@@ -68,7 +70,8 @@ struct CallRequest {
   uint32_t magic = kMagic;
   When when = When::now;
 };
-inline constexpr int kCallDescriptors = 2;
+inline constexpr int kCallDescriptors = 2;     ///< always
+inline constexpr int kCallDescriptorsMax = 3;  ///< with a memory cgroup
 
 /// One datagram on a status socket.
 struct StatusMessage {
@@ -95,6 +98,7 @@ struct StartRequest {
   static constexpr uint32_t kMagic = 0x54525453;  ///< "STRT"
   uint32_t magic = kMagic;
   uint32_t execution_bytes = 0;
+  uint16_t rows = 0, columns = 0;  ///< of the terminal, before the program can ask
 };
 inline constexpr size_t kInlineExecutionMax = 32 * 1024;
 inline constexpr int kStartDescriptorsMax = 4;

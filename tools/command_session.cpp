@@ -52,7 +52,10 @@ asio::awaitable<Result<std::string>> CommandSession::start(sandbox::Sandbox& san
     co_return fail(std::move(started.error()));
   }
   std::string id = fmt::format("p{}", ++n_started_);
-  processes_[id] = {.process = std::move(*started), .text = std::move(text), .terminal = terminal};
+  BackgroundCommand command_started{
+      .process = std::move(*started), .text = std::move(text), .screen = nullptr};
+  if (terminal) command_started.screen = std::make_shared<SharedScreen>(kTerminalSize);
+  processes_[id] = std::move(command_started);
   co_return id;
 }
 

@@ -4,18 +4,28 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/asio.h"
 #include "sandbox/sandbox.h"
+#include "tools/terminal_screen.h"
 
 namespace sable::tools {
+
+/// The screen of a program that has a terminal; a worker draws on it while others may look.
+struct SharedScreen {
+  explicit SharedScreen(sandbox::TerminalSize size) : screen(size.columns, size.rows) {}
+
+  std::mutex mutex;
+  TerminalScreen screen;
+};
 
 /// A program that runs on beside other calls.
 struct BackgroundCommand {
   std::shared_ptr<sandbox::Process> process;
-  std::string text;  ///< the command line, for people and models
-  bool terminal = false;
+  std::string text;                      ///< the command line, for people and models
+  std::shared_ptr<SharedScreen> screen;  ///< null: it has no terminal
 };
 
 /// Opened by the first call that needs it. One thread: the loop's. close() must have completed

@@ -42,30 +42,79 @@ struct Gathered {
   std::string bytes;
   uint64_t skipped = 0;
   bool running = true;
+  bool found = false;  ///< what was waited for
 };
 
-asio::awaitable<Gathered> gather(std::shared_ptr<sandbox::Process> process, Patience patience,
-                                 OutputPreview preview) {
+struct Drawn {
+  bool is_laid_out = false;
+  bool found = false;  ///< what is wanted stands there, although no such bytes came in one piece
+};
+
+/// Draws on the screen, which may take longer than the loop can wait.
+asio::awaitable<Drawn> draw(asio::thread_pool& workers, std::shared_ptr<SharedScreen> screen,
+                            std::string bytes, std::string wanted) {
+  const std::function<Drawn()> work = [screen, bytes = std::move(bytes),
+                                       wanted = std::move(wanted)] {
+    const std::lock_guard lock(screen->mutex);
+    screen->screen.take(bytes);
+    Drawn drawn{.is_laid_out = screen->screen.is_laid_out()};
+    drawn.found = drawn.is_laid_out && !wanted.empty() &&
+                  screen->screen.text().find(wanted) != std::string::npos;
+    return drawn;
+  };
+  const auto drawn = co_await run_blocking(workers, work);
+  co_return drawn;
+}
+
+asio::awaitable<Gathered> gather(BackgroundCommand command, Patience patience,
+                                 asio::thread_pool& workers, OutputPreview preview) {
   const auto until = steady_clock::now() + patience.wait;
   Gathered gathered;
   CommandOutput shown(preview);
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
-    const bool quiet_ends_it = patience.text.empty() && !gathered.bytes.empty();
-    const auto output = co_await process->read(
+    const bool quiet_ends_it = gathered.found || (patience.text.empty() && !gathered.bytes.empty());
+    const auto output = co_await command.process->read(
         std::max(milliseconds(0), quiet_ends_it ? std::min(left, kQuiet) : left));
     gathered.bytes += output.bytes;
     gathered.skipped += output.skipped;
     gathered.running = output.running;
     shown.take(output.bytes);
-    const bool found =
-        !patience.text.empty() && gathered.bytes.find(patience.text) != std::string::npos;
-    if (!gathered.running || found || gathered.bytes.size() >= kGatheredBytesMax) break;
+    Drawn drawn;
+    if (command.screen) drawn = co_await draw(workers, command.screen, output.bytes, patience.text);
+    gathered.found =
+        gathered.found || drawn.found ||
+        (!patience.text.empty() && gathered.bytes.find(patience.text) != std::string::npos);
+    if (!gathered.running || gathered.bytes.size() >= kGatheredBytesMax) break;
+    if (gathered.found && !drawn.is_laid_out) break;  // a screen is drawn to its end first
     if (output.bytes.empty() && quiet_ends_it) break;
     if (steady_clock::now() >= until) break;
   }
   shown.finish();
   co_return gathered;
+}
+
+ScreenReading look_at(SharedScreen* shared) {
+  if (shared == nullptr) return {};
+  const std::lock_guard lock(shared->mutex);
+  return shared->screen.read();
+}
+
+/// A screen as a person sees it, below what has left it at the top.
+void show_screen(const ScreenReading& seen, Outcome& outcome) {
+  outcome.details["screen"] = true;
+  if (seen.n_scrolled_lost > 0) {
+    outcome.text += fmt::format("[{} lines before these were not kept]\n", seen.n_scrolled_lost);
+  }
+  if (!seen.scrolled.empty()) {
+    ShownOutput above = shown_output(seen.scrolled, kShownBytesMax);
+    outcome.text += above.text;
+    outcome.details["cut"] = above.cut;
+    if (above.cut) outcome.full_output = seen.scrolled;
+  }
+  outcome.text +=
+      fmt::format("[the screen; the cursor is in row {}, column {}]\n", seen.row, seen.column);
+  outcome.text += seen.text.empty() ? "[it is empty]\n" : escape_controls(seen.text);
 }
 
 /// What came, and how the program is. One that has ended is forgotten: its end is told once.
@@ -75,12 +124,13 @@ asio::awaitable<Result<Outcome>> tell(CallContext context, std::string id, Patie
   if (!found) co_return failed(found.error().message);
   const auto process = found->process;
   const std::string waited_for = patience.text;
-  const Gathered gathered = co_await gather(process, std::move(patience), context.preview);
+  const Gathered gathered =
+      co_await gather(*found, std::move(patience), context.workers, context.preview);
   Outcome outcome;
   std::string ending;
   if (gathered.running) {
     ending = fmt::format("[{} runs]\n", id);
-    if (!waited_for.empty() && gathered.bytes.find(waited_for) == std::string::npos) {
+    if (!waited_for.empty() && !gathered.found) {
       ending = fmt::format("[{} runs; the text waited for has not come]\n", id);
     }
   } else {
@@ -94,12 +144,18 @@ asio::awaitable<Result<Outcome>> tell(CallContext context, std::string id, Patie
   }
   outcome.details["process"] = id;
   outcome.details["running"] = gathered.running;
-  auto cut = [gathered, outcome = std::move(outcome), ending = std::move(ending)]() mutable {
-    ShownOutput shown = shown_output(gathered.bytes, kShownBytesMax);
+  auto cut = [gathered, screen = found->screen, outcome = std::move(outcome),
+              ending = std::move(ending)]() mutable {
     if (gathered.skipped > 0) {
       outcome.text =
           fmt::format("[{} bytes came before these and were not kept]\n", gathered.skipped);
     }
+    if (const auto seen = look_at(screen.get()); seen.is_laid_out) {
+      show_screen(seen, outcome);
+      outcome.text += ending;
+      return std::move(outcome);
+    }
+    ShownOutput shown = shown_output(gathered.bytes, kShownBytesMax);
     outcome.text += gathered.bytes.empty() ? "[nothing new]\n" : std::move(shown.text);
     outcome.text += ending;
     outcome.details["cut"] = shown.cut;

@@ -67,7 +67,7 @@ class ShellRunner : public Runner {
     output.finish();
     KeptState kept{.state = state};
     if (parted.has_state()) {
-      kept = kept_state(state, parted.state(), context.workspace.root(), folder.empty());
+      kept = kept_state(state, parted.state(), mark, context.workspace.root(), folder.empty());
     }
     state = kept.state;
     ran->stdout_bytes -= std::min<uint64_t>(ran->stdout_bytes, parted.n_hidden());
@@ -104,15 +104,18 @@ class ShellRunner : public Runner {
 }  // namespace
 
 Tool shell_tool() {
-  return make_builtin("shell",
-                      "Runs a command line with bash (sh where there is none) in a sandbox: it can "
-                      "write only below the workspace's root and in a private /tmp; there is no "
-                      "network unless the user allowed it. The first call begins in the root, each "
-                      "later one where the last left off (cd, export); nothing else lasts. Shows "
-                      "output and errors in the order in which they came, long output cut in the "
-                      "middle, and how the command ended. Programs that ask questions get an empty "
-                      "standard input.",
-                      R"({
+  return make_builtin(
+      "shell",
+      "Runs a command line with bash (sh where there is none) in a sandbox: it can "
+      "write only below the workspace's root and in a private /tmp; there is no "
+      "network unless the user allowed it. The first call begins in the root, each "
+      "later one in the folder where the last one ended, with the variables that it "
+      "exported and the files that it left in /tmp; other variables, functions, "
+      "aliases and running programs do not last. Shows "
+      "output and errors in the order in which they came, long output cut in the "
+      "middle, and how the command ended. Programs that ask questions get an empty "
+      "standard input.",
+      R"({
         "type": "object",
         "properties": {
           "command": {"type": "string", "minLength": 1, "maxLength": 100000,
@@ -125,7 +128,7 @@ Tool shell_tool() {
         "required": ["command"],
         "additionalProperties": false
       })",
-                      Effect::command, std::make_unique<ShellRunner>());
+      Effect::command, std::make_unique<ShellRunner>());
 }
 
 }  // namespace sable::tools

@@ -18,9 +18,10 @@ constexpr size_t kExportsBytesMax = 64 << 10;
 constexpr size_t kStateBytesMax = 256 << 10;
 
 /// One line, so that the shell counts the command's lines from 1. $1: the command, $2: exports of
-/// the call before, $3: the mark. The file lies in the sandbox's own /tmp.
+/// the call before, $3: the mark. The file lies in the sandbox's own /tmp; the mark at its end says
+/// that it could be written whole.
 constexpr const char* kScript =
-    R"(s=/tmp/.sable-shell-$3; ( trap "{ pwd -P && export -p; } >$s 2>/dev/null" EXIT; )"
+    R"(s=/tmp/.sable-shell-$3; ( trap "{ pwd -P && export -p && echo $3; } >$s 2>/dev/null" EXIT; )"
     R"(eval "$2"; eval "$1" ); r=$?; printf '\036%s\n' "$3"; )"
     R"(cat -- "$s" 2>/dev/null; rm -f -- "$s"; exit $r)";
 
@@ -74,11 +75,21 @@ std::string ShellOutput::finish() {
   return std::exchange(held_, {});
 }
 
-KeptState kept_state(const ShellState& before, std::string_view text,
+KeptState kept_state(const ShellState& before, std::string_view text, std::string_view mark,
                      const std::filesystem::path& root, bool keep_folder) {
   KeptState kept{.state = before};
+  const std::string seal = "\n" + std::string(mark) + "\n";
+  if (!text.ends_with(seal)) {
+    kept.note = fmt::format(
+        "[the folder and the variables that this call left could not be saved (/tmp is full, or "
+        "the "
+        "command replaced or killed its shell); the next call begins in {}, with the variables of "
+        "before]\n",
+        shown_path(before.folder));
+    return kept;
+  }
+  text.remove_suffix(seal.size() - 1);
   const size_t end = text.find('\n');
-  if (end == std::string_view::npos) return kept;  // the shell was ended before it could tell
   const std::string folder(text.substr(0, end));
   const std::string_view exports = text.substr(end + 1);
   if (keep_folder) {

@@ -61,9 +61,10 @@ struct KeptState {
   std::string note;  ///< a line, or empty when there is nothing new
 };
 
-/// `text` is ShellOutput::state(). A folder outside of `root` and exports beyond a bound are not
-/// kept. `keep_folder` is false for a call that named its own folder.
-KeptState kept_state(const ShellState& before, std::string_view text,
+/// `text` is ShellOutput::state(), whole only if it ends with the mark. A folder outside of `root`
+/// and exports beyond a bound are not kept. `keep_folder` is false for a call that named its own
+/// folder.
+KeptState kept_state(const ShellState& before, std::string_view text, std::string_view mark,
                      const std::filesystem::path& root, bool keep_folder);
 
 }  // namespace sable::tools

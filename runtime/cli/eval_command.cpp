@@ -9,6 +9,7 @@
 #include "runtime/eval/plan.h"
 #include "runtime/eval/scores.h"
 #include "runtime/loop.h"
+#include "runtime/opt_outs.h"
 #include "runtime/session_parts.h"
 #include "runtime/terminal/output.h"
 #include "runtime/work_folder.h"
@@ -254,6 +255,7 @@ int eval_action(const Program& given, const EvalOptions& options) {
   // Opens the model, and says once what does not fit; each task's own parts are made of the same.
   const auto parts = make_session_parts(program, *loaded, root, {models, loop.workers()}, log);
   if (!parts) return program.fail_with(parts.error());
+  warn_of(parts->setup.opt_outs);
   Output out(1), err(2);
   Progress progress(err, Style{program.colour(2)}, plan->size());
   const evaluation::MadeUpCode made_up;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "runtime/cli/commands.h"
 #include "runtime/loop.h"
+#include "runtime/opt_outs.h"
 #include "runtime/remembered_approvals.h"
 #include "runtime/session_parts.h"
 #include "runtime/terminal/permission_prompt.h"
@@ -158,6 +159,7 @@ int run_action(const Program& program, RunOptions options) {
   if (!repository) return program.fail_with(repository.error());
   const auto loaded = program.load_config(*repository);
   if (!loaded) return program.fail_with(loaded.error());
+  warn_of(opt_outs(*loaded, config::to_policy(*loaded, *repository)));
   // Before threads exist and a key is read.
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());

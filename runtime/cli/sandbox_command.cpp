@@ -11,6 +11,7 @@
 #include "runtime/cli/commands.h"
 #include "runtime/cli/layers.h"
 #include "runtime/loop.h"
+#include "runtime/opt_outs.h"
 
 namespace sable::runtime {
 
@@ -37,8 +38,8 @@ Result<std::vector<sandbox::AllowedHost>> parse_hosts(std::string_view text) {
   return hosts;
 }
 
-Result<sandbox::Policy> policy_of(const Program& program, const SandboxOptions& options) {
-  SABLE_TRY(auto loaded, program.load_config(std::nullopt));
+Result<sandbox::Policy> policy_of(const config::LoadedConfig& loaded,
+                                  const SandboxOptions& options) {
   auto policy = config::to_policy(loaded, {});
   for (const auto& folder : options.writable) {
     SABLE_TRY(auto root, resolve_repository(folder));
@@ -75,8 +76,11 @@ asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
 }
 
 int run_action(const Program& program, const SandboxOptions& options) {
-  auto policy = policy_of(program, options);
+  const auto loaded = program.load_config(std::nullopt);
+  if (!loaded) return program.fail_with(loaded.error());
+  auto policy = policy_of(*loaded, options);
   if (!policy) return program.fail_with(policy.error());
+  warn_of(opt_outs(*loaded, *policy));
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
   Loop loop;
@@ -90,7 +94,9 @@ int run_action(const Program& program, const SandboxOptions& options) {
 }
 
 int explain_action(const Program& program, const SandboxOptions& options) {
-  auto policy = policy_of(program, options);
+  const auto loaded = program.load_config(std::nullopt);
+  if (!loaded) return program.fail_with(loaded.error());
+  auto policy = policy_of(*loaded, options);
   if (!policy) return program.fail_with(policy.error());
   const auto layers = sandbox::probe_layers();
   if (program.json) {

@@ -7,6 +7,7 @@
 #include "runtime/agent_session_host.h"
 #include "runtime/cli/commands.h"
 #include "runtime/loop.h"
+#include "runtime/opt_outs.h"
 #include "runtime/server/token_file.h"
 #include "runtime/server/websocket_server.h"
 
@@ -70,6 +71,7 @@ asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions opt
 int serve_action(const Program& program, const ServeOptions& given) {
   const auto loaded = program.load_config(std::nullopt);
   if (!loaded) return program.fail_with(loaded.error());
+  warn_of(opt_outs(*loaded, config::to_policy(*loaded, {})));
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
   const auto log = Log::to_stderr(*loaded->config.log_level);

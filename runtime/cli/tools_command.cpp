@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "runtime/cli/commands.h"
 #include "runtime/loop.h"
+#include "runtime/opt_outs.h"
 #include "runtime/session_parts.h"
 #include "runtime/terminal/style.h"
 
@@ -120,6 +121,7 @@ int call_action(const Program& program, const ToolsOptions& options) {
   auto arguments = parse_json(options.arguments);
   if (!arguments)
     return program.fail_with({ErrorCode::invalid_input, "--args: " + arguments.error().message}, 2);
+  warn_of(opt_outs(*loaded, config::to_policy(*loaded, *repository)));
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
   const auto trusted = check_trust(*loaded, *repository);

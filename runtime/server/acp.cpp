@@ -128,6 +128,9 @@ void AcpConnection::dispatch(RpcMessage message) {
 asio::awaitable<void> AcpConnection::respond(Json id, asio::awaitable<RpcResult> work) {
   auto result = co_await std::move(work);
   outbox_.push(result ? rpc_result(id, std::move(*result)) : rpc_error(id, result.error()));
+  for (auto& [session, attachment] : attachments_) {
+    if (std::exchange(attachment.standing_due, false)) show_standing(session, attachment);
+  }
 }
 
 void AcpConnection::initialize(const RpcMessage& message) {
@@ -152,8 +155,9 @@ asio::awaitable<RpcResult> AcpConnection::new_session(Json params) {
   if (!cwd) co_return tl::unexpected<RpcError>(cwd.error());
   const auto created = co_await sessions_.create(*cwd);
   if (!created) co_return tl::unexpected<RpcError>(rpc_error_from(created.error()));
-  attach_updates(*created, sessions_.facts(*created)->last_seq, false);
+  attach_updates(*created, sessions_.facts(*created)->last_seq, false).standing_due = true;
   Json result{{"sessionId", *created}};
+  add_opt_outs(result, sessions_.host().opt_outs(*created));
   if (params.contains("mcpServers") && params["mcpServers"] != Json::array()) {
     result["_meta"]["sable"]["ignored"] = Json::array({"mcpServers"});
   }
@@ -191,7 +195,10 @@ asio::awaitable<RpcResult> AcpConnection::take_over(Json params, bool replay) {
     if (!replayed) co_return tl::unexpected<RpcError>(rpc_error_from(replayed.error()));
     caught_up(*session);
   }
-  co_return Json::object();
+  attachments_[*session].standing_due = true;
+  Json result = Json::object();
+  add_opt_outs(result, sessions_.host().opt_outs(*session));
+  co_return result;
 }
 
 asio::awaitable<RpcResult> AcpConnection::list_sessions(Json params) {
@@ -234,6 +241,7 @@ void AcpConnection::prompt(const RpcMessage& message) {
   const auto it = attachments_.find(*session);
   const bool attached = it != attachments_.end() && it->second.updates;
   Attachment& attachment = attached ? it->second : attach_updates(*session, last, false);
+  if (!attached) show_standing(*session, attachment);
   // Set before the turn starts: its first events may come before start_turn() returns.
   const Json earlier_id = std::exchange(attachment.prompt_id, message.id);
   const auto earlier_after = std::exchange(attachment.prompt_after, last);
@@ -278,7 +286,9 @@ void AcpConnection::ask(uint64_t question, const agent::PermissionRequest& reque
   }
   const uint64_t id = next_request_++;
   questions_[id] = {request.session, question};
-  outbox_.push(rpc_request(id, "session/request_permission", permission_params(request)));
+  Json params = permission_params(request);
+  add_opt_outs(params, sessions_.host().opt_outs(request.session));
+  outbox_.push(rpc_request(id, "session/request_permission", std::move(params)));
 }
 
 void AcpConnection::ask(uint64_t question, const agent::UserQuestion& asked) {
@@ -334,8 +344,9 @@ asio::awaitable<void> AcpConnection::begin_subscription(Json id, Json params) {
     co_return refuse(id, RpcCode::invalid_params,
                      fmt::format("\"after\" is {}, but the session has {} events", after, last));
   }
-  outbox_.push(
-      rpc_result(id, {{"sessionId", *session}, {"after", after}, {"last", last}, {"live", live}}));
+  Json answer{{"sessionId", *session}, {"after", after}, {"last", last}, {"live", live}};
+  add_opt_outs(answer, sessions_.host().opt_outs(*session));
+  outbox_.push(rpc_result(id, std::move(answer)));
   Attachment& attachment = attachments_[*session];
   if (attachment.events) attachment.events->end();
   attachment.events = std::make_shared<Subscription>(
@@ -401,10 +412,29 @@ void AcpConnection::caught_up(const std::string& session) {
 void AcpConnection::show_update(const std::string& session, const memory::Event& event) {
   Attachment& attachment = attachments_[session];
   const bool own_prompt = !attachment.prompt_id.is_null() && event.seq > attachment.prompt_after;
-  for (Json& update : attachment.renderer->on_event(event, !own_prompt)) {
-    outbox_.push(rpc_notification("session/update",
-                                  {{"sessionId", session}, {"update", std::move(update)}}));
+  auto& renderer = *attachment.renderer;
+  for (Json& update : renderer.on_event(event, !own_prompt)) {
+    push_update(session, std::move(update));
   }
+  // Once for all changes of a call: its outcome comes behind them.
+  if (renderer.plan_is_stale() && event.type != "task.todo") {
+    if (auto plan = renderer.plan(sessions_.host().tasks(session))) {
+      push_update(session, std::move(*plan));
+    }
+  }
+}
+
+/// What a client that comes to a session has to know of it before anything happens.
+void AcpConnection::show_standing(const std::string& session, Attachment& attachment) {
+  auto opt_outs = attachment.renderer->opt_outs(sessions_.host().opt_outs(session));
+  if (opt_outs) push_update(session, std::move(*opt_outs));
+  auto plan = attachment.renderer->plan(sessions_.host().tasks(session));
+  if (plan) push_update(session, std::move(*plan));
+}
+
+void AcpConnection::push_update(const std::string& session, Json update) {
+  outbox_.push(
+      rpc_notification("session/update", {{"sessionId", session}, {"update", std::move(update)}}));
 }
 
 void AcpConnection::on_preview(const std::string& session, const agent::Preview& preview) {

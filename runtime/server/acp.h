@@ -50,6 +50,7 @@ class AcpConnection final : public SessionWatcher {
   struct Attachment {
     std::shared_ptr<Subscription> updates;  ///< as session/update, through `renderer`
     std::unique_ptr<SessionUpdates> renderer;
+    bool standing_due = false;             ///< what holds already is shown right behind the answer
     std::shared_ptr<Subscription> events;  ///< as _sable/event
     bool lag_told = false;
     Json prompt_id;                ///< of the session/prompt to be answered; null if none
@@ -87,6 +88,8 @@ class AcpConnection final : public SessionWatcher {
   asio::awaitable<void> catch_up(std::string session, std::shared_ptr<Subscription> subscription);
   void caught_up(const std::string& session);
   void show_update(const std::string& session, const memory::Event& event);
+  void show_standing(const std::string& session, Attachment& attachment);
+  void push_update(const std::string& session, Json update);
   void tell_lag(const std::string& session, Attachment& attachment);
   void answer_prompt(Attachment& attachment, const Result<agent::TurnResult>& result);
 

@@ -161,6 +161,10 @@ std::optional<PersonsAnswer> permission_answer(const Json& result) {
   return number - 1;
 }
 
+void add_opt_outs(Json& object, const std::vector<std::string>& opt_outs) {
+  if (!opt_outs.empty()) object["_meta"]["sable"]["opt_outs"] = opt_outs;
+}
+
 Json session_row(const memory::SessionInfo& info) {
   return {{"sessionId", info.id},
           {"cwd", info.working_directory.string()},

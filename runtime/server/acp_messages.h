@@ -38,6 +38,9 @@ Json question_params(const agent::UserQuestion& asked);
 /// What the client chose; nothing when it chose nothing that was offered.
 std::optional<PersonsAnswer> permission_answer(const Json& result);
 
+/// `_meta.sable.opt_outs` of an answer or a question, if there are any.
+void add_opt_outs(Json& object, const std::vector<std::string>& opt_outs);
+
 Json session_row(const memory::SessionInfo& info);
 
 }  // namespace sable::runtime

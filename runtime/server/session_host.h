@@ -35,6 +35,11 @@ class SessionHost {
   /// Ends the running turn as "interrupted"; nothing if none runs.
   virtual void interrupt(const std::string& id, std::string reason) = 0;
 
+  /// Of a live session (empty otherwise): what protection the user does without, as sentences for
+  /// people, and its goal, todos, decisions and notes.
+  virtual std::vector<std::string> opt_outs(const std::string& id) const = 0;
+  virtual memory::TaskState tasks(const std::string& id) const = 0;
+
   /// Facts of any session of this home, live or not. `id` is whole, not a prefix.
   virtual asio::awaitable<Result<memory::SessionInfo>> find(std::string id) = 0;
   virtual asio::awaitable<Result<std::vector<memory::SessionInfo>>> list(size_t n_max) = 0;

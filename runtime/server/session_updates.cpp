@@ -37,6 +37,20 @@ Json tool_call_update(const std::string& id, const char* status) {
   return {{"sessionUpdate", "tool_call_update"}, {"toolCallId", id}, {"status", status}};
 }
 
+/// What the program itself has to say to people. The protocol has no kind for it that every client
+/// knows, so it is a message of its own.
+Json notice(const char* about, std::string text, const std::string& message_id) {
+  Json update = chunk("agent_message_chunk", std::move(text), message_id);
+  update["_meta"] = {{"sable", {{"notice", about}}}};
+  return update;
+}
+
+/// The protocol knows three: what is blocked is still to be done.
+const char* plan_status(memory::TodoStatus status) {
+  if (status == memory::TodoStatus::active) return "in_progress";
+  return status == memory::TodoStatus::done ? "completed" : "pending";
+}
+
 int int_or(const Json& object, const char* key, int fallback) {
   if (!object.is_object()) return fallback;
   const auto it = object.find(key);
@@ -83,7 +97,17 @@ void SessionUpdates::begin_step(int step) {
 std::vector<Json> SessionUpdates::on_event(const memory::Event& event, bool echo_prompt) {
   std::vector<Json> updates;
   const Json& data = event.data;
-  if (event.type == "turn.started") {
+  // Changes of the task come in one step with the outcome of the call that made them.
+  if (event.type == "task.todo" || event.type == memory::kRewound) plan_is_stale_ = true;
+  if (const auto sentences = agent::opt_outs_from(event)) {
+    auto told = opt_outs_told(*sentences, fmt::format("notice.{}", event.seq));
+    if (told) updates.push_back(std::move(*told));
+  } else if (event.type == "tools.changed") {
+    auto text = string_or(data, "notice", "");
+    if (!text.empty()) {
+      updates.push_back(notice("tools", std::move(text), fmt::format("notice.{}", event.seq)));
+    }
+  } else if (event.type == "turn.started") {
     turn_ = int_or(data, "turn", turn_ + 1);
     announced_calls_.clear();
     if (echo_prompt) {
@@ -100,6 +124,43 @@ std::vector<Json> SessionUpdates::on_event(const memory::Event& event, bool echo
     on_tool_outcome(updates, data);
   }
   return updates;
+}
+
+std::optional<Json> SessionUpdates::opt_outs(const std::vector<std::string>& sentences) {
+  return opt_outs_told(sentences, "notice.now");
+}
+
+std::optional<Json> SessionUpdates::opt_outs_told(const std::vector<std::string>& sentences,
+                                                  const std::string& message_id) {
+  if (sentences == opt_outs_) return {};
+  opt_outs_ = sentences;
+  std::string text;
+  for (const auto& sentence : sentences) text += sentence + "\n";
+  if (text.empty()) text = "Commands are confined by the sandbox again, and so is their network.\n";
+  Json update = notice("opt_outs", std::move(text), message_id);
+  update["_meta"]["sable"]["opt_outs"] = sentences;
+  return update;
+}
+
+std::optional<Json> SessionUpdates::plan(const memory::TaskState& tasks) {
+  plan_is_stale_ = false;
+  Json entries = Json::array();
+  for (const auto& todo : tasks.todos) {
+    if (todo.status == memory::TodoStatus::dropped) continue;
+    const bool blocked = todo.status == memory::TodoStatus::blocked;
+    entries.push_back({{"content", blocked ? todo.text + " (blocked)" : todo.text},
+                       {"priority", "medium"},
+                       {"status", plan_status(todo.status)},
+                       {"_meta",
+                        {{"sable",
+                          {{"id", todo.id},
+                           {"parent", todo.parent},
+                           {"status", memory::name_of(todo.status)},
+                           {"evidence", todo.evidence}}}}}});
+  }
+  if (entries == plan_entries_) return {};
+  plan_entries_ = entries;
+  return Json{{"sessionUpdate", "plan"}, {"entries", std::move(entries)}};
 }
 
 void SessionUpdates::complete(std::vector<Json>& updates, const char* kind,

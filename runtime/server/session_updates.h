@@ -28,6 +28,15 @@ class SessionUpdates {
   /// yet to see the prompt of a turn (it does not when it sent it itself).
   std::vector<Json> on_event(const memory::Event& event, bool echo_prompt);
 
+  /// As long as true, the plan may have changed since it was last shown: hand plan() the tasks.
+  bool plan_is_stale() const { return plan_is_stale_; }
+  /// The whole plan, if it is not what the client was last shown.
+  std::optional<Json> plan(const memory::TaskState& tasks);
+
+  /// What the user does without, for a client that has not seen the events that tell it; nothing if
+  /// it has.
+  std::optional<Json> opt_outs(const std::vector<std::string>& sentences);
+
   /// The preview as a notification, if there is one for it now.
   std::optional<Outbox::Preview> on_preview(const agent::Preview& preview);
   /// The preview that was just handed out did not fit: the rest of this reply waits for its event.
@@ -49,6 +58,8 @@ class SessionUpdates {
   void on_model_finished(std::vector<Json>& updates, const Json& data);
   void on_tool_outcome(std::vector<Json>& updates, const Json& data);
   void begin_step(int step);
+  std::optional<Json> opt_outs_told(const std::vector<std::string>& sentences,
+                                    const std::string& message_id);
 
   std::string session_;
   std::filesystem::path root_;
@@ -58,6 +69,9 @@ class SessionUpdates {
   bool in_step_ = false;  ///< its beginning was seen, so that its previews are complete
   Streamed text_, reasoning_;
   std::set<std::string> announced_calls_;
+  std::vector<std::string> opt_outs_;  ///< as the client knows them
+  Json plan_entries_ = Json::array();  ///< likewise
+  bool plan_is_stale_ = false;
   std::string output_call_;  ///< whose output the tail is
   std::string output_tail_;
 };

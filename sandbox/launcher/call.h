@@ -21,6 +21,7 @@ struct PreparedCall {
   Plan plan;
   int status = -1;                  ///< borrowed until the clone: the call's status socket
   int launcher_pidfd = -1;          ///< borrowed: to notice a parent that is gone already
+  int memory_group = -1;            ///< borrowed: the way into its memory cgroup; -1: none
   std::vector<LandlockRule> rules;  ///< of the view's entries; of a worker also its keeper's
 };
 
@@ -51,6 +52,9 @@ int make_first_process(PreparedCall& call);
 // The parts of it, in the order of their use.
 void take_on_life(const PreparedCall& call,
                   const FailureReport& report);  ///< and dies with its parent
+/// Before anything is allocated for the program: from here on all is accounted. Without a group,
+/// pid 1 has to watch.
+void enter_memory_group(PreparedCall& call, const FailureReport& report);
 void map_user(const Plan& plan, const FailureReport& report);
 void build_view(PreparedCall& call, const FailureReport& report);
 /// Brings up what the plan wants; returns the proxy's listener, or -1.

@@ -73,7 +73,7 @@ void CallServer::serve() {
 }
 
 CallServer::Received CallServer::receive(Request& request) const {
-  UniqueFd fds[kCallDescriptors];
+  UniqueFd fds[kCallDescriptorsMax];
   int n_fds = 0;
   const ssize_t size =
       receive_message(control_, &request.header, sizeof request.header, fds, n_fds, 0);
@@ -82,9 +82,10 @@ CallServer::Received CallServer::receive(Request& request) const {
   if (size != sizeof request.header || request.header.magic != CallRequest::kMagic)
     return Received::nonsense;
   if (request.header.when == CallRequest::When::hurry) return Received::request;
-  if (n_fds != kCallDescriptors) return Received::nonsense;
+  if (n_fds < kCallDescriptors) return Received::nonsense;
   request.status = std::move(fds[0]);
   request.plan = std::move(fds[1]);
+  request.memory_group = std::move(fds[2]);
   return Received::request;
 }
 
@@ -94,6 +95,7 @@ void CallServer::make(Request& request) {
   PreparedCall call;
   call.status = request.status.get();
   call.launcher_pidfd = self_;
+  call.memory_group = request.memory_group.get();
   if (plan) call.plan = std::move(*plan);
   if (!plan || !accepts(call)) {
     FailureReport(call.status)

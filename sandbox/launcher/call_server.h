@@ -29,7 +29,7 @@ class CallServer {
  private:
   struct Request {
     CallRequest header;
-    UniqueFd status, plan;
+    UniqueFd status, plan, memory_group;
     int64_t due_ms = 0;
   };
 

@@ -99,10 +99,19 @@ void take_on_life(const PreparedCall& call, const FailureReport& report) {
   handle_child_signals();
 }
 
+void enter_memory_group(PreparedCall& call, const FailureReport& report) {
+  if (call.memory_group < 0) return;
+  // Whoever opened it had the right to; "0" is whoever writes.
+  if (::write(call.memory_group, "0", 1) != 1) report.fail(Step::limit_memory);
+  ::close(call.memory_group);
+  call.plan.memory_bytes = 0;
+}
+
 void run_first_process(PreparedCall& call) {
   const Plan& plan = call.plan;
   const FailureReport early(call.status);
   take_on_life(call, early);
+  enter_memory_group(call, early);
   ::umask(022);
   const bool alone = plan.role == Role::call;
   if (alone) map_user(plan, early);

@@ -23,7 +23,8 @@ constexpr timespec kIdleMax{600, 0};
 
 struct Start {
   Execution execution;
-  UniqueFd streams[3];  ///< or the terminal's master in the first
+  UniqueFd streams[3];  ///< unless there is a terminal
+  winsize size{};       ///< of the terminal
 };
 
 // The program shares our memory until it is executed, so what went wrong is left here.
@@ -117,6 +118,8 @@ Start wait_for_start(const Plan& plan, const FailureReport& report) {
     }
     if (!execution) refuse();
     start.execution = std::move(*execution);
+    start.size = {
+        .ws_row = request.rows, .ws_col = request.columns, .ws_xpixel = 0, .ws_ypixel = 0};
     for (int i = 0; i < n_streams; ++i) start.streams[i] = std::move(fds[i + (in_file ? 1 : 0)]);
     return start;
   }
@@ -131,11 +134,12 @@ std::vector<char*> pointers_to(std::vector<std::string>& strings) {
 }
 
 // Opens the call's own terminal; `path` becomes the name of its other side.
-UniqueFd open_terminal(char (&path)[32], const FailureReport& report) {
+UniqueFd open_terminal(const winsize& size, char (&path)[32], const FailureReport& report) {
   UniqueFd master(::open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC));
   int unlock = 0, number = 0;
   if (!master || ::ioctl(master.get(), TIOCSPTLCK, &unlock) != 0 ||
-      ::ioctl(master.get(), TIOCGPTN, &number) != 0) {
+      ::ioctl(master.get(), TIOCGPTN, &number) != 0 ||
+      ::ioctl(master.get(), TIOCSWINSZ, &size) != 0) {
     report.fail(Step::open_terminal);
   }
   constexpr char kFolder[] = "/dev/pts/";
@@ -160,7 +164,7 @@ int start_program(const Plan& plan, const FailureReport& report) {
   const auto environment = pointers_to(start.execution.environment);
   char terminal[32] = {};
   UniqueFd master;
-  if (plan.terminal) master = open_terminal(terminal, report);
+  if (plan.terminal) master = open_terminal(start.size, terminal, report);
   // Sharing memory until the program is executed costs no page tables and carries its errno back.
   Launch launch{.execution = &start.execution,
                 .arguments = arguments.data(),

@@ -1,11 +1,12 @@
 // What it costs to run /bin/true in a sandbox, against a bare posix_spawn in the same round.
 //
-// spawn_bench [--rounds N] [--files N] [--parent-mib N] [--pause-ms N] [--json]
+// spawn_bench [--rounds N] [--files N] [--parent-mib N] [--pause-ms N] [--watched] [--json]
 //   --files       writes so many files and 20 repositories into the writable root; an empty root is
 //                 then measured in the same rounds, and grown_ is the first over the second
 //   --parent-mib  so much touched memory in this process
 //   --pause-ms    before every measured spawn, so that what is prepared ahead (or taken down after)
 //                 for one does not run beside another; with 0 it does
+//   --watched     memory is watched by pid 1, also where the machine has cgroups for it
 //
 // fresh: new namespaces for each call, made ahead of it and never used before. unprepared: the
 // same, made on demand. session: one session for all calls, each with its own process namespace.
@@ -122,6 +123,7 @@ void fill(const fs::path& root, int n_files) {
 struct Options {
   int rounds = 200, files = 0, pause_ms = 15;
   size_t parent_mib = 0;
+  bool watched = false;
   bool json = false;
 };
 
@@ -138,12 +140,14 @@ Options parse(int argc, char** argv) {
       options.parent_mib = static_cast<size_t>(number());
     } else if (name == "--pause-ms") {
       options.pause_ms = number();
+    } else if (name == "--watched") {
+      options.watched = true;
     } else if (name == "--json") {
       options.json = true;
     } else {
       std::fprintf(stderr,
                    "usage: spawn_bench [--rounds N] [--files N] [--parent-mib N] [--pause-ms N] "
-                   "[--json]\n");
+                   "[--watched] [--json]\n");
       std::exit(2);
     }
   }
@@ -154,7 +158,8 @@ Options parse(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
-  auto box = sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+  auto box =
+      sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher", !options.watched);
   if (!box) {
     std::fprintf(stderr, "%s\n", box.error().message.c_str());
     return 1;

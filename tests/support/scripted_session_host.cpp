@@ -184,6 +184,12 @@ memory::SessionInfo ScriptedSessionHost::info_of(const std::string& id,
   return info;
 }
 
+memory::TaskState ScriptedSessionHost::tasks(const std::string& id) const {
+  memory::TaskState state;
+  for (const auto& event : sessions_.at(id).events) memory::apply_task_event(state, event);
+  return state;
+}
+
 asio::awaitable<Result<memory::SessionInfo>> ScriptedSessionHost::find(std::string id) {
   const auto it = sessions_.find(id);
   if (it == sessions_.end()) co_return fail(ErrorCode::not_found, "no such session: " + id);

@@ -46,6 +46,7 @@ class ScriptedSessionHost final : public runtime::SessionHost {
   std::vector<std::string> interruptions;
   std::vector<std::string> prompts;
   std::set<std::string> owned_elsewhere;
+  std::vector<std::string> opted_out;  ///< of all sessions
 
   asio::awaitable<Result<std::string>> create_session(std::filesystem::path cwd) override;
   asio::awaitable<Result<void>> open_session(std::string id) override;
@@ -53,6 +54,8 @@ class ScriptedSessionHost final : public runtime::SessionHost {
   void remove_observer(const std::string& id, agent::Observer& observer) override;
   asio::awaitable<Result<agent::TurnResult>> run_turn(std::string id, std::string prompt) override;
   void interrupt(const std::string& id, std::string reason) override;
+  std::vector<std::string> opt_outs(const std::string&) const override { return opted_out; }
+  memory::TaskState tasks(const std::string& id) const override;
   asio::awaitable<Result<memory::SessionInfo>> find(std::string id) override;
   asio::awaitable<Result<std::vector<memory::SessionInfo>>> list(size_t n_max) override;
   asio::awaitable<Result<std::vector<memory::Event>>> read(std::string id, memory::Seq from,

@@ -231,13 +231,27 @@ TEST_CASE("output beyond its limit ends the command, and what came before it is 
   CHECK_THAT(result.explanation, Catch::Contains("100000 bytes"));
 }
 
-TEST_CASE("memory beyond its limit ends the command") {
-  SandboxRunner runner;
-  const auto outcome = runner.run(
-      {"/usr/bin/python3", "-c", "x = bytearray(400 << 20)\nimport time; time.sleep(20)"},
-      {.limits = {.memory_bytes = 100 << 20}});
-  CHECK(result_of(outcome).end == End::memory_limit);
-  CHECK(outcome.result->wall < 5s);
+TEST_CASE("memory beyond its limit ends the command, with a cgroup and by the watcher") {
+  SandboxRunner runner("sable-launcher", GENERATE(true, false));
+  const Policy small{.limits = {.memory_bytes = 100 << 20}};
+  const auto one = runner.run(
+      {"/usr/bin/python3", "-c", "x = bytearray(400 << 20)\nimport time; time.sleep(20)"}, small);
+  CHECK(result_of(one).end == End::memory_limit);
+  CHECK(one.result->wall < 15s);
+  CHECK_THAT(one.result->explanation, Catch::Contains("104857600 bytes of memory"));
+
+  // Each of them alone would fit, and whoever started them does not mind one's death.
+  const auto many = runner.shell(
+      "for i in 1 2 3 4 5; do python3 -c 'x = bytearray(40 << 20); import time; time.sleep(20)' & "
+      "done; wait; sleep 20; echo survived",
+      small);
+  CHECK(result_of(many).end == End::memory_limit);
+  CHECK(many.output.empty());
+  CHECK(many.result->wall < 15s);
+
+  const auto fits = runner.run({"/usr/bin/python3", "-c", "x = bytearray(20 << 20)"}, small);
+  CHECK(result_of(fits).end == End::exited);
+  CHECK(fits.result->exit_code == 0);
 }
 
 TEST_CASE("a fork bomb meets its bound and leaves nothing") {

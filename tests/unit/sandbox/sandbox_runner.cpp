@@ -54,8 +54,9 @@ std::optional<ProcessStat> stat_of(const fs::path& process) {
 
 }  // namespace
 
-SandboxRunner::SandboxRunner(const std::string& launcher) {
-  auto started = sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/" + launcher);
+SandboxRunner::SandboxRunner(const std::string& launcher, bool memory_cgroups) {
+  auto started =
+      sandbox::Sandbox::start(std::string(SABLE_BINARY_DIR) + "/" + launcher, memory_cgroups);
   INFO((started ? "" : started.error().message));
   REQUIRE(started);
   sandbox_ = std::move(*started);

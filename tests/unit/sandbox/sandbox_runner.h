@@ -17,7 +17,8 @@ struct Outcome {
 /// A launcher, a writable folder and a loop.
 class SandboxRunner {
  public:
-  explicit SandboxRunner(const std::string& launcher = "sable-launcher");
+  explicit SandboxRunner(const std::string& launcher = "sable-launcher",
+                         bool memory_cgroups = true);
 
   /// Runs to the end. `policy.writable` gets the folder in front.
   Outcome run(std::vector<std::string> argv, sandbox::Policy policy = {},

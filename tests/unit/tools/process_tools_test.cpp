@@ -116,6 +116,103 @@ TEST_CASE("a program that needs a terminal gets one, with its keys") {
   CHECK(contains(interrupted.text, "[p2 has ended: "));
 }
 
+TEST_CASE("a program that draws a whole screen is read as a person sees it") {
+  test::SandboxedTools at;
+  at.folder.write("menu.py",
+                  "import curses\n"
+                  "def main(w):\n"
+                  "  chosen = 0\n"
+                  "  while True:\n"
+                  "    w.erase(); w.box(); w.addstr(2, 4, 'Pick one', curses.A_BOLD)\n"
+                  "    for i, name in enumerate(['red', 'green']):\n"
+                  "      w.addstr(4 + i, 6, ('> ' if i == chosen else '  ') + name)\n"
+                  "    w.move(4 + chosen, 6); w.refresh()\n"
+                  "    key = w.getch()\n"
+                  "    if key == ord('j'): chosen = 1\n"
+                  "    if key == ord('q'): return\n"
+                  "curses.wrapper(main)\n"
+                  "print('bye')\n");
+  const auto shown = at.call("process_start", {{"command", "python3 menu.py"},
+                                               {"terminal", true},
+                                               {"wait_seconds", 30},
+                                               {"wait_for", "  green"}});
+  INFO(shown.text);
+  CHECK(shown.details["screen"] == true);
+  CHECK(contains(shown.text, "[the screen; the cursor is in row 5, column 7]\n┌──"));
+  CHECK(contains(shown.text, "\n│   Pick one"));
+  CHECK(contains(shown.text, "\n│     > red  "));
+  CHECK(contains(shown.text, "\n│       green"));
+  CHECK_FALSE(contains(shown.text, "\033"));
+  const auto moved =
+      at.call("process_write",
+              {{"process", "p1"}, {"text", "j"}, {"wait_seconds", 30}, {"wait_for", "> green"}});
+  CHECK(contains(moved.text, "\n│       red  "));
+  CHECK(contains(moved.text, "\n│     > green"));
+  CHECK(contains(moved.text, "Pick one"));  // what was not drawn anew still stands there
+  CHECK(contains(moved.text, "cursor is in row 6, column 7]"));
+  // Nothing new was said, and the screen is still there to be looked at.
+  CHECK(
+      contains(at.call("process_read", {{"process", "p1"}, {"wait_seconds", 0}}).text, "> green"));
+  const auto left =
+      at.call("process_write",
+              {{"process", "p1"}, {"text", "q"}, {"wait_seconds", 30}, {"wait_for", "[never]"}});
+  CHECK(contains(left.text, "bye\n[p1 has ended: exit code 0]"));
+  CHECK_FALSE(contains(left.text, "Pick one"));
+}
+
+TEST_CASE("a pager and an editor are read as a person sees them, where they are installed") {
+  test::SandboxedTools at;
+  std::string lines;
+  for (int i = 1; i <= 200; ++i) lines += "line " + std::to_string(i) + "\n";
+  at.folder.write("long.txt", lines);
+  const auto start = [&](const std::string& command, const std::string& wanted) {
+    return at
+        .call(
+            "process_start",
+            {{"command", command}, {"terminal", true}, {"wait_seconds", 30}, {"wait_for", wanted}})
+        .text;
+  };
+  const auto type = [&](const std::string& process, const std::string& text,
+                        const std::string& wanted) {
+    return at
+        .call("process_write",
+              {{"process", process}, {"text", text}, {"wait_seconds", 30}, {"wait_for", wanted}})
+        .text;
+  };
+  if (fs::exists("/usr/bin/less")) {
+    const auto first = start("less long.txt", "line 39");
+    INFO(first);
+    CHECK(contains(first, "column"));
+    CHECK(contains(first, "]\nline 1\nline 2\n"));
+    const auto end = type("p1", "G", "line 200");
+    CHECK(contains(end, "]\nline 162\nline 163\n"));
+    CHECK_FALSE(contains(end, "line 161\n"));
+    const auto back = type("p1", "100g", "line 138");
+    CHECK(contains(back, "]\nline 100\nline 101\n"));
+  }
+  if (fs::exists("/usr/bin/vi")) {
+    const auto opened = start("vi -u NONE -n long.txt", "line 39");
+    INFO(opened);
+    CHECK(contains(opened, "]\nline 1\nline 2\n"));
+    const std::string id = fs::exists("/usr/bin/less") ? "p2" : "p1";
+    const auto changed = type(id, "ddihello \x1b", "hello line 2");
+    CHECK(contains(changed, "]\nhello line 2\nline 3\n"));
+    type(id, ":wq\r", "[never]");
+    CHECK(at.folder.read("long.txt").starts_with("hello line 2\nline 3\n"));
+  }
+}
+
+TEST_CASE("a progress line that is written over is shown as it stands") {
+  test::SandboxedTools at;
+  const auto shown = at.call(
+      "process_start",
+      {{"command", "echo begin; for i in 10 20 30; do printf \"\\r$i%%\"; done; echo; echo end"},
+       {"terminal", true},
+       {"wait_seconds", 30},
+       {"wait_for", "[never]"}});
+  CHECK(contains(shown.text, "begin\n30%\nend\n"));
+}
+
 TEST_CASE("a process begins where the shell is, with its variables, and cannot leave the sandbox") {
   test::SandboxedTools at;
   test::TemporaryFolder outside;

@@ -85,6 +85,37 @@ TEST_CASE("an environment too large to be kept is not, and that is said") {
   CHECK(contains(shell(at, "echo \"${#BIG}\""), "0\n"));
 }
 
+TEST_CASE("a state that could not be saved is not lost in silence") {
+  test::SandboxedTools at;
+  at.open({.limits = {.temporary_bytes = 1 << 20}});
+  fs::create_directories(at.folder / "a/b");
+  CHECK(at.call("shell", {{"command", "cd a; export WORD=kept"}}).ok);
+  const auto full = at.call(
+      "shell",
+      {{"command", "dd if=/dev/zero of=/tmp/fill bs=64k 2>/dev/null; export WORD=lost; cd b"}});
+  INFO(full.text);
+  CHECK(contains(full.text, "could not be saved (/tmp is full"));
+  CHECK(contains(full.text, "begins in a, with"));
+  CHECK(contains(at.call("shell", {{"command", "pwd; echo \"$WORD\"; rm /tmp/fill"}}).text,
+                 "/a\nkept\n"));
+  const auto after = at.call("shell", {{"command", "cd b; export WORD=new"}}).text;
+  CHECK(contains(after, "[the next call begins in a/b]"));
+  // Room for its beginning alone: variables that are cut off must not be restored.
+  const auto partial = at.call(
+      "shell", {{"command",
+                 "export BIG=$(head -c 20000 /dev/zero | tr '\\0' x) WORD=lost; "
+                 "dd if=/dev/zero of=/tmp/fill bs=4k 2>/dev/null; truncate -s -8k /tmp/fill"}});
+  CHECK(contains(partial.text, "could not be saved"));
+  CHECK(contains(at.call("shell", {{"command", "echo \"$WORD ${#BIG}\""}}).text, "new 0\n"));
+}
+
+TEST_CASE("a command that replaces its shell is told that its folder does not last") {
+  test::ToolFixture at;
+  fs::create_directories(at.folder / "a");
+  CHECK(contains(shell(at, "cd a; exec true"), "replaced or killed its shell"));
+  CHECK(contains(shell(at, "pwd"), at.folder.path().string() + "\n"));
+}
+
 TEST_CASE("the state never shows in output, previews or byte counts") {
   test::ToolFixture at;
   const auto outcome = at.call("shell", {{"command", "echo hello"}});

@@ -52,6 +52,24 @@ TEST_CASE("initialize answers version 1 and what is offered; before it everythin
   CHECK(client.call("initialize", {{"protocolVersion", 1}})["error"]["code"] == -32600);
 }
 
+TEST_CASE("what the user does without is told right behind the answer, and in it") {
+  ProtocolServer server;
+  server.host.opted_out = {"NO SANDBOX"};
+  ProtocolClient client(server);
+  const int id = client.send("session/new", {{"cwd", "/repo"}, {"mcpServers", Json::array()}});
+  const auto messages = client.take();
+  REQUIRE(messages.size() == 2);
+  CHECK(messages[0]["id"] == id);
+  CHECK(messages[0]["result"]["_meta"]["sable"]["opt_outs"] == Json{"NO SANDBOX"});
+  CHECK(messages[1]["params"]["update"]["_meta"]["sable"]["notice"] == "opt_outs");
+  const std::string session = messages[0]["result"]["sessionId"];
+  server.host.turns.push_back({Act::ask("shell")});
+  client.prompt(session);
+  const auto asked = ProtocolClient::of_method(client.take(), "session/request_permission");
+  REQUIRE(asked.size() == 1);
+  CHECK(asked[0]["params"]["_meta"]["sable"]["opt_outs"] == Json{"NO SANDBOX"});
+}
+
 TEST_CASE(
     "unknown methods, bad params, garbage and batches get their codes and the connection goes on") {
   ProtocolServer server;

@@ -106,11 +106,44 @@ TEST_CASE("arguments that are no JSON are shown as they are; titles are one iner
   CHECK(told[2]["locations"][0]["path"] == "/a");
 }
 
+TEST_CASE("what holds already is shown once, and again only when it is otherwise") {
+  SessionUpdates updates("s", "/repo");
+  const std::vector<std::string> none, bare{"NO SANDBOX"};
+  CHECK_FALSE(updates.opt_outs(none));
+  const auto told = updates.opt_outs(bare);
+  REQUIRE(told);
+  CHECK((*told)["content"]["text"] == "NO SANDBOX\n");
+  CHECK_FALSE(updates.opt_outs(bare));
+  CHECK(updates.on_event(event("opt_outs.changed", {{"opt_outs", bare}}), true).empty());
+  const auto over = updates.on_event(event("opt_outs.changed", {{"opt_outs", none}}), true);
+  REQUIRE(over.size() == 1);
+  CHECK(over[0]["_meta"]["sable"]["opt_outs"] == Json::array());
+}
+
+TEST_CASE("a rewind makes the plan stale too, and the same plan is not sent twice") {
+  SessionUpdates updates("s", "/repo");
+  memory::TaskState tasks;
+  CHECK_FALSE(updates.plan(tasks));
+  tasks.todos.push_back({.id = "1", .text = "build"});
+  updates.on_event(event("task.todo", {{"id", "1"}}), true);
+  CHECK(updates.plan_is_stale());
+  CHECK(updates.plan(tasks));
+  CHECK_FALSE(updates.plan_is_stale());
+  CHECK_FALSE(updates.plan(tasks));
+  updates.on_event(event(memory::kRewound, {{"to", 1}}), true);
+  CHECK(updates.plan_is_stale());
+  const auto gone = updates.plan({});
+  REQUIRE(gone);
+  CHECK((*gone)["entries"] == Json::array());
+}
+
 TEST_CASE("events with missing or odd fields lead to something valid or to nothing") {
   SessionUpdates updates("s", "/repo");
   for (const char* type :
-       {"turn.started", "model.requested", "model.finished", "tool.started", "tool.outcome", "x"}) {
+       {"session.started", "opt_outs.changed", "tools.changed", "turn.started", "model.requested",
+        "model.finished", "tool.started", "tool.outcome", "x"}) {
     for (const Json& data : {Json::object(), Json(), Json(1), Json::array(),
+                             Json{{"details", 1}, {"opt_outs", {1}}, {"notice", 1}},
                              Json{{"step", "x"}, {"tool_calls", {1, nullptr}}, {"changes", {1}}}}) {
       INFO(type << " " << dump_json(data));
       for (const auto& update : updates.on_event(event(type, data), true))

@@ -1,0 +1,224 @@
+#include "sandbox/memory_cgroup.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include "base/file.h"
+
+namespace sable::sandbox {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "sable-";
+constexpr int kAttempts = 3;
+constexpr size_t kFileBytesMax = 64 << 10;
+constexpr uint64_t kTrialBytes = uint64_t{64} << 20;
+constexpr std::chrono::milliseconds kEndPatience{250};  // for what is still ending when we end
+
+struct Setting {
+  const char* file;
+  std::string value;
+  bool required;
+};
+
+// In the order in which they must be written.
+std::vector<Setting> settings_for(int version, uint64_t bytes) {
+  const std::string limit = std::to_string(bytes);
+  if (version == 1) {
+    // Without swap accounting there is no second file, and then no swap is charged to anybody.
+    return {{"memory.limit_in_bytes", limit, true}, {"memory.memsw.limit_in_bytes", limit, false}};
+  }
+  return {{"memory.max", limit, true},
+          {"memory.swap.max", "0", false},
+          {"memory.oom.group", "1", true}};
+}
+
+// A control file exists or not; it is never made.
+Result<void> write_setting(const fs::path& file, std::string_view value) {
+  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return fail_errno(file.string(), errno);
+  if (::write(fd.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size())) {
+    return fail_errno(file.string(), errno);
+  }
+  return {};
+}
+
+// The number after "KEY " at the beginning of a line; 0 without one.
+uint64_t count_of(std::string_view text, std::string_view key) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const auto line = text.substr(at, end - at);
+    if (line.size() > key.size() + 1 && line.starts_with(key) && line[key.size()] == ' ') {
+      return std::strtoull(std::string(line.substr(key.size() + 1)).c_str(), nullptr, 10);
+    }
+    at = end + 1;
+  }
+  return 0;
+}
+
+/// Whether a process that goes in arrives. Nothing but system calls after the clone.
+Result<void> try_entrance(const MemoryCgroup& group) {
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0));
+  if (pid < 0) return fail_errno("clone", errno);
+  if (pid == 0) ::_exit(::write(group.entrance(), "0", 1) == 1 ? 0 : errno);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return fail_errno("waitpid", errno);
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  return fail_errno("entering " + group.folder().string(),
+                    WIFEXITED(status) ? WEXITSTATUS(status) : EFAULT);
+}
+
+/// The folder's lock, if nobody has it.
+UniqueFd locked(const fs::path& folder) {
+  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) fd.reset();
+  return fd;
+}
+
+/// What a process that was killed has left: its lock is free, and its calls died with it. Whatever
+/// is not empty yet stays for the next one.
+void remove_stale(const fs::path& place) {
+  std::error_code error;
+  for (fs::directory_iterator it(place, error), end; !error && it != end; it.increment(error)) {
+    if (!it->path().filename().string().starts_with(kPrefix)) continue;
+    const UniqueFd lock = locked(it->path());
+    if (!lock) continue;
+    std::error_code ignored;
+    for (fs::directory_iterator call(it->path(), ignored); !ignored && call != end;
+         call.increment(ignored)) {
+      if (call->is_directory(ignored)) ::rmdir(call->path().c_str());
+    }
+    ::rmdir(it->path().c_str());
+  }
+}
+
+}  // namespace
+
+MemoryCgroup::MemoryCgroup(std::shared_ptr<MemoryCgroups> owner, fs::path folder, int version)
+    : owner_(std::move(owner)), folder_(std::move(folder)), version_(version) {}
+
+MemoryCgroup::~MemoryCgroup() {
+  entrance_.reset();
+  alarm_.reset();
+  owner_->remove(folder_);
+}
+
+Result<void> write_memory_limit(const fs::path& folder, int version, uint64_t bytes) {
+  for (const auto& setting : settings_for(version, bytes)) {
+    const auto file = folder / setting.file;
+    if (!setting.required && ::access(file.c_str(), F_OK) != 0) continue;
+    SABLE_TRY_VOID(write_setting(file, setting.value));
+  }
+  return {};
+}
+
+bool memory_limit_was_reached(const fs::path& folder, int version) {
+  const auto text =
+      read_file(folder / (version == 1 ? "memory.oom_control" : "memory.events"), kFileBytesMax);
+  return text && count_of(*text, "oom_kill") > 0;
+}
+
+Result<void> MemoryCgroup::limit_to(uint64_t bytes) {
+  SABLE_TRY_VOID(write_memory_limit(folder_, version_, bytes));
+  if (version_ == 1) {
+    SABLE_TRY_VOID(raise_alarm());
+  }
+  const auto procs = folder_ / "cgroup.procs";
+  entrance_ = UniqueFd(::open(procs.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!entrance_) return fail_errno(procs.string(), errno);
+  return {};
+}
+
+// The kernel kills one process there; that the others go too is ours to do.
+Result<void> MemoryCgroup::raise_alarm() {
+  UniqueFd alarm(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!alarm) return fail_errno("eventfd", errno);
+  const auto control = folder_ / "memory.oom_control";
+  const UniqueFd watched(::open(control.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!watched) return fail_errno(control.string(), errno);
+  SABLE_TRY_VOID(write_setting(folder_ / "cgroup.event_control",
+                               std::to_string(alarm.get()) + " " + std::to_string(watched.get())));
+  alarm_ = std::move(alarm);
+  return {};
+}
+
+Result<std::shared_ptr<MemoryCgroups>> MemoryCgroups::open(const CgroupPlace& place) {
+  remove_stale(place.folder);
+  std::shared_ptr<MemoryCgroups> groups;
+  for (int i = 0; i < kAttempts && !groups; ++i) {
+    std::string folder = (place.folder / (std::string(kPrefix) + "XXXXXX")).string();
+    if (::mkdtemp(folder.data()) == nullptr) return fail_errno(place.folder.string(), errno);
+    UniqueFd lock = locked(folder);
+    struct stat held {
+    }, there{};
+    // Another one that opens may have taken it for a leftover before it was locked.
+    if (!lock || ::fstat(lock.get(), &held) != 0 || ::stat(folder.c_str(), &there) != 0 ||
+        held.st_ino != there.st_ino) {
+      continue;
+    }
+    groups.reset(new MemoryCgroups(place, std::move(folder), std::move(lock)));
+  }
+  if (!groups) return fail(ErrorCode::io, place.folder.string() + ": what was made there vanished");
+  if (place.version == 2) {
+    SABLE_TRY_VOID(write_setting(groups->folder_ / "cgroup.subtree_control", "+memory"));
+  }
+  SABLE_TRY(const auto trial, groups->make(kTrialBytes));
+  SABLE_TRY_VOID(try_entrance(*trial));
+  return groups;
+}
+
+MemoryCgroups::~MemoryCgroups() {
+  const auto until = std::chrono::steady_clock::now() + kEndPatience;
+  while (true) {
+    remove_leftovers();
+    if (leftovers_.empty() || std::chrono::steady_clock::now() > until) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ::rmdir(folder_.c_str());
+}
+
+Result<std::unique_ptr<MemoryCgroup>> MemoryCgroups::make(uint64_t bytes) {
+  fs::path folder;
+  {
+    const std::lock_guard lock(mutex_);
+    remove_leftovers();
+    folder = folder_ / ("call-" + std::to_string(++n_made_));
+  }
+  if (::mkdir(folder.c_str(), 0755) != 0) return fail_errno(folder.string(), errno);
+  auto group = std::make_unique<MemoryCgroup>(shared_from_this(), folder, place_.version);
+  SABLE_TRY_VOID(group->limit_to(bytes));
+  return group;
+}
+
+// Not now: somebody waits for the end of this call, and something in the group may still be ending.
+void MemoryCgroups::remove(fs::path folder) {
+  const std::lock_guard lock(mutex_);
+  leftovers_.push_back(std::move(folder));
+}
+
+void MemoryCgroups::remove_leftovers() {
+  std::erase_if(leftovers_, [](const fs::path& folder) {
+    return ::rmdir(folder.c_str()) == 0 || errno != EBUSY;
+  });
+}
+
+Result<std::shared_ptr<MemoryCgroups>> open_memory_cgroups() {
+  SABLE_TRY(const auto place, memory_cgroup_place());
+  return MemoryCgroups::open(place);
+}
+
+}  // namespace sable::sandbox
