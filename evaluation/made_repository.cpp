@@ -307,6 +307,14 @@ class Maker {
 
   void add_tests() { python() ? add_python_tests() : add_c_tests(); }
 
+  /// Now and then named after the repository.
+  const std::string& test_module() {
+    repository_.test_module =
+        "test_" +
+        (random_.chance(0.3) ? repository_.name : names_.name(Style::snake, random_.between(1, 2)));
+    return repository_.test_module;
+  }
+
   static std::string call_text(const MadeFunction& f, const std::vector<int64_t>& arguments) {
     std::string text = f.name + "(";
     for (size_t i = 0; i < f.parameters.size(); ++i) {
@@ -335,7 +343,7 @@ class Maker {
       lines.emplace_back();
     }
     lines.insert(lines.end(), {"", "if __name__ == \"__main__\":", "    unittest.main()"});
-    const std::string name = "test_" + repository_.name;
+    const std::string name = test_module();
     repository_.files.push_back({name + ".py", lines});
     repository_.test_command =
         random_.chance(0.5) ? "python3 -B -m unittest " + name : "python3 -B " + name + ".py";
@@ -369,7 +377,7 @@ class Maker {
     }
     lines.insert(lines.end(),
                  {"  if (!failed) printf(\"all tests passed\\n\");", "  return failed;", "}"});
-    const std::string file = fmt::format("test_{}{}", repository_.name, cpp ? ".cpp" : ".c");
+    const std::string file = test_module() + (cpp ? ".cpp" : ".c");
     repository_.files.push_back({file, lines});
     const char* const compiler = cpp ? "c++" : "cc";
     const char* const warnings = random_.chance(0.5) ? " -Wall -Wextra" : "";
@@ -388,7 +396,7 @@ class Maker {
         {.language = Language::python, .n_modules_min = 1, .n_modules_max = 1, .tests = true},
         names_, random_);
     makefile.lines.insert(makefile.lines.begin() + 2,
-                          "\t@python3 -B -m unittest test_" + side.name);
+                          "\t@python3 -B -m unittest " + side.test_module);
     for (MadeFile& file : side.files) {
       if (file.path != "README.md") repository_.files.push_back(std::move(file));
     }

@@ -59,6 +59,7 @@ struct MadeRepository {
   std::vector<MadeList> lists;
   std::vector<Place> todos;
   std::string test_command;  ///< empty where there are no tests
+  std::string test_module;   ///< "test_NAME" of tests in Python or C
 
   const std::string& path(const Place& at) const { return files[at.file].path; }
   Files contents() const;

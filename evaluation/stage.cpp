@@ -12,6 +12,27 @@ namespace sable::evaluation {
 Stage::Stage(Workbench& bench, const World& world, Random& random)
     : bench_(bench), world_(world), random_(random) {}
 
+namespace {
+
+/// A path of several folders whose names say nothing, as build machines have them.
+std::string deep_root(const std::string& repository, Random& random) {
+  static constexpr const char* kTops[] = {"home", "tmp", "work", "srv", "root", "var/tmp"};
+  static constexpr const char* kParts[] = {"work", "repos", "checkout", "sable", "data", "projects",
+                                           "git",  "code",  "mnt",      "tasks", "eval", "fix"};
+  static constexpr std::string_view kLetters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  std::string root = std::string("/") + random.pick(kTops);
+  for (size_t n = random.between(1, 4); n > 0; --n) {
+    root += std::string("/") + random.pick(kParts);
+    if (random.chance(0.5)) continue;
+    root += '-';
+    for (size_t k = random.between(1, 6); k > 0; --k) root += random.pick(kLetters);
+  }
+  return root + "/" + repository;
+}
+
+}  // namespace
+
 void Stage::begin(const MadeRepository& repository) {
   static constexpr const char* kHomes[] = {
       "/home/$u/$r", "/home/$u/src/$r", "/home/$u/projects/$r", "/opt/$r", "/srv/$u/$r",
@@ -19,6 +40,7 @@ void Stage::begin(const MadeRepository& repository) {
   static constexpr const char* kUsers[] = {"ana",  "ben", "chen", "dora", "emil", "fay",  "gil",
                                            "hana", "ivo", "jo",   "kim",  "lea",  "user", "dev"};
   play_.root = fill(random_.pick(kHomes), {{"u", random_.pick(kUsers)}, {"r", repository.name}});
+  if (random_.chance(0.4)) play_.root = deep_root(repository.name, random_);
   play_.repository = repository;
   if (!bench_.lay_out(repository.contents())) good_ = false;
 }

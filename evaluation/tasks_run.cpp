@@ -119,7 +119,7 @@ bool fix_failing_test(Stage& stage) {
       stage.answer("There are no tests in this repository that I could run. I changed nothing.");
       return true;
     }
-    run = python ? "python3 -B -m unittest test_" + repository.name : "make test";
+    run = python ? "python3 -B -m unittest " + repository.test_module : "make test";
   }
   if (python && random.chance(0.16)) {
     stage.mistake("shell", {{"command", "python" + run.substr(7)}});

@@ -23,7 +23,8 @@ class ProblemWriter {
   void look_up() {
     std::vector<std::vector<int32_t>> lines;
     add(tokens_.user, false);
-    const size_t n_lines = random_.between(2, 8);
+    // Half of them short, to learn it; half of them long, or it is learned for short texts only.
+    const size_t n_lines = random_.chance(0.5) ? random_.between(2, 8) : random_.between(9, 48);
     for (size_t i = 0; i < n_lines; ++i) {
       lines.push_back(words(random_.between(4, 12)));
       add(lines.back(), false);
