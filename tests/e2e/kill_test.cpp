@@ -102,6 +102,7 @@ class BrokenSession {
       Size size;
       std::istringstream(world_.folder().read("count")) >> size.n_operations >> size.n_allocations;
       REQUIRE(size.n_operations > 0);
+      REQUIRE(size.n_allocations > 0);
       sizes_.push_back(size);
     }
     messages_ = messages();
