@@ -65,8 +65,11 @@ void count() {
   if (n == plan.kill_at) ::kill(::getpid(), SIGKILL);
 }
 
-/// Whether there is none left.
-bool counts_allocation() { return n_allocations++ == plan.no_memory_at; }
+/// Whether there is none left. Counted from when main has said what then is to happen: before it
+/// nothing is open that could be lost.
+bool counts_allocation() {
+  return std::get_new_handler() != nullptr && n_allocations++ == plan.no_memory_at;
+}
 
 struct ReadsPlan {
   ReadsPlan() {
