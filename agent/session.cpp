@@ -338,8 +338,13 @@ class LiveSession final : public Session {
     auto deciding = decide_permission(std::move(question), *approval, setup_.approval,
                                       session_allows, observers_);
     auto decided = co_await interruption_->guard(std::move(deciding));
-    if (!decided) co_return co_await log_cancelled(*call);
     std::vector<memory::NewEvent> begin;
+    if (!decided) {
+      begin.push_back(events::approval_decided(call->id, call->name, false, "person",
+                                               "nobody answered before the turn was stopped"));
+      begin.push_back(cancelled_before(*call));
+      co_return co_await log(std::move(begin));
+    }
     begin.push_back(events::approval_decided(call->id, call->name, decided->allowed, decided->by,
                                              decided->reason));
     if (!decided->allowed) {
@@ -350,7 +355,10 @@ class LiveSession final : public Session {
     if (tool->effect != tools::Effect::none && setup_.checkpoints) {
       auto keeping = checkpoints_.before(services_.workers, id(), call->id);
       auto checkpoint = co_await interruption_->guard(std::move(keeping));
-      if (!checkpoint) co_return co_await log_cancelled(*call);
+      if (!checkpoint) {
+        begin.push_back(cancelled_before(*call));
+        co_return co_await log(std::move(begin));
+      }
       begin.push_back(std::move(*checkpoint));
     }
     begin.push_back(events::tool_started(call->id, call->name));
@@ -360,7 +368,10 @@ class LiveSession final : public Session {
     auto context = call_context(*call, door);
     auto work = registry_->run(*call, std::move(context));
     auto ran = co_await interruption_->guard(std::move(work));
-    if (!ran) co_return co_await log_cancelled(*call);
+    if (!ran) {
+      auto cancelled = cancelled_within(*call);
+      co_return co_await log_one(std::move(cancelled));
+    }
     if (!*ran) {
       Json details{{"code", name_of(ran->error().code)}};
       auto tool_outcome = events::tool_outcome(call->id, call->name, "failed", ran->error().message,
@@ -445,13 +456,22 @@ class LiveSession final : public Session {
     co_return co_await log(std::move(changes));
   }
 
-  asio::awaitable<Result<void>> log_cancelled(const tools::Call& call) {
-    auto tool_outcome = events::tool_outcome(
+  /// The outcome of a call that was stopped before it was begun.
+  memory::NewEvent cancelled_before(const tools::Call& call) const {
+    return events::tool_outcome(
+        call.id, call.name, "cancelled",
+        fmt::format("The turn was stopped ({}) before this call began; it had no effect.",
+                    stopped().reason),
+        {}, Json::object());
+  }
+
+  /// And of one that was running.
+  memory::NewEvent cancelled_within(const tools::Call& call) const {
+    return events::tool_outcome(
         call.id, call.name, "cancelled",
         fmt::format("The call was stopped ({}); it may have had part of its effect.",
                     stopped().reason),
         {}, Json::object());
-    co_return co_await log_one(std::move(tool_outcome));
   }
 
   /// Every call of a reply gets a result, also when the turn ends before it ran.
