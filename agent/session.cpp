@@ -346,6 +346,8 @@ class LiveSession final : public Session {
     auto decided = co_await interruption_->guard(std::move(deciding));
     std::vector<memory::NewEvent> begin;
     if (!decided) {
+      begin.push_back(events::approval_decided(call->id, call->name, false, "person",
+                                               "nobody answered before the turn was stopped"));
       begin.push_back(cancelled_before(*call));
       co_return co_await log(std::move(begin));
     }

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/write.h"
+
 namespace sable {
 
 Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_max) {
@@ -40,14 +42,8 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_ma
 }
 
 Result<void> write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      return fail_errno("write", errno);
-    }
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
+  const int error = write_all_or_errno(fd, bytes);
+  if (error != 0) return fail_errno("write", error);
   return {};
 }
 

@@ -15,9 +15,9 @@ Result<AgentSessionHost::Tools> AgentSessionHost::tools_of(
 asio::awaitable<Result<std::unique_ptr<AgentSessionHost::Live>>> AgentSessionHost::assemble(
     std::filesystem::path repository) {
   const std::function<Result<SessionParts>()> work = [this, repository]() -> Result<SessionParts> {
-    SABLE_TRY(const auto root, resolve_repository(repository.string()));
-    SABLE_TRY(const auto loaded, program_.load_config(root));
-    return make_session_parts(program_, loaded, root, {models_, services_.workers}, services_.log);
+    SABLE_TRY(const auto place, configured_repository(program_, repository.string()));
+    return make_session_parts(program_, place.loaded, place.root, {models_, services_.workers},
+                              services_.log);
   };
   auto live = std::make_unique<Live>();
   SABLE_CO_TRY(live->parts, co_await run_blocking(services_.workers, work));

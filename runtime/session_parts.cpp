@@ -219,6 +219,13 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
 
 }  // namespace
 
+Result<ConfiguredRepository> configured_repository(const Program& program,
+                                                   const std::string& folder) {
+  SABLE_TRY(auto root, resolve_repository(folder));
+  SABLE_TRY(auto loaded, program.load_config(root));
+  return ConfiguredRepository{std::move(root), std::move(loaded)};
+}
+
 Result<SessionParts> make_session_parts(const Program& program, const config::LoadedConfig& loaded,
                                         const std::filesystem::path& repository,
                                         const EngineParts& engine, const Log& log) {

@@ -48,6 +48,17 @@ struct EngineParts {
   asio::thread_pool& workers;
 };
 
+/// A repository and what whoever works in it has configured.
+struct ConfiguredRepository {
+  std::filesystem::path root;  ///< absolute and real
+  config::LoadedConfig loaded;
+};
+
+/// The repository that lies in this folder (empty: here), with all layers of its configuration. A
+/// session always goes on under those of the folder that it was begun in.
+Result<ConfiguredRepository> configured_repository(const Program& program,
+                                                   const std::string& folder);
+
 /// Trust, tools, agent and model of `repository`. What was left out for want of trust is told to
 /// `log`. Blocking: may open a model. Errors: see the functions of the single parts.
 Result<SessionParts> make_session_parts(const Program& program, const config::LoadedConfig& loaded,

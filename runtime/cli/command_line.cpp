@@ -1,5 +1,9 @@
 // Parses the command line and runs what it names.
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <poll.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "runtime/cli/commands.h"
@@ -42,6 +46,24 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, const Invocat
                    ? ""
                    : (app.get_subcommands().front()->get_name() + " ").c_str());
   return kUsageError;
+}
+
+/// Whether whoever read this descriptor has closed it, which is no failure of ours.
+bool reader_is_gone(int fd) {
+  pollfd watched{.fd = fd, .events = POLLOUT, .revents = 0};
+  return ::poll(&watched, 1, 0) == 1 && (watched.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+/// The exit status once all that was printed is written: a command whose output is lost has failed.
+int status_when_written(int status) {
+  errno = 0;
+  const bool flushed = std::fflush(stdout) == 0;
+  const int error = errno;
+  if ((flushed && std::ferror(stdout) == 0) || reader_is_gone(STDOUT_FILENO)) return status;
+  if (status != 0) return status;
+  std::fprintf(stderr, "sable: standard output: %s\n",
+               flushed || error == 0 ? "not all of it could be written" : std::strerror(error));
+  return 1;
 }
 
 }  // namespace
@@ -97,11 +119,11 @@ int run_program(const Invocation& invocation) {
     // CLI11 takes the arguments last first.
     app.parse(std::vector<std::string>(invocation.arguments.rbegin(), invocation.arguments.rend()));
   } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success);
+    return status_when_written(app.exit(success));
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error, invocation);
   }
-  return chosen(program);
+  return status_when_written(chosen(program));
 }
 
 }  // namespace sable::runtime

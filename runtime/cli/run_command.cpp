@@ -5,6 +5,8 @@
 #include <iterator>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "base/task_group.h"
 #include "base/text.h"
 #include "runtime/cli/commands.h"
@@ -21,6 +23,7 @@ namespace {
 
 constexpr size_t kTitleBytesMax = 80;
 constexpr size_t kTaskBytesMax = size_t{1} << 20;
+constexpr size_t kEventsPerRead = 100;
 
 struct RunOptions {
   std::string task;
@@ -52,32 +55,48 @@ class CommandObserver : public agent::Observer {
   asio::awaitable<agent::Permission> on_permission(agent::PermissionRequest request) override {
     if (::isatty(0) != 1) co_return agent::Permission::reject;
     const std::string tool = request.call.name;
-    const auto answer = co_await ask_on_terminal(0, err_, style_, std::move(request));
+    const auto answer = co_await ask_on_terminal(0, progress(), style_, std::move(request));
     if (answer == agent::Permission::allow_always) {
       const std::function<Result<void>()> remember = [this, &tool] {
         return RememberedApprovals(home_).remember(repository_, tool);
       };
       const auto kept = co_await run_blocking(workers_, remember);
-      if (!kept) err_.write("sable: not remembered: " + kept.error().message + "\n");
+      if (!kept) tell("sable: not remembered: " + escape_controls(kept.error().message) + "\n");
     }
     co_return answer;
   }
 
   asio::awaitable<std::optional<std::string>> on_question(agent::UserQuestion asked) override {
     if (::isatty(0) != 1) co_return std::nullopt;
-    co_return co_await ask_question_on_terminal(0, err_, style_, std::move(asked.question));
+    co_return co_await ask_question_on_terminal(0, progress(), style_, std::move(asked.question));
   }
 
-  /// The model's last words, for a reader that is not a terminal and has seen no progress.
+  /// For standard error, in order with all else: where that is the terminal that shows the
+  /// progress, two writers would mix their lines.
+  void tell(const std::string& text) { (err_.is_terminal() ? progress() : err_).write(text); }
+
+  /// The model's last words, for a reader that is not a terminal and has seen no progress; and why
+  /// the turn is not finished, for one that has not seen the summary say so.
   void finish(const agent::TurnResult& result) {
     if (!json_ && !out_.is_terminal() && !result.text.empty()) {
       out_.write(result.text + (result.text.ends_with('\n') ? "" : "\n"));
     }
+    const bool summary_shown = !json_ && err_.is_terminal();
+    if (result.status != "finished" && !summary_shown) {
+      tell("sable: " + result.status + ": " + escape_controls(result.reason) + "\n");
+    }
+  }
+
+  /// Waits until all is written; whether what was meant for standard output has arrived there.
+  Result<void> drain() {
+    (void)err_.drain();
+    return out_.drain();
   }
 
  private:
-  /// People see progress where they look: the terminal, else standard error.
-  Output& progress() { return out_.is_terminal() ? out_ : err_; }
+  /// People see progress where they look: the terminal, else standard error. With --json standard
+  /// output is the machine's.
+  Output& progress() { return out_.is_terminal() && !json_ ? out_ : err_; }
 
   bool json_;
   asio::thread_pool& workers_;
@@ -98,41 +117,124 @@ int exit_status(const Loop& loop, const agent::TurnResult& result) {
   return result.status == "finished" ? 0 : 1;
 }
 
-asio::awaitable<int> run_turn(const Program& program, Loop& loop, const RunOptions& options,
-                              const SessionParts& parts, agent::Services services,
-                              CommandObserver& observer) {
-  Result<std::unique_ptr<agent::Session>> session = fail(ErrorCode::cancelled, "not opened");
-  if (options.resume.empty()) {
-    session = co_await agent::Session::create(services, parts.setup, *parts.provider,
-                                              parts.registry, title_of(options.task));
+/// What the log has from `from` on: what was written before anybody could watch.
+asio::awaitable<Result<void>> show_from(memory::Store& store, std::string id, memory::Seq from,
+                                        CommandObserver& observer) {
+  while (true) {
+    SABLE_CO_TRY(const auto events, co_await store.read(id, from, kEventsPerRead));
+    if (events.empty()) co_return Result<void>();
+    for (const auto& event : events) observer.on_event(event);
+    from = events.back().seq + 1;
+  }
+}
+
+/// The session that the command is about, with its beginning or, when it goes on, what was repaired
+/// of it shown.
+asio::awaitable<Result<std::unique_ptr<agent::Session>>> open_session(
+    const RunOptions& options, const std::optional<memory::SessionInfo>& resumed,
+    const SessionParts& parts, const agent::Services& services, CommandObserver& observer) {
+  std::unique_ptr<agent::Session> session;
+  if (resumed) {
+    SABLE_CO_TRY(session, co_await agent::Session::resume(services, parts.setup, *parts.provider,
+                                                          parts.registry, resumed->id));
   } else {
-    session = co_await agent::Session::resume(services, parts.setup, *parts.provider,
-                                              parts.registry, options.resume);
+    SABLE_CO_TRY(session, co_await agent::Session::create(services, parts.setup, *parts.provider,
+                                                          parts.registry, title_of(options.task)));
   }
-  if (!session) co_return program.fail_with(session.error());
-  auto& live = **session;
-  if (options.resume.empty()) {
-    // What was logged before anybody could watch.
-    const auto first = co_await services.store.read(live.id(), 1, 100);
-    if (!first) co_return program.fail_with(first.error());
-    for (const auto& event : *first) observer.on_event(event);
-  }
-  live.add_observer(observer);
-  if (!program.json) std::fprintf(stderr, "session %s\n", live.id().c_str());
-  loop.on_stop([&live](int signal) {
-    live.interrupt(signal == SIGINT ? "the user pressed Ctrl-C" : "the program was asked to stop");
+  const memory::Seq from = resumed ? resumed->n_events + 1 : 1;
+  SABLE_CO_TRY_VOID(co_await show_from(services.store, session->id(), from, observer));
+  co_return session;
+}
+
+asio::awaitable<Result<agent::TurnResult>> run_turn(Loop& loop, const RunOptions& options,
+                                                    agent::Session& session,
+                                                    CommandObserver& observer) {
+  session.add_observer(observer);
+  loop.on_stop([&session](int signal) {
+    session.interrupt(signal == SIGINT ? "the user pressed Ctrl-C"
+                                       : "the program was asked to stop");
   });
-  const auto result = co_await live.run_turn(options.task);
+  auto result = co_await session.run_turn(options.task);
   loop.on_stop({});
-  live.remove_observer(observer);
-  co_await live.close();
-  if (!result) co_return program.fail_with(result.error());
-  observer.finish(*result);
-  if (result->status != "finished") {
-    std::fprintf(stderr, "sable: %s: %s\n", result->status.c_str(),
-                 escape_controls(result->reason).c_str());
+  session.remove_observer(observer);
+  co_await session.close();
+  co_return result;
+}
+
+/// What the command works with once a sandbox, a store and a loop exist.
+struct Room {
+  const Program& program;
+  Loop& loop;
+  memory::Store& store;
+  sandbox::Sandbox& sandbox;
+  Models& models;
+  Log log;
+};
+
+asio::awaitable<int> run_task(Room room, const RunOptions& options,
+                              const std::optional<memory::SessionInfo>& resumed,
+                              const ConfiguredRepository& place) {
+  const std::function<Result<SessionParts>()> assemble = [&] {
+    return make_session_parts(room.program, place.loaded, place.root,
+                              {room.models, room.loop.workers()}, room.log);
+  };
+  auto parts = co_await run_blocking(room.loop.workers(), assemble);
+  if (!parts) co_return room.program.fail_with(parts.error());
+  if (parts->setup.approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
+    parts->setup.approval = agent::ApprovalMode::none;
   }
-  co_return exit_status(loop, *result);
+  CommandObserver observer(room.program, *place.loaded.config.home, place.root,
+                           room.loop.workers());
+  const auto fail_with = [&](const Error& error) {
+    (void)observer.drain();
+    return room.program.fail_with(error);
+  };
+  const agent::Services services{.store = room.store,
+                                 .sandbox = room.sandbox,
+                                 .workers = room.loop.workers(),
+                                 .clock = system_clock(),
+                                 .log = room.log};
+  auto session = co_await open_session(options, resumed, *parts, services, observer);
+  if (!session) co_return fail_with(session.error());
+  if (!room.program.json) observer.tell("session " + (*session)->id() + "\n");
+  const auto result = co_await run_turn(room.loop, options, **session, observer);
+  if (!result) co_return fail_with(result.error());
+  observer.finish(*result);
+  const auto written = observer.drain();
+  const int status = exit_status(room.loop, *result);
+  if (!written && status == 0) co_return room.program.fail_with(written.error());
+  co_return status;
+}
+
+/// The session that --resume names, which has its place; a --repo that says otherwise is refused.
+Result<void> check_place(const RunOptions& options, const memory::SessionInfo& session) {
+  if (options.repository.empty()) return {};
+  SABLE_TRY(const auto named, resolve_repository(options.repository));
+  if (named == session.working_directory) return {};
+  return fail(ErrorCode::invalid_input,
+              fmt::format("session {} works in {}, not in {}; leave --repo out to go on with it",
+                          session.id, session.working_directory.string(), named.string()));
+}
+
+asio::awaitable<int> resume(Room room, const RunOptions& options) {
+  const auto found = co_await room.store.find(options.resume);
+  if (!found) co_return room.program.fail_with(found.error());
+  if (const auto checked = check_place(options, *found); !checked) {
+    co_return room.program.fail_with(checked.error());
+  }
+  const std::function<Result<ConfiguredRepository>()> configure = [&] {
+    return configured_repository(room.program, found->working_directory.string());
+  };
+  const auto place = co_await run_blocking(room.loop.workers(), configure);
+  if (!place) co_return room.program.fail_with(place.error());
+  const std::optional<memory::SessionInfo> resumed = *found;
+  co_return co_await run_task(room, options, resumed, *place);
+}
+
+asio::awaitable<int> begin(Room room, const RunOptions& options,
+                           const ConfiguredRepository& place) {
+  const std::optional<memory::SessionInfo> fresh;
+  co_return co_await run_task(room, options, fresh, place);
 }
 
 /// The task's text: as given, or from standard input when it is "-".
@@ -155,9 +257,17 @@ int run_action(const Program& program, RunOptions options) {
     return program.fail_with(
         {ErrorCode::invalid_input, "the task is empty; say what is to be done"}, 2);
   }
-  const auto repository = resolve_repository(options.repository);
-  if (!repository) return program.fail_with(repository.error());
-  const auto loaded = program.load_config(*repository);
+  // A session that goes on has a repository of its own, which its record names; until that is read
+  // only the user's own configuration counts.
+  const bool resumes = !options.resume.empty();
+  std::optional<ConfiguredRepository> place;
+  if (!resumes) {
+    auto configured = configured_repository(program, options.repository);
+    if (!configured) return program.fail_with(configured.error());
+    place = std::move(*configured);
+  }
+  const auto loaded =
+      resumes ? program.load_config(std::nullopt) : Result<config::LoadedConfig>(place->loaded);
   if (!loaded) return program.fail_with(loaded.error());
   warn_of(opt_outs(*loaded, config::to_policy(*loaded, *repository)));
   // Before threads exist and a key is read.
@@ -168,19 +278,8 @@ int run_action(const Program& program, RunOptions options) {
   auto store = memory::Store::open(*loaded->config.home, {.log = log});
   if (!store) return program.fail_with(store.error());
   Models models((*store)->home(), log);
-  auto parts = make_session_parts(program, *loaded, *repository, {models, loop.workers()}, log);
-  if (!parts) return program.fail_with(parts.error());
-  if (parts->setup.approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
-    parts->setup.approval = agent::ApprovalMode::none;
-  }
-
-  CommandObserver observer(program, *loaded->config.home, *repository, loop.workers());
-  const agent::Services services{.store = **store,
-                                 .sandbox = **sandbox,
-                                 .workers = loop.workers(),
-                                 .clock = system_clock(),
-                                 .log = log};
-  return loop.run(run_turn(program, loop, options, *parts, services, observer));
+  const Room room{program, loop, **store, **sandbox, models, log};
+  return loop.run(resumes ? resume(room, options) : begin(room, options, *place));
 }
 
 }  // namespace

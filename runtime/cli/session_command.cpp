@@ -43,6 +43,12 @@ Json to_json(const memory::SessionInfo& info) {
   return json;
 }
 
+/// The exit status once all is written.
+int status_of(const Program& program, Output& out) {
+  const auto written = out.drain();
+  return written ? 0 : program.fail_with(written.error());
+}
+
 asio::awaitable<int> list_sessions(const Program& program, memory::Store& store, size_t n_max) {
   const auto sessions = co_await store.list(n_max);
   if (!sessions) co_return program.fail_with(sessions.error());
@@ -58,7 +64,7 @@ asio::awaitable<int> list_sessions(const Program& program, memory::Store& store,
                           to_rfc3339(info.updated).substr(0, 16), info.n_events,
                           escape_controls(info.title.substr(0, utf8_prefix(info.title, 60)))));
   }
-  co_return 0;
+  co_return status_of(program, out);
 }
 
 /// Feeds every event of a session, from `from` on, to the observer.
@@ -105,7 +111,7 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
     if (!tasks) co_return program.fail_with(tasks.error());
     json["tasks"] = memory::to_json(*tasks);
     out.write(dump_json(json) + "\n");
-    co_return 0;
+    co_return status_of(program, out);
   }
   const Style style{program.colour(1)};
   out.write(fmt::format("{}  {}\nrepository {}\nagent {}, model {}\n", style.bold(info->id),
@@ -130,7 +136,7 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
                                              what)) +
                         "\n");
   }
-  co_return 0;
+  co_return status_of(program, out);
 }
 
 asio::awaitable<int> print_events(const Program& program, memory::Store& store, std::string id,
@@ -140,7 +146,7 @@ asio::awaitable<int> print_events(const Program& program, memory::Store& store, 
   Output out(1);
   JsonPrinter printer(out);
   const auto replayed = co_await replay(store, info->id, from, printer);
-  co_return replayed ? 0 : program.fail_with(replayed.error());
+  co_return replayed ? status_of(program, out) : program.fail_with(replayed.error());
 }
 
 asio::awaitable<int> delete_session(const Program& program, memory::Store& store, std::string id) {

@@ -5,9 +5,11 @@
 
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/streambuf.hpp>
+#include <fmt/format.h>
 
 #include "base/text.h"
-#include "runtime/terminal/turn_printer.h"
+#include "base/unique_fd.h"
+#include "runtime/terminal/whole_call.h"
 
 namespace sable::runtime {
 
@@ -26,15 +28,29 @@ std::optional<agent::Permission> parse_answer(std::string_view line) {
   return std::nullopt;
 }
 
+/// The terminal opened anew: what is waited for must be non-blocking, and that is a property of the
+/// open file, which a duplicate shares with the shell and with our own output. Where it may not be
+/// opened by its own name (a terminal that another user opened), by that of the session's.
+UniqueFd open_anew(int terminal_fd) {
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const std::string name = fmt::format("/proc/self/fd/{}", terminal_fd);
+  UniqueFd own(::open(name.c_str(), kFlags));
+  if (!own) own = UniqueFd(::open("/dev/tty", kFlags));
+  return own;
+}
+
 /// The line that a person types, without its end; nullopt when there is none. What was typed beyond
 /// it is left to later questions only by the terminal itself, which hands out whole lines.
 asio::awaitable<std::optional<std::string>> read_answer(int input_fd) {
-  const int own_fd = ::fcntl(input_fd, F_DUPFD_CLOEXEC, 0);
-  if (own_fd < 0) co_return std::nullopt;
+  UniqueFd own = open_anew(input_fd);
+  if (!own) co_return std::nullopt;
   const auto executor = co_await asio::this_coro::executor;
-  asio::posix::stream_descriptor input(executor, own_fd);
-  std::string line;
+  asio::posix::stream_descriptor input(executor);
   boost::system::error_code error;
+  input.assign(own.get(), error);
+  if (error) co_return std::nullopt;
+  (void)own.release();
+  std::string line;
   const size_t end =
       co_await asio::async_read_until(input, asio::dynamic_buffer(line, kLineBytesMax), '\n',
                                       asio::redirect_error(asio::use_awaitable, error));
@@ -59,9 +75,10 @@ std::optional<std::string> answer_in(const std::string& line, const tools::Quest
 
 asio::awaitable<agent::Permission> ask_on_terminal(int input_fd, Output& output, Style style,
                                                    agent::PermissionRequest request) {
+  output.write(style.yellow("allow ") + escape_controls(request.call.name) + style.yellow("?") +
+               "\n" + whole_call(style, request.call.arguments));
   for (int n = 0; n < kTriesMax; ++n) {
-    output.write(style.yellow("allow ") + describe_call(request.call.name, request.call.arguments) +
-                 style.yellow("? [o]nce, [s]ession, [a]lways here, [n]o: "));
+    output.write(style.yellow("[o]nce, [s]ession, [a]lways here, [n]o: "));
     const auto line = co_await read_answer(input_fd);
     if (!line) co_return agent::Permission::reject;
     const auto answer = parse_answer(*line);

@@ -7,8 +7,8 @@
 
 namespace sable::runtime {
 
-/// Prints the call and its choices to `output` and reads one line from `input_fd` (borrowed, a
-/// terminal). End of input or an unknown answer after three tries is `reject`.
+/// Prints the whole call and its choices to `output` and reads one line from `input_fd` (borrowed,
+/// a terminal). End of input or an unknown answer after three tries is `reject`.
 asio::awaitable<agent::Permission> ask_on_terminal(int input_fd, Output& output, Style style,
                                                    agent::PermissionRequest request);
 

@@ -83,7 +83,12 @@ TEST_CASE("kill -9 in the middle of a tool call loses nothing acknowledged, and 
     CHECK(resumed.exit_code == 0);
     CHECK(model.complaints().empty());
     CHECK_FALSE(std::filesystem::exists(world.repository() / "started"));
-    const auto types = types_of(world.sable({"session", "events", id}).json_lines());
+    const auto all = world.sable({"session", "events", id}).json_lines();
+    const auto types = types_of(all);
+    // What was printed before and after is the whole story, without a gap.
+    auto printed = acknowledged;
+    for (const auto& event : resumed.json_lines()) printed.push_back(event);
+    CHECK(printed == all);
     CHECK(types[acknowledged.size()] == "tool.outcome");
     CHECK(types[acknowledged.size() + 1] == "turn.ended");
   }

@@ -189,3 +189,58 @@ TEST_CASE("a session is resumed with all it knew") {
   CHECK(std::count(types.begin(), types.end(), "turn.ended") == 2);
   CHECK(std::count(types.begin(), types.end(), "tool.outcome") == 0);
 }
+
+TEST_CASE("a session goes on under the rules of its own repository, from wherever it is resumed") {
+  World world;
+  world.folder().write("user/.config/sable/config.yaml", "limits: {steps: 5}\n");
+  world.folder().write("repository/.sable/config.yaml", "tools: {shell: {approval: deny}}\n");
+  world.play(Json::array({{{"text", "Ready."}}}));
+  const auto first = world.run("begin", {"--json"});
+  INFO(first.err);
+  REQUIRE(first.exit_code == 0);
+  const auto id = string_or(first.json_lines().front(), "session", "");
+
+  auto& model = world.play(Json::array(
+      {{{"tool_calls", Json::array({tool_call("shell", {{"command", "touch made"}})})}},
+       {{"expect", {{"last_contains", Json::array({"denied here"})}}}, {"text", "I may not."}}}));
+  std::vector<std::string> arguments{"run", "go on", "--json", "--resume", id};
+  const auto named_model = world.model_arguments();
+  arguments.insert(arguments.end(), named_model.begin(), named_model.end());
+  SECTION("which is found without its being named") {
+    const auto resumed = world.sable(arguments);  // works in the folder above the repository
+    INFO(resumed.err);
+    CHECK(resumed.exit_code == 0);
+    CHECK(model.complaints().empty());
+    CHECK_FALSE(std::filesystem::exists(world.repository() / "made"));
+    CHECK(find_event(resumed.json_lines(), "approval.decided")["decision"] == "refused");
+  }
+  SECTION("and another one is refused") {
+    arguments.insert(arguments.end(), {"--repo", world.folder().path().string()});
+    const auto refused = world.sable(arguments);
+    CHECK(refused.exit_code == 1);
+    CHECK(refused.err.find("works in " + world.repository().string()) != std::string::npos);
+    CHECK(model.requests().empty());
+  }
+}
+
+TEST_CASE("output that is lost is a failure, one that nobody wants any more is not") {
+  World world;
+  world.play(Json::array({{{"text", "All is well."}}}));
+  const auto words = world.model_arguments();
+  const std::string run = World::program() + " run look --repo " + world.repository().string() +
+                          " --base-url " + words[1] + " --model m";
+  const std::string config = World::program() + " config show";
+  const std::string list = World::program() + " session list";
+  const auto in_shell = [&](const std::string& script) {
+    auto process = world.start_program({"/bin/sh", "-c", script}, "shell");
+    return world.finish(process, "shell");
+  };
+  for (const auto& command : {run + " --json", config, list, World::program() + " --help"}) {
+    INFO(command);
+    const auto finished = in_shell(command + " > /dev/full");
+    INFO(finished.err);
+    CHECK(finished.exit_code == 1);
+    CHECK(finished.err.find("standard output: No space left on device") != std::string::npos);
+  }
+  CHECK(in_shell("(" + list + "; echo $? > status) | true; cat status").out == "0\n");
+}

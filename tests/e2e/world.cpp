@@ -38,6 +38,11 @@ std::vector<std::string> World::model_arguments() const {
   return {"--base-url", model_->base_url(), "--model", "scripted"};
 }
 
+std::vector<std::string> World::environment() const {
+  return {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + (folder_ / "user").string(),
+          "SABLE_HOME=" + home().string(), "TEST_KEY=secret-key-of-the-test"};
+}
+
 ChildProcess World::start(std::vector<std::string> arguments, const std::string& name) const {
   arguments.insert(arguments.begin(), program());
   return start_program(std::move(arguments), name);
@@ -49,13 +54,11 @@ ChildProcess World::start_program(std::vector<std::string> argv, const std::stri
                            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   };
   const auto out = open_for(".out"), err = open_for(".err");
-  auto process = ChildProcess::start(
-      {.argv = std::move(argv),
-       .environment = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + (folder_ / "user").string(),
-                       "SABLE_HOME=" + home().string(), "TEST_KEY=secret-key-of-the-test"},
-       .working_directory = folder_.path().string(),
-       .stdout_fd = out.get(),
-       .stderr_fd = err.get()});
+  auto process = ChildProcess::start({.argv = std::move(argv),
+                                      .environment = environment(),
+                                      .working_directory = folder_.path().string(),
+                                      .stdout_fd = out.get(),
+                                      .stderr_fd = err.get()});
   SABLE_CHECK(process.has_value());
   return std::move(*process);
 }

@@ -40,6 +40,9 @@ class World {
   /// {"--base-url", …, "--model", …}: how the program finds the scripted model.
   std::vector<std::string> model_arguments() const;
 
+  /// {"PATH=…", "HOME=…", "SABLE_HOME=…", "TEST_KEY=…"}: what programs are started with.
+  std::vector<std::string> environment() const;
+
   /// `sable ARGUMENTS…` with an empty environment but PATH, HOME and SABLE_HOME; stdin is
   /// /dev/null.
   ChildProcess start(std::vector<std::string> arguments, const std::string& name = "run") const;

@@ -1,9 +1,15 @@
 #include "base/file.h"
 
+#include <cerrno>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
+#include "base/write.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace sable;
@@ -32,4 +38,33 @@ TEST_CASE("a file over the limit is refused") {
   folder.write("big", std::string(1000, 'x'));
   CHECK(read_file(folder / "big", 999).error().code == ErrorCode::exhausted);
   CHECK(read_file(folder / "big", 1000).has_value());
+}
+
+TEST_CASE("what is written to a non-blocking descriptor arrives whole, however slow its reader") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
+  UniqueFd from(ends[0]), to(ends[1]);
+  const std::string sent(3 << 20, 'x');  // far more than a pipe holds
+  size_t n_received = 0;
+  std::thread reader([&] {
+    char buffer[1 << 16];
+    pollfd readable{.fd = from.get(), .events = POLLIN, .revents = 0};
+    while (::poll(&readable, 1, -1) > 0) {
+      const ssize_t n = ::read(from.get(), buffer, sizeof buffer);
+      if (n == 0) return;
+      if (n > 0) n_received += static_cast<size_t>(n);
+    }
+  });
+  const auto written = write_all(to.get(), sent);
+  to.reset();
+  reader.join();
+  CHECK(written);
+  CHECK(n_received == sent.size());
+}
+
+TEST_CASE("a write that fails says why") {
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  REQUIRE(full);
+  CHECK(write_all_or_errno(full.get(), "x") == ENOSPC);
+  CHECK(write_all(full.get(), "x").error().message.find("No space left") != std::string::npos);
 }
