@@ -139,7 +139,7 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
                   fmt::format("invalid JSON at byte {}", sax.error_position));
     }
   } catch (const std::bad_alloc&) {
-    throw;  // says nothing of the text
+    throw;                                 // says nothing of the text
   } catch (const std::exception& error) {  // out-of-range numbers and the like
     return fail(ErrorCode::invalid_input, fmt::format("invalid JSON: {}", error.what()));
   }
