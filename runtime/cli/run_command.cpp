@@ -174,6 +174,7 @@ struct Room {
 asio::awaitable<int> run_task(Room room, const RunOptions& options,
                               const std::optional<memory::SessionInfo>& resumed,
                               const ConfiguredRepository& place) {
+  warn_of(opt_outs(place.loaded, config::to_policy(place.loaded, place.root)));
   const std::function<Result<SessionParts>()> assemble = [&] {
     return make_session_parts(room.program, place.loaded, place.root,
                               {room.models, room.loop.workers()}, room.log);
@@ -269,7 +270,6 @@ int run_action(const Program& program, RunOptions options) {
   const auto loaded =
       resumes ? program.load_config(std::nullopt) : Result<config::LoadedConfig>(place->loaded);
   if (!loaded) return program.fail_with(loaded.error());
-  warn_of(opt_outs(*loaded, config::to_policy(*loaded, *repository)));
   // Before threads exist and a key is read.
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());

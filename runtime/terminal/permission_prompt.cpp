@@ -39,9 +39,19 @@ UniqueFd open_anew(int terminal_fd) {
   return own;
 }
 
+/// The line of a question, which is ended also when no answer ends it.
+struct OpenLine {
+  Output& output;
+  bool ended = false;
+  ~OpenLine() {
+    if (!ended) output.write("\n");
+  }
+};
+
 /// The line that a person types, without its end; nullopt when there is none. What was typed beyond
 /// it is left to later questions only by the terminal itself, which hands out whole lines.
-asio::awaitable<std::optional<std::string>> read_answer(int input_fd) {
+asio::awaitable<std::optional<std::string>> read_answer(int input_fd, Output& output) {
+  OpenLine cursor{.output = output};
   UniqueFd own = open_anew(input_fd);
   if (!own) co_return std::nullopt;
   const auto executor = co_await asio::this_coro::executor;
@@ -55,6 +65,7 @@ asio::awaitable<std::optional<std::string>> read_answer(int input_fd) {
       co_await asio::async_read_until(input, asio::dynamic_buffer(line, kLineBytesMax), '\n',
                                       asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return std::nullopt;
+  cursor.ended = true;  // by the person, with what they typed
   line.resize(end);
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r' || line.back() == ' ')) {
     line.pop_back();
@@ -79,7 +90,7 @@ asio::awaitable<agent::Permission> ask_on_terminal(int input_fd, Output& output,
                "\n" + whole_call(style, request.call.arguments));
   for (int n = 0; n < kTriesMax; ++n) {
     output.write(style.yellow("[o]nce, [s]ession, [a]lways here, [n]o: "));
-    const auto line = co_await read_answer(input_fd);
+    const auto line = co_await read_answer(input_fd, output);
     if (!line) co_return agent::Permission::reject;
     const auto answer = parse_answer(*line);
     if (answer) co_return *answer;
@@ -97,7 +108,7 @@ asio::awaitable<std::optional<std::string>> ask_question_on_terminal(int input_f
   output.write(shown + style.yellow(question.choices.empty()
                                         ? "answer (empty: none): "
                                         : "a number, or your own words (empty: no answer): "));
-  const auto line = co_await read_answer(input_fd);
+  const auto line = co_await read_answer(input_fd, output);
   if (!line) co_return std::nullopt;
   co_return answer_in(*line, question);
 }
