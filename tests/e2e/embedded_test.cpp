@@ -1,4 +1,5 @@
 // The model that comes with the program, doing what the program is for.
+#include <algorithm>
 #include <map>
 
 #include <catch2/catch.hpp>
@@ -68,7 +69,8 @@ TEST_CASE("the embedded model mends the example and says so only when its test p
   REQUIRE_FALSE(events.empty());
   CHECK(events.front()["data"]["model"] == "built-in/embedded");
   CHECK(events.front()["data"]["agent"] == "embedded");
-  CHECK(events.back()["data"]["files_changed"] == Json::array({"league.cpp"}));
+  const auto changed = events.back()["data"]["files_changed"].get<std::vector<std::string>>();
+  CHECK(std::find(changed.begin(), changed.end(), "league.cpp") != changed.end());
 }
 
 TEST_CASE("eight tasks at once decode the very tokens that each decodes alone") {
