@@ -33,7 +33,9 @@ TEST_CASE("a repository or a configuration that cannot be used is named") {
   world.play(Json::array());
   check_refused(world.sable({"run", "x", "--repo", "/nonexistent/repository"}), 1,
                 "/nonexistent/repository");
-  check_refused(world.sable({"run", "x", "--repo", world.repository().string()}), 1, "--base-url");
+  check_refused(
+      world.sable({"run", "x", "--repo", world.repository().string(), "--model", "embeded"}), 1,
+      "did you mean embedded?");
   const auto broken = world.folder().write("broken.yaml", "limits:\n  stepps: 3\n");
   check_refused(world.run("x", {"--config", broken.string()}), 1, "broken.yaml:2:3");
   check_refused(world.run("x", {"--config", broken.string()}), 1, "steps");
