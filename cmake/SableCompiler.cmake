@@ -22,7 +22,7 @@ target_compile_options(sable_flags INTERFACE
 # to build, and nobody can measure it in use.
 set(SABLE_WAITING_OPTIONS -O1 -mllvm -inline-threshold=25)
 if(SABLE_SANITIZE AND NOT SABLE_FUZZ)
-  set(SABLE_WAITING_OPTIONS -O0)
+  set(SABLE_WAITING_OPTIONS -O1)
 endif()
 set(SABLE_TEST_OPTIONS -O0)
 
