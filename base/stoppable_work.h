@@ -26,9 +26,10 @@ asio::awaitable<std::invoke_result_t<Function, std::stop_token>> run_stoppable(
   };
   const auto executor = co_await asio::this_coro::executor;
   const auto shared = std::make_shared<Shared>(executor);
-  asio::post(workers, [shared, executor, work = std::move(function)]() mutable {
-    auto value = std::make_shared<Value>(work(shared->stop.get_token()));
-    asio::post(executor, [shared, value] {
+  asio::post(workers, [held = shared, executor, work = std::move(function)]() mutable {
+    auto value = std::make_shared<Value>(work(held->stop.get_token()));
+    // Given away: the worker may outlive the executor's context, in which the timer has to end.
+    asio::post(executor, [shared = std::move(held), value] {
       shared->value.emplace(std::move(*value));
       shared->done.cancel();
     });
