@@ -15,8 +15,9 @@ namespace sable::agent::events {
 
 memory::NewEvent context_built(std::string_view system, const std::vector<OfferedTool>& tools,
                                const Json& instructions);
-/// `notice`: what people should know of the tools, or empty.
+/// `opt_outs`: what protection the user does without from here on, one sentence each.
 memory::NewEvent opt_outs_changed(const std::vector<std::string>& opt_outs);
+/// `notice`: what people should know of the tools, or empty.
 memory::NewEvent tools_changed(const std::vector<OfferedTool>& tools, std::string_view notice);
 memory::NewEvent turn_started(int turn, std::string_view prompt);
 memory::NewEvent model_requested(int turn, int step, const Provider& provider, size_t n_messages,
