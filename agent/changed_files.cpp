@@ -1,19 +1,16 @@
 #include "agent/changed_files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <memory>
 #include <string_view>
 #include <sys/stat.h>
 #include <utility>
 
+#include "base/folder_stream.h"
+
 namespace sable::agent {
 
 namespace {
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 struct Folder {
   std::string path;  ///< relative, ending in '/' unless it is the root
@@ -28,20 +25,19 @@ FileScan scan_files(const std::filesystem::path& root, size_t n_files_max) {
   while (!open_folders.empty()) {
     const Folder folder = std::move(open_folders.back());
     open_folders.pop_back();
-    const int fd =
-        ::open((root / folder.path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) continue;
-    const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd));
-    if (!dir) continue;
-    while (const dirent* entry = ::readdir(dir.get())) {
-      const std::string_view name = entry->d_name;
-      if (name == "." || name == ".." || name == ".git") continue;
+    UniqueFd fd(
+        ::open((root / folder.path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd) continue;
+    FolderStream stream(std::move(fd));
+    if (!stream) continue;
+    while (const dirent* entry = stream.next()) {
+      if (std::string_view(entry->d_name) == ".git") continue;
       if (++n_entries > n_files_max) {
         scan.complete = false;
         return scan;
       }
       struct stat info {};
-      if (::fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (::fstatat(stream.fd(), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
       std::string path = folder.path + entry->d_name;
       if (S_ISDIR(info.st_mode)) {
         open_folders.push_back({path + "/"});

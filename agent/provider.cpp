@@ -1,9 +1,9 @@
 #include "agent/provider.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "agent/http_transport.h"
+#include "base/text.h"
 
 namespace sable::agent {
 
@@ -36,12 +36,8 @@ std::string_view name_of(FinishReason reason) {
 }
 
 std::string_view HttpHead::header(std::string_view name) const {
-  const auto same = [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) ==
-           std::tolower(static_cast<unsigned char>(b));
-  };
   for (const auto& [key, value] : headers) {
-    if (std::equal(key.begin(), key.end(), name.begin(), name.end(), same)) return value;
+    if (equal_ignoring_case(key, name)) return value;
   }
   return {};
 }

@@ -17,6 +17,9 @@ std::string to_utf8(std::string_view bytes);
 /// The length of the longest prefix of at most `bytes_max` bytes that does not cut a code point.
 size_t utf8_prefix(std::string_view text, size_t bytes_max);
 
+/// Whether two texts are the same but for the case of ASCII letters.
+bool equal_ignoring_case(std::string_view a, std::string_view b);
+
 /// Makes text inert on a terminal: control characters except newline and tab (C0, DEL, C1, and the
 /// bidirectional overrides) appear as visible escapes; ill-formed UTF-8 as U+FFFD.
 std::string escape_controls(std::string_view text);

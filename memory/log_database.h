@@ -17,6 +17,9 @@ struct SessionRow {
   SessionView view;
 };
 
+/// Events in one transaction, so that no removal holds up the writer for long.
+constexpr size_t kPurgedAtOnce = 4096;
+
 /// One connection with its prepared statements; one thread at a time.
 class LogDatabase {
  public:
@@ -81,7 +84,7 @@ class LogDatabase {
   /// the blobs that only this session named.
   Result<std::vector<std::string>> hide_session(const SessionRow& session, WallTime time);
   /// Deletes events of a hidden session, at most `n_max`; true when the session is gone.
-  Result<bool> purge_events(int64_t number, size_t n_max);
+  Result<bool> purge_events(int64_t number, size_t n_max = kPurgedAtOnce);
   Result<std::vector<int64_t>> hidden_sessions();
   /// A pin keeps a blob that no event names yet; those of stores that died go at the next lone
   /// start.

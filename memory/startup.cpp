@@ -16,7 +16,6 @@ namespace {
 // A page check reads the whole file: about 0.2 s for this many bytes. Larger files are checked by
 // `sable doctor`; every read checks the hash chain in any case.
 constexpr uintmax_t kPageCheckBytesMax = uintmax_t{64} << 20;
-constexpr size_t kPurgeBatch = 4096;
 
 Result<void> make_private_file(const std::filesystem::path& file) {
   UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
@@ -33,7 +32,7 @@ Result<void> finish_removals(LogDatabase& database) {
     bool gone = false;
     while (!gone) {
       SABLE_TRY_VOID(database.begin());
-      auto purged = database.purge_events(number, kPurgeBatch);
+      auto purged = database.purge_events(number);
       if (purged) {
         auto committed = database.commit();
         if (!committed) purged = fail(committed.error());

@@ -19,8 +19,6 @@ namespace sable::memory {
 
 namespace {
 
-constexpr size_t kPurgeBatch = 4096;
-
 class LogStore : public Store {
  public:
   LogStore(Home home, const Clock& clock, std::unique_ptr<CommitThread> committer,
@@ -181,7 +179,7 @@ class LogStore : public Store {
     bool gone = false;
     while (!gone) {
       auto purged_later = change<bool>([number = hidden->number](LogDatabase& database) {
-        return database.purge_events(number, kPurgeBatch);
+        return database.purge_events(number);
       });
       auto purged = co_await std::move(purged_later);
       if (!purged) co_return fail(purged.error());

@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <dirent.h>
 #include <fcntl.h>
 #include <git2.h>
 #include <linux/openat2.h>
@@ -13,13 +12,11 @@
 
 #include <fmt/format.h>
 
+#include "base/folder_stream.h"
+
 namespace sable::memory {
 
 namespace {
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 FileStamp stamp_of(const struct stat& info) {
   const auto ns = [](const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; };
@@ -144,18 +141,18 @@ Result<WorkingFiles> walk_once(int root, IgnoreRules& ignore, size_t n_max,
       }
       continue;
     }
-    const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd->release()));
-    if (!dir) return fail_errno(folder, errno);
-    const int dir_fd = ::dirfd(dir.get());
+    FolderStream stream(std::move(*fd));
+    if (!stream) return fail_errno(folder, errno);
+    const int dir_fd = stream.fd();
     std::vector<std::string> names;
-    while (const dirent* entry = ::readdir(dir.get())) names.emplace_back(entry->d_name);
+    while (const dirent* entry = stream.next()) names.emplace_back(entry->d_name);
     struct stat info {};
     // Its rules come before what they are about.
     if (::fstatat(dir_fd, ".gitignore", &info, AT_SYMLINK_NOFOLLOW) == 0) {
       ignore.note_rules(folder + ".gitignore", stamp_of(info));
     }
     for (const std::string& name : names) {
-      if (name == "." || name == ".." || name == ".git") continue;
+      if (name == ".git") continue;
       if (stop.stop_requested()) {
         return fail(ErrorCode::cancelled, "the file checkpoint was given up");
       }

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
-#include <dirent.h>
 #include <fcntl.h>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <sys/xattr.h>
 
 #include "base/file.h"
+#include "base/folder_stream.h"
 #include "base/text.h"
 #include "sandbox/protected_paths.h"
 
@@ -27,23 +27,13 @@ constexpr size_t kChangesMax = 1'000'000;
 constexpr const char* kTemporary = ".sable-apply";
 constexpr unsigned kModeBits = 0777;  // no set-id, no sticky bits
 
-struct FolderCloser {
-  void operator()(DIR* folder) const { ::closedir(folder); }
-};
-
 Result<std::vector<std::string>> names_in(int folder) {
-  const int copy = ::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (copy < 0) return fail_errno("opening a folder", errno);
-  const std::unique_ptr<DIR, FolderCloser> stream(::fdopendir(copy));
-  if (!stream) {
-    ::close(copy);
-    return fail_errno("reading a folder", errno);
-  }
+  UniqueFd copy(::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!copy) return fail_errno("opening a folder", errno);
+  FolderStream stream(std::move(copy));
+  if (!stream) return fail_errno("reading a folder", errno);
   std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(stream.get())) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
+  while (const dirent* entry = stream.next()) names.emplace_back(entry->d_name);
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -1,7 +1,6 @@
 #include "sandbox/protected_names.h"
 
-#include <strings.h>
-
+#include "base/text.h"
 #include "sandbox/protected_paths.h"
 #include "sandbox/sandbox.h"
 
@@ -62,14 +61,10 @@ constexpr std::string_view kHeldInRepository[] = {"hooks", "config", "config.wor
 constexpr std::string_view kContentOfRepository[] = {"objects", "refs",  "logs",
                                                      "lfs",     "hooks", "info"};
 
-bool is_same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
 template <size_t n>
 bool is_one_of(std::string_view name, const std::string_view (&names)[n]) {
   for (const auto one : names) {
-    if (is_same(name, one)) return true;
+    if (equal_ignoring_case(name, one)) return true;
   }
   return false;
 }
@@ -79,12 +74,12 @@ bool is_one_of(std::string_view name, const std::string_view (&names)[n]) {
 std::string_view protection_of_name(std::string_view name) {
   if (name.empty() || name.front() != '.') return {};
   for (const auto& one : kNames) {
-    if (is_same(name, one.name)) return one.why;
+    if (equal_ignoring_case(name, one.name)) return one.why;
   }
   return {};
 }
 
-bool is_repository_name(std::string_view name) { return is_same(name, ".git"); }
+bool is_repository_name(std::string_view name) { return equal_ignoring_case(name, ".git"); }
 
 bool is_held_in_repository(std::string_view name) { return is_one_of(name, kHeldInRepository); }
 
@@ -113,7 +108,8 @@ bool is_protected_place(const std::filesystem::path& path) {
     if (in_repository && !in_content) {
       if (is_held_in_repository(name)) return true;
       in_content = is_content_of_repository(name);
-    } else if (in_repository && is_same(before, "info") && is_same(name, "attributes")) {
+    } else if (in_repository && equal_ignoring_case(before, "info") &&
+               equal_ignoring_case(name, "attributes")) {
       return true;
     }
     in_repository = in_repository || is_repository_name(name);

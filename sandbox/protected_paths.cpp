@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "base/folder_stream.h"
 #include "sandbox/protected_names.h"
 
 namespace sable::sandbox {
@@ -30,10 +31,6 @@ bool tells_of_changes(decltype(statfs::f_type) type) {
   return std::find(std::begin(kTelling), std::end(kTelling), static_cast<uint32_t>(type)) !=
          std::end(kTelling);
 }
-
-struct FolderCloser {
-  void operator()(DIR* folder) const { ::closedir(folder); }
-};
 
 bool is_folder(const std::string& parent, const dirent& entry) {
   if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
@@ -167,19 +164,15 @@ bool ProtectedIndex::event_matters(std::string_view name, uint32_t mask) const {
 void ProtectedIndex::look_into(const std::string& folder) {
   // Watched before it is read: what is made in between shows up as an event.
   watch(folder);
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return;
-  trust_events_of(fd);
-  const std::unique_ptr<DIR, FolderCloser> stream(::fdopendir(fd));
-  if (!stream) {
-    ::close(fd);
-    return;
-  }
+  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return;
+  trust_events_of(fd.get());
+  FolderStream stream(std::move(fd));
+  if (!stream) return;
   bool has_head = false, has_objects = false, has_refs = false;
   std::vector<std::string> folders;
-  while (const dirent* entry = ::readdir(stream.get())) {
+  while (const dirent* entry = stream.next()) {
     const std::string_view name(entry->d_name);
-    if (name == "." || name == "..") continue;
     has_head = has_head || name == "HEAD";
     has_objects = has_objects || name == "objects";
     has_refs = has_refs || name == "refs";

@@ -1,7 +1,8 @@
 #include "sandbox/proxy_request.h"
 
 #include <algorithm>
-#include <strings.h>
+
+#include "base/text.h"
 
 namespace sable::sandbox {
 
@@ -23,15 +24,11 @@ bool is_token(std::string_view text) {
 
 bool is_value_byte(char c) { return static_cast<unsigned char>(c) >= 0x20 || c == '\t'; }
 
-bool is_same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
 // A proxy's own, or decided by it.
 bool is_taken_out(std::string_view name) {
   for (const auto own : {"Host", "Connection", "Proxy-Connection", "Proxy-Authorization",
                          "Proxy-Authenticate", "Keep-Alive", "Upgrade", "TE"}) {
-    if (is_same(name, own)) return true;
+    if (equal_ignoring_case(name, own)) return true;
   }
   return false;
 }
@@ -45,7 +42,8 @@ std::string text_of(const Authority& to, uint16_t usual_port) {
 // "http://HOST[:PORT]PATH" becomes authority and path.
 Result<Authority> split_url(std::string_view url, std::string& path) {
   constexpr std::string_view kScheme = "http://";
-  if (url.size() <= kScheme.size() || !is_same(url.substr(0, kScheme.size()), kScheme)) {
+  if (url.size() <= kScheme.size() ||
+      !equal_ignoring_case(url.substr(0, kScheme.size()), kScheme)) {
     return bad("the URL must begin with http://");
   }
   url.remove_prefix(kScheme.size());

@@ -14,7 +14,7 @@ namespace sable::sandbox {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kTrialPatience{10};
 
 // The next message, or nothing when the call is over or too slow.
 std::optional<StatusMessage> next_message(int status, std::chrono::steady_clock::time_point until) {
@@ -37,7 +37,7 @@ Result<void> try_out(const LauncherProcess& launcher, const Plan& plan) {
   SABLE_TRY(const UniqueFd plan_file, memory_file_of(encode_plan(plan)));
   SABLE_TRY(const UniqueFd near,
             launcher.control().request_call(plan_file.get(), CallRequest::When::now));
-  const auto until = std::chrono::steady_clock::now() + kPatience;
+  const auto until = std::chrono::steady_clock::now() + kTrialPatience;
   while (const auto message = next_message(near.get(), until)) {
     if (message->kind == StatusMessage::Kind::failed) return fail(explain_failure(*message, plan));
     if (message->kind == StatusMessage::Kind::prepared) return {};

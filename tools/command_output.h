@@ -33,6 +33,9 @@ class CommandOutput {
   size_t shown_ = 0;  ///< of whole_, in bytes, already given to the preview
 };
 
+/// Of each of a text's two ends.
+constexpr size_t kShownBytesMax = 16 << 10;
+
 /// Output as the model reads it.
 struct ShownOutput {
   std::string text;

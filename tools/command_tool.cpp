@@ -15,7 +15,6 @@ namespace sable::tools {
 
 namespace {
 
-constexpr size_t kShownBytesMax = 16 << 10;
 constexpr size_t kErrorsBytesMax = 2 << 10;
 constexpr size_t kJsonBytesMax = 8 << 20;
 

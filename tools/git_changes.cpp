@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t kComparedFileBytesMax = 64 << 20;
 constexpr uint64_t kComparedBytesMax = uint64_t{512} << 20;
-constexpr size_t kVisitedMax = 100'000;
-constexpr uint32_t kTypeMask = 0170000, kLink = 0120000, kSubmodule = 0160000;
+constexpr size_t kEntriesMax = 100'000;
+constexpr uint32_t kTypeMask = 0170000, kLink = 0120000;
 
 std::string with_lf(std::string_view text) {
   std::string result;
@@ -46,7 +46,7 @@ class Comparison {
       // What leads out, or lies behind a link, is not the file that was added.
       change.kind = GitChange::Kind::removed;
       change.after_is_file = false;
-    } else if ((entry.mode & kTypeMask) == kSubmodule) {
+    } else if ((entry.mode & kTypeMask) == kGitSubmodule) {
       return;  // its own repository answers for it
     } else if (!same_type(*state, entry.mode)) {
       change.kind = GitChange::Kind::retyped;
@@ -186,7 +186,7 @@ UntrackedFiles untracked_files(const WorkspaceFiles& files, const GitFiles& stag
     for (const auto& entry : folder->entries) {
       const std::string path = joined(here.path, entry.name);
       const bool is_folder = entry.kind == FolderEntry::Kind::folder;
-      if (++n_visited > kVisitedMax) {
+      if (++n_visited > kEntriesMax) {
         found.cut = true;
         return found;
       }

@@ -15,11 +15,9 @@ namespace sable::tools {
 
 namespace {
 
-constexpr size_t kShownBytesMax = 16 << 10;
 constexpr size_t kDiffBytesMax = size_t{4} << 20;
 constexpr size_t kFileBytesMax = 2 << 20;
 constexpr size_t kNamesMax = 2'000;
-constexpr uint32_t kSubmodule = 0160000;
 
 struct Request {
   std::string path, from, to;
@@ -134,7 +132,7 @@ class DiffWork {
 
   Side side(const std::optional<GitFile>& file) const {
     if (!file) return {};
-    if (file->mode == kSubmodule) return {.note = "a submodule"};
+    if (file->mode == kGitSubmodule) return {.note = "a submodule"};
     auto content = repository_.blob(file->id, kFileBytesMax);
     if (!content) return {.note = content.error().message};
     return text_or_note(std::move(*content));

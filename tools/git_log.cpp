@@ -16,8 +16,7 @@ namespace sable::tools {
 
 namespace {
 
-constexpr size_t kShownBytesMax = 16 << 10;
-constexpr size_t kVisitedMax = 50'000;
+constexpr size_t kCommitsMax = 50'000;
 constexpr size_t kSubjectBytesMax = 200;
 constexpr size_t kMessageBytesMax = 4'000;
 
@@ -51,7 +50,7 @@ class History {
     GitCommit commit = std::move(const_cast<Pending&>(pending_.top()).commit);
     pending_.pop();
     for (unsigned i = 0; i < git_commit_parentcount(commit.get()); ++i) {
-      if (seen_.size() > kVisitedMax) break;
+      if (seen_.size() > kCommitsMax) break;
       if (auto parent = repository_.commit(*git_commit_parent_id(commit.get(), i))) {
         add(std::move(*parent));
       }
@@ -59,7 +58,7 @@ class History {
     return commit;
   }
 
-  bool cut() const { return seen_.size() > kVisitedMax; }
+  bool cut() const { return seen_.size() > kCommitsMax; }
 
  private:
   struct Pending {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <dirent.h>
 #include <fcntl.h>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 
 #include <git2/sys/odb_backend.h>
 
+#include "base/folder_stream.h"
 #include "base/unique_fd.h"
 #include "tools/beneath.h"
 
@@ -24,11 +24,7 @@ constexpr uint64_t kCompressedBytesMax = uint64_t{128} << 20;
 constexpr size_t kObjectBytesMax = size_t{128} << 20;
 /// "commit 18446744073709551615" and its NUL.
 constexpr size_t kHeaderBytesMax = 32;
-constexpr size_t kNamesMax = 100'000;
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
+constexpr size_t kObjectNamesMax = 100'000;
 
 /// "01/23456...", and its folder alone for a prefix.
 std::string name_of(const git_oid& id) {
@@ -172,12 +168,11 @@ int exists_prefix(git_oid* found, git_odb_backend* backend, const git_oid* prefi
   auto folder =
       open_beneath(objects_of(backend), wanted.substr(0, 2), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!folder) return GIT_ENOTFOUND;
-  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(folder->get()));
-  if (!dir) return GIT_ENOTFOUND;
-  (void)folder->release();  // the DIR closes it
+  FolderStream stream(std::move(*folder));
+  if (!stream) return GIT_ENOTFOUND;
   int n_found = 0;
-  for (size_t n_seen = 0; n_seen < kNamesMax; ++n_seen) {
-    const dirent* entry = ::readdir(dir.get());
+  for (size_t n_seen = 0; n_seen < kObjectNamesMax; ++n_seen) {
+    const dirent* entry = stream.next();
     if (entry == nullptr) break;
     const std::string name = wanted.substr(0, 2) + entry->d_name;
     const std::string begin = wanted.substr(0, 2) + wanted.substr(3);

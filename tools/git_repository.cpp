@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <fmt/format.h>
 #include <git2/sys/odb_backend.h>
 
+#include "base/folder_stream.h"
 #include "base/text.h"
 #include "tools/beneath.h"
 #include "tools/git_loose_objects.h"
@@ -25,10 +25,6 @@ constexpr size_t kCommitBytesMax = 4 << 20;
 constexpr size_t kPackedRefsBytesMax = 64 << 20;
 constexpr uint64_t kIndexBytesMax = uint64_t{512} << 20;
 constexpr int kReferenceDepthMax = 5;
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 tl::unexpected<Error> fail_git(std::string_view what) {
   const git_error* error = git_error_last();
@@ -62,21 +58,18 @@ Result<void> check_packs(int objects) {
   if (!fd) {
     return fail(ErrorCode::unsupported, ".git/objects/pack is not a plain folder");
   }
-  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd.get()));
-  if (!dir) return fail_errno(".git/objects", errno);
-  const int descriptor = fd.release();  // the DIR closes it
-  while (const dirent* entry = ::readdir(dir.get())) {
-    const std::string_view file = entry->d_name;
-    if (file == "." || file == "..") continue;
+  FolderStream stream(std::move(fd));
+  if (!stream) return fail_errno(".git/objects", errno);
+  while (const dirent* entry = stream.next()) {
     bool plain = entry->d_type == DT_REG;
     if (entry->d_type == DT_UNKNOWN) {
       struct stat info;
-      plain = ::fstatat(descriptor, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+      plain = ::fstatat(stream.fd(), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
               S_ISREG(info.st_mode);
     }
     if (!plain) {
-      return fail(ErrorCode::unsupported,
-                  fmt::format(".git/objects/pack/{} is not a plain file", shown_path(file)));
+      return fail(ErrorCode::unsupported, fmt::format(".git/objects/pack/{} is not a plain file",
+                                                      shown_path(entry->d_name)));
     }
   }
   return {};

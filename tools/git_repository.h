@@ -30,6 +30,9 @@ using GitTree = GitOwned<git_tree, git_tree_free>;
 using GitObject = GitOwned<git_object, git_object_free>;
 using GitIndex = GitOwned<git_index, git_index_free>;
 
+/// The mode of an entry that is a commit of another repository.
+constexpr uint32_t kGitSubmodule = 0160000;
+
 /// A file as a tree or the index has it.
 struct GitFile {
   git_oid id;

@@ -13,7 +13,7 @@ namespace sable::tools {
 namespace {
 
 constexpr size_t kShownPerPartMax = 200;
-constexpr size_t kSubjectBytesMax = 120;
+constexpr size_t kHeadSubjectBytesMax = 120;
 
 std::string part(std::string_view title, const std::vector<std::string>& lines, bool cut = false) {
   if (lines.empty()) return {};
@@ -36,7 +36,7 @@ Result<std::string> head_line(const GitRepository& repository, const GitReposito
   if (!commit) return fail(ErrorCode::corrupt, "the newest commit cannot be read");
   const char* subject = git_commit_summary(commit->get());
   return fmt::format("{} at {} {}\n", where, short_id(*head.commit),
-                     shown_line(subject != nullptr ? subject : "", kSubjectBytesMax));
+                     shown_line(subject != nullptr ? subject : "", kHeadSubjectBytesMax));
 }
 
 Result<Outcome> status_of(const WorkspaceFiles& files) {

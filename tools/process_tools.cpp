@@ -20,8 +20,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-/// Of the start and of the end of the output, each.
-constexpr size_t kShownBytesMax = 16 << 10;
 constexpr size_t kGatheredBytesMax = size_t{1} << 20;
 /// A program that has said something and then is silent for so long has said what it had to.
 constexpr milliseconds kQuiet{150};

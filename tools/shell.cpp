@@ -16,9 +16,6 @@ namespace sable::tools {
 
 namespace {
 
-/// Of the start and of the end of the output, each.
-constexpr size_t kShownBytesMax = 16 << 10;
-
 std::string next_step(const sandbox::RunResult& result, std::chrono::milliseconds wall_max) {
   if (result.end == sandbox::End::deadline) {
     return fmt::format("; give timeout_seconds up to {}, or do the work in smaller pieces",

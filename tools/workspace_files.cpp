@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/folder_stream.h"
 #include "base/text.h"
 #include "tools/beneath.h"
 #include "tools/shown_text.h"
@@ -18,10 +19,6 @@
 namespace sable::tools {
 
 namespace {
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 std::string_view kind_name(mode_t mode) {
   if (S_ISDIR(mode)) return "a folder; use list_files";
@@ -168,18 +165,15 @@ Result<Folder> WorkspaceFiles::list(std::string_view path, size_t entries_max) c
   SABLE_TRY(std::string place, place_beneath(root_.get(), fd.get()));
   SABLE_TRY_VOID(check_visible(place));
   Folder folder{.place = std::move(place)};
-  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd.get()));
-  if (!dir) return fail_errno(shown_path(path), errno);
-  const int descriptor = fd.release();  // the DIR closes it
-  while (const dirent* found = ::readdir(dir.get())) {
-    const std::string_view name = found->d_name;
-    if (name == "." || name == "..") continue;
-    if (!check_visible(joined(folder.place, name))) continue;
+  FolderStream stream(std::move(fd));
+  if (!stream) return fail_errno(shown_path(path), errno);
+  while (const dirent* found = stream.next()) {
+    if (!check_visible(joined(folder.place, found->d_name))) continue;
     if (folder.entries.size() == entries_max) {
       folder.cut = true;
       break;
     }
-    folder.entries.push_back(entry_of(descriptor, *found));
+    folder.entries.push_back(entry_of(stream.fd(), *found));
   }
   std::sort(folder.entries.begin(), folder.entries.end(),
             [](const FolderEntry& a, const FolderEntry& b) { return a.name < b.name; });

@@ -37,7 +37,7 @@ enum Literal : uint32_t {
   n_literals,
 };
 
-std::vector<Symbol> symbols(std::string_view text) {
+std::vector<Symbol> literal(std::string_view text) {
   std::vector<Symbol> result;
   for (const char c : text) {
     // "|" stands for the marker here; none of the literals has a bar of its own.
@@ -48,25 +48,25 @@ std::vector<Symbol> symbols(std::string_view text) {
 
 const std::vector<Symbol>& literal_symbols(uint32_t which) {
   static const std::array<std::vector<Symbol>, n_literals> kSymbols = {
-      symbols("\n\n<|tool_calls>\n"),
-      symbols("tool_calls>\n"),
-      symbols("<|invoke name=\""),
-      symbols("</|tool_calls>"),
-      symbols("<|parameter name=\""),
-      symbols("</|invoke>\n"),
-      symbols("\n</|invoke>\n"),
-      symbols("</|parameter>\n"),
-      symbols("parameter>\n"),
-      symbols("null"),
-      symbols("true"),
-      symbols("false"),
-      symbols("\""),
-      symbols("["),
-      symbols("]"),
-      symbols("{"),
-      symbols("}"),
-      symbols(", "),
-      symbols(": ")};
+      literal("\n\n<|tool_calls>\n"),
+      literal("tool_calls>\n"),
+      literal("<|invoke name=\""),
+      literal("</|tool_calls>"),
+      literal("<|parameter name=\""),
+      literal("</|invoke>\n"),
+      literal("\n</|invoke>\n"),
+      literal("</|parameter>\n"),
+      literal("parameter>\n"),
+      literal("null"),
+      literal("true"),
+      literal("false"),
+      literal("\""),
+      literal("["),
+      literal("]"),
+      literal("{"),
+      literal("}"),
+      literal(", "),
+      literal(": ")};
   return kSymbols[which];
 }
 

@@ -13,7 +13,7 @@ namespace sable::inference {
 namespace {
 
 using Steps = std::vector<PreTokenizerStep>;
-using Kind = PreTokenizerStep::Kind;
+using StepKind = PreTokenizerStep::Kind;
 
 constexpr size_t kNestingMax = 8;
 
@@ -84,8 +84,9 @@ class Reader {
     if (type == "Whitespace") {
       // Runs of word characters, and runs of what is neither that nor white space. The library runs
       // this one in Rust's regex crate, whose \w is that of Unicode Technical Standard 18, annex C.
-      constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D})";
-      SABLE_TRY_VOID(add(fmt::format(R"([{0}]+|[^{0}\s]+)", kWord), SplitBehaviour::removed, path));
+      constexpr std::string_view kWordSet = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D})";
+      SABLE_TRY_VOID(
+          add(fmt::format(R"([{0}]+|[^{0}\s]+)", kWordSet), SplitBehaviour::removed, path));
       steps.back().invert = true;
       return {};
     }
@@ -140,11 +141,11 @@ class Reader {
   Result<void> byte_level(const Json& value, const std::string& path) {
     SABLE_TRY(const bool prefix_space, flag_or(value, "add_prefix_space", true, path));
     SABLE_TRY(const bool use_regex, flag_or(value, "use_regex", true, path));
-    if (prefix_space) steps.push_back({.kind = Kind::prefix_space, .origin = path});
+    if (prefix_space) steps.push_back({.kind = StepKind::prefix_space, .origin = path});
     if (use_regex) {
       SABLE_TRY_VOID(add(kGpt2Expression, SplitBehaviour::isolated, path));
     }
-    steps.push_back({.kind = Kind::byte_alphabet, .origin = path});
+    steps.push_back({.kind = StepKind::byte_alphabet, .origin = path});
     return {};
   }
 
@@ -156,7 +157,7 @@ class Reader {
 
   void literal(const std::string& text, SplitBehaviour behaviour, bool invert,
                const std::string& path) {
-    steps.push_back({.kind = Kind::split,
+    steps.push_back({.kind = StepKind::split,
                      .literal = true,
                      .pattern = text,
                      .behaviour = behaviour,
@@ -171,7 +172,7 @@ Result<Steps> steps_from_json(const Json& pre_tokenizer, std::string_view path) 
   Reader reader;
   SABLE_TRY_VOID(reader.read(pre_tokenizer, std::string(path), 0));
   for (const PreTokenizerStep& step : reader.steps) {
-    if (step.kind == Kind::byte_alphabet) return std::move(reader.steps);
+    if (step.kind == StepKind::byte_alphabet) return std::move(reader.steps);
   }
   return fail(
       ErrorCode::unsupported,
@@ -186,7 +187,7 @@ Result<Steps> steps_from_expressions(const std::vector<std::string>& expressions
                                     fmt::format("{}, expression {}", origin, i)));
     steps.push_back(std::move(step));
   }
-  steps.push_back({.kind = Kind::byte_alphabet, .origin = std::string(origin)});
+  steps.push_back({.kind = StepKind::byte_alphabet, .origin = std::string(origin)});
   return steps;
 }
 

@@ -19,8 +19,8 @@ namespace sable::runtime::config {
 
 namespace {
 
-constexpr size_t kFileBytesMax = size_t{256} << 10;
-constexpr size_t kFilesMax = 256;
+constexpr size_t kAgentBytesMax = size_t{256} << 10;
+constexpr size_t kAgentFilesMax = 256;
 constexpr size_t kPromptBytesMax = size_t{64} << 10;
 
 /// Reads the keys of one file, one after the other; each error names its place.
@@ -209,9 +209,9 @@ Result<std::set<std::filesystem::path>> user_files(const std::filesystem::path& 
   if (error == std::errc::no_such_file_or_directory) return files;
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
     if (entry->path().extension() != ".yaml") continue;
-    if (files.size() == kFilesMax) {
+    if (files.size() == kAgentFilesMax) {
       return fail(ErrorCode::exhausted,
-                  fmt::format("{}: more than {} agents", folder.string(), kFilesMax));
+                  fmt::format("{}: more than {} agents", folder.string(), kAgentFilesMax));
     }
     files.insert(entry->path());
   }
@@ -245,7 +245,7 @@ Result<std::vector<AgentDefinition>> load_agents(const LoadedConfig& loaded,
   if (const auto folder = loaded.environment.user_folder(); !folder.empty()) {
     SABLE_TRY(const auto files, user_files(folder / "agents"));
     for (const auto& path : files) {
-      SABLE_TRY(const auto text, read_file(path, kFileBytesMax));
+      SABLE_TRY(const auto text, read_file(path, kAgentBytesMax));
       const Origin origin{.layer = Layer::user, .source = path.string()};
       SABLE_TRY_VOID(add(text, origin, loaded.config, agents));
     }

@@ -14,8 +14,8 @@ namespace {
 
 constexpr const char* kToolsFolder = ".sable/tools";
 constexpr const char* kAgentsFolder = ".sable/agents";
-constexpr size_t kFilesMax = 256;
-constexpr size_t kFileBytesMax = size_t{1} << 20;
+constexpr size_t kBroughtFilesMax = 256;
+constexpr size_t kBroughtFileBytesMax = size_t{1} << 20;
 constexpr size_t kBytesMax = size_t{8} << 20;
 constexpr int kDepthMax = 8;
 
@@ -30,7 +30,7 @@ struct Scan {
       return fail(ErrorCode::exhausted,
                   fmt::format("{}: nested deeper than {} folders", shown(), kDepthMax));
     }
-    SABLE_TRY(const auto entries, reader.list(path, kFilesMax));
+    SABLE_TRY(const auto entries, reader.list(path, kBroughtFilesMax));
     if (!entries) return {};
     for (const auto& entry : *entries) {
       const auto below = path + "/" + entry.name;
@@ -38,11 +38,11 @@ struct Scan {
         SABLE_TRY_VOID(folder(below, depth + 1));
         continue;
       }
-      if (files.size() == kFilesMax) {
+      if (files.size() == kBroughtFilesMax) {
         return fail(ErrorCode::exhausted,
-                    fmt::format("{}: more than {} files", shown(), kFilesMax));
+                    fmt::format("{}: more than {} files", shown(), kBroughtFilesMax));
       }
-      SABLE_TRY(auto content, reader.read(below, kFileBytesMax));
+      SABLE_TRY(auto content, reader.read(below, kBroughtFileBytesMax));
       if (!content) continue;  // gone since it was listed, so it is not brought
       bytes += content->size();
       if (bytes > kBytesMax) {

@@ -19,8 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kFileBytesMax = size_t{64} << 10;
-constexpr size_t kFilesMax = 256;
+constexpr size_t kCardBytesMax = size_t{64} << 10;
+constexpr size_t kCardFilesMax = 256;
 
 class CardReader {
  public:
@@ -145,9 +145,9 @@ Result<std::set<fs::path>> files_in(const fs::path& folder) {
         entry->path().stem().extension() == ".prompt") {
       continue;
     }
-    if (files.size() == kFilesMax) {
+    if (files.size() == kCardFilesMax) {
       return fail(ErrorCode::exhausted,
-                  fmt::format("{}: more than {} models", folder.string(), kFilesMax));
+                  fmt::format("{}: more than {} models", folder.string(), kCardFilesMax));
     }
     files.insert(entry->path());
   }
@@ -170,7 +170,7 @@ Result<std::vector<ModelCard>> load_model_cards(const LoadedConfig& loaded) {
     if (folder.empty()) return {};
     SABLE_TRY(const auto files, files_in(folder));
     for (const auto& path : files) {
-      SABLE_TRY(const auto text, read_file(path, kFileBytesMax));
+      SABLE_TRY(const auto text, read_file(path, kCardBytesMax));
       SABLE_TRY(auto card, parse_model_card(text, {.layer = layer, .source = path.string()}));
       std::erase_if(cards, [&](const ModelCard& other) { return other.name == card.name; });
       cards.push_back(std::move(card));

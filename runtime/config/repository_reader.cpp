@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <memory>
@@ -12,18 +11,13 @@
 
 #include <fmt/format.h>
 
+#include "base/folder_stream.h"
 #include "base/text.h"
 #include "runtime/config/one_line.h"
 
 namespace sable::runtime::config {
 
-namespace {
-
-struct CloseDirectory {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
-
-}  // namespace
+namespace {}  // namespace
 
 Result<RepositoryReader> RepositoryReader::open(const std::filesystem::path& repository) {
   const auto shown = escape_controls(repository.string());
@@ -99,17 +93,14 @@ Result<std::optional<std::vector<RepositoryReader::Entry>>> RepositoryReader::li
     std::string_view relative, size_t entries_max) const {
   SABLE_TRY(auto fd, open_below(relative, O_DIRECTORY));
   if (!fd) return std::optional<std::vector<Entry>>();
-  std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd->get()));
-  if (!directory) return fail_errno(shown(relative), errno);
-  (void)fd->release();  // the directory stream owns it now
+  FolderStream folder(std::move(*fd));
+  if (!folder) return fail_errno(shown(relative), errno);
   std::vector<Entry> entries;
   while (true) {
-    errno = 0;
-    const dirent* entry = ::readdir(directory.get());
+    const dirent* entry = folder.next();
     if (entry == nullptr && errno != 0) return fail_errno(shown(relative), errno);
     if (entry == nullptr) break;
     const std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
     const std::string path = std::string(relative) + "/" + name;
     if (entries.size() == entries_max) {
       return fail(ErrorCode::exhausted,
@@ -122,7 +113,7 @@ Result<std::optional<std::vector<RepositoryReader::Entry>>> RepositoryReader::li
                       ": its name is not valid UTF-8 or has control characters");
     }
     struct stat info;
-    if (::fstatat(::dirfd(directory.get()), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (::fstatat(folder.fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       return fail_errno(shown(path), errno);
     }
     if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {

@@ -14,7 +14,7 @@ namespace sable::sandbox {
 
 namespace {
 
-constexpr int kWaitingMax = 64;
+constexpr int kBacklog = 64;
 
 void bring_up_loopback(const FailureReport& report) {
   const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -35,7 +35,7 @@ int listen_for_proxy(uint16_t port, const FailureReport& report) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (socket < 0 ||
       ::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(socket, kWaitingMax) != 0) {
+      ::listen(socket, kBacklog) != 0) {
     report.fail(Step::listen_for_proxy);
   }
   return socket;

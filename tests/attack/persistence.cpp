@@ -13,7 +13,7 @@ namespace sable::attack {
 
 namespace {
 
-constexpr auto kNoWrite = {EROFS, EACCES, ENOENT, EPERM, EBUSY};
+constexpr auto kNoChange = {EROFS, EACCES, ENOENT, EPERM, EBUSY};
 
 int create(const std::string& path) {
   return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0755);
@@ -22,22 +22,22 @@ int create(const std::string& path) {
 void hooks(Attempts& attempts) {
   for (const std::string& repository : {std::string("."), std::string("nested/deep")}) {
     const std::string hooks = repository + "/.git/hooks";
-    attempts.denied("add a hook in " + repository, create(hooks + "/post-checkout"), kNoWrite);
+    attempts.denied("add a hook in " + repository, create(hooks + "/post-checkout"), kNoChange);
     attempts.denied("edit a hook in " + repository,
-                    ::open((hooks + "/pre-commit").c_str(), O_WRONLY), kNoWrite);
+                    ::open((hooks + "/pre-commit").c_str(), O_WRONLY), kNoChange);
     attempts.denied("replace the hooks folder in " + repository,
                     ::rename(hooks.c_str(), "old-hooks"), {EBUSY, EROFS, EACCES, EXDEV});
     attempts.denied("remove a hook in " + repository, ::unlink((hooks + "/pre-commit").c_str()),
-                    kNoWrite);
+                    kNoChange);
     attempts.denied("chmod a hook in " + repository, ::chmod((hooks + "/pre-commit").c_str(), 0777),
-                    kNoWrite);
+                    kNoChange);
   }
 }
 
 void configuration(Attempts& attempts) {
   for (const std::string& repository : {std::string("."), std::string("nested/deep")}) {
     const std::string config = repository + "/.git/config";
-    attempts.denied("append to " + config, ::open(config.c_str(), O_WRONLY | O_APPEND), kNoWrite);
+    attempts.denied("append to " + config, ::open(config.c_str(), O_WRONLY | O_APPEND), kNoChange);
     attempts.holds(
         "git config refuses an alias in " + repository,
         std::system(
@@ -49,10 +49,10 @@ void configuration(Attempts& attempts) {
             ("git -C " + repository + " config core.fsmonitor ./evil 2>/dev/null").c_str()) != 0);
     const std::string other = repository + "/.git/other";
     create(other);
-    attempts.denied("rename over " + config, ::rename(other.c_str(), config.c_str()), kNoWrite);
+    attempts.denied("rename over " + config, ::rename(other.c_str(), config.c_str()), kNoChange);
     attempts.denied("replace " + config + " by a link",
                     ::unlink(config.c_str()) == 0 ? ::symlink("/tmp/x", config.c_str()) : -1,
-                    kNoWrite);
+                    kNoChange);
   }
 }
 
@@ -73,8 +73,8 @@ void repository_folder(Attempts& attempts) {
 void missing_names(Attempts& attempts) {
   // What exists is protected; what is missing may be made, and then the call's result names it.
   attempts.denied("edit the agent's settings of the repository",
-                  ::open(".sable/config.yaml", O_WRONLY), kNoWrite);
-  attempts.denied("add to them", create(".sable/tools.yaml"), kNoWrite);
+                  ::open(".sable/config.yaml", O_WRONLY), kNoChange);
+  attempts.denied("add to them", create(".sable/tools.yaml"), kNoChange);
   ::mkdir(".vscode", 0755);
   create(".vscode/tasks.json");
   create(".envrc");

@@ -7,16 +7,13 @@
 
 #include "base/digest.h"
 #include "tests/e2e/front_end.h"
+#include "tests/support/contains.h"
 
 using namespace sable;
 using namespace sable::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 Json one_call(const std::string& name, const Json& arguments) {
   return {{"tool_calls", Json::array({tool_call(name, arguments)})}};

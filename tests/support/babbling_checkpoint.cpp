@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "tests/support/mini_checkpoint.h"
+#include "tests/support/temporary_folder.h"
 
 namespace sable::test {
 
@@ -62,6 +63,12 @@ fs::path babbling_checkpoint(const fs::path& output) {
   SABLE_CHECK(n == tags.size());
   SABLE_CHECK(write_file_atomically(output / "tokenizer.json", dump_json(*tokenizer)).has_value());
   return output;
+}
+
+const fs::path& babbling_model() {
+  static const TemporaryFolder folder;
+  static const auto path = babbling_checkpoint(folder / "model");
+  return path;
 }
 
 }  // namespace sable::test

@@ -10,4 +10,7 @@ namespace sable::test {
 /// `output`.
 std::filesystem::path babbling_checkpoint(const std::filesystem::path& output);
 
+/// One of them for all tests of a program.
+const std::filesystem::path& babbling_model();
+
 }  // namespace sable::test

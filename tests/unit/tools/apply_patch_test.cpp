@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/text.h"
+#include "tests/unit/tools/byte_marks.h"
 #include "tests/unit/tools/tool_fixture.h"
 
 using namespace sable;
@@ -14,17 +15,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Section {
+struct PatchSection {
   std::string kind, name, text;
 };
 
 struct PatchCase {
   std::string name;
   int line = 0;
-  std::vector<Section> sections;
+  std::vector<PatchSection> sections;
 
-  std::vector<const Section*> all(const std::string& kind) const {
-    std::vector<const Section*> found;
+  std::vector<const PatchSection*> all(const std::string& kind) const {
+    std::vector<const PatchSection*> found;
     for (const auto& section : sections) {
       if (section.kind == kind) found.push_back(&section);
     }
@@ -32,21 +33,7 @@ struct PatchCase {
   }
 };
 
-std::string bytes_of(std::string line) {
-  static const std::vector<std::pair<std::string, std::string>> kMarks = {
-      {"<CR>", "\r"}, {"<TAB>", "\t"}, {"<BOM>", "\xEF\xBB\xBF"}, {"<NUL>", std::string(1, '\0')}};
-  for (const auto& [mark, bytes] : kMarks) {
-    for (size_t at; (at = line.find(mark)) != std::string::npos;)
-      line.replace(at, mark.size(), bytes);
-  }
-  for (size_t at; (at = line.find("<x")) != std::string::npos && line.substr(at).size() >= 5;) {
-    line.replace(at, 5,
-                 std::string(1, static_cast<char>(std::stoi(line.substr(at + 2, 2), nullptr, 16))));
-  }
-  return line;
-}
-
-std::vector<PatchCase> read_cases() {
+std::vector<PatchCase> read_patches() {
   std::ifstream in(std::string(SABLE_SOURCE_DIR) + "/tests/unit/tools/patches.txt");
   std::vector<PatchCase> cases;
   int number = 0;
@@ -56,14 +43,14 @@ std::vector<PatchCase> read_cases() {
     if (line.starts_with("== ")) {
       cases.push_back({.name = line.substr(3), .line = number, .sections = {}});
     } else if (line[0] == '|') {
-      std::string bytes = bytes_of(line.substr(1)) + "\n";
+      std::string bytes = bytes_of_marks(line.substr(1)) + "\n";
       if (bytes.ends_with("<EOF>\n")) bytes.resize(bytes.size() - 6);
       cases.back().sections.back().text += bytes;
     } else {
       const size_t space = line.find(' ');
       cases.back().sections.push_back(
           {line.substr(0, space),
-           space == std::string::npos ? std::string() : bytes_of(line.substr(space + 1)),
+           space == std::string::npos ? std::string() : bytes_of_marks(line.substr(space + 1)),
            {}});
     }
   }
@@ -87,7 +74,7 @@ std::string update(const std::string& path, const std::string& hunk) {
 }  // namespace
 
 TEST_CASE("patches give the right result or a clear refusal, never a wrong write") {
-  const auto cases = read_cases();
+  const auto cases = read_patches();
   CHECK(cases.size() >= 60);
   for (const auto& patch : cases) {
     INFO("patches.txt:" << patch.line << ": " << patch.name);

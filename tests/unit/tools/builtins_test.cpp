@@ -6,16 +6,13 @@
 #include <catch2/catch.hpp>
 
 #include "base/text.h"
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 
 using namespace sable;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::string n_lines(int n) {
   std::string text;

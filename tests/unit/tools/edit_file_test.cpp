@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "tests/unit/tools/byte_marks.h"
 #include "tests/unit/tools/tool_fixture.h"
 
 using namespace sable;
@@ -19,22 +20,7 @@ struct EditCase {
   bool has(const std::string& section) const { return sections.contains(section); }
 };
 
-std::string bytes_of(std::string line) {
-  static const std::vector<std::pair<std::string, std::string>> kMarks = {
-      {"<CR>", "\r"}, {"<TAB>", "\t"}, {"<BOM>", "\xEF\xBB\xBF"}, {"<NUL>", std::string(1, '\0')}};
-  for (const auto& [mark, bytes] : kMarks) {
-    for (size_t at; (at = line.find(mark)) != std::string::npos;)
-      line.replace(at, mark.size(), bytes);
-  }
-  for (size_t at; (at = line.find("<x")) != std::string::npos && line.substr(at).size() >= 5;) {
-    line.replace(at, 5,
-                 std::string(1, static_cast<char>(std::stoi(line.substr(at + 2, 2), nullptr, 16))));
-  }
-  const size_t cut = line.find("<EOF>");
-  return cut == std::string::npos ? line + "\n" : line.substr(0, cut);
-}
-
-std::vector<EditCase> read_cases() {
+std::vector<EditCase> read_edits() {
   std::ifstream in(std::string(SABLE_SOURCE_DIR) + "/tests/unit/tools/edits.txt");
   std::vector<EditCase> cases;
   std::string section;
@@ -45,7 +31,10 @@ std::vector<EditCase> read_cases() {
     if (line.starts_with("== ")) {
       cases.push_back({.name = line.substr(3), .line = number, .sections = {}});
     } else if (line[0] == '|') {
-      cases.back().sections[section] += bytes_of(line.substr(1));
+      std::string bytes = bytes_of_marks(line.substr(1)) + "\n";
+      const size_t end = bytes.find("<EOF>");
+      if (end != std::string::npos) bytes.resize(end);
+      cases.back().sections[section] += bytes;
     } else {
       section = line;
       cases.back().sections[section];
@@ -62,7 +51,7 @@ std::string trimmed(std::string text) {
 }  // namespace
 
 TEST_CASE("awkward edits give the right result or a clear refusal, never a wrong write") {
-  const auto cases = read_cases();
+  const auto cases = read_edits();
   CHECK(cases.size() >= 60);
   for (const auto& edit : cases) {
     INFO("edits.txt:" << edit.line << ": " << edit.name);

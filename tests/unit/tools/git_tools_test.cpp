@@ -6,16 +6,13 @@
 
 #include "base/child_process.h"
 #include "base/text.h"
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 
 using namespace sable;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 /// A workspace in which a person runs git by hand.
 class GitFixture : public test::ToolFixture {

@@ -5,16 +5,13 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 
 using namespace sable;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 /// How many processes of this machine have `marker` in their command line.
 int processes_with(const std::string& marker) {

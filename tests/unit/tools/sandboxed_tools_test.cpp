@@ -4,18 +4,13 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 
 using namespace sable;
 namespace fs = std::filesystem;
 
-namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("shell changes the workspace and nothing else") {
   test::SandboxedTools at;

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "tests/support/contains.h"
 
 using namespace sable;
 using namespace sable::tools;
@@ -45,10 +46,6 @@ std::string violations_of(std::string_view schema, std::string_view value) {
   const auto compiled = Schema::compile(json(schema));
   REQUIRE(compiled);
   return describe(compiled->check(json(value)), *compiled);
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 bool refers_outside(const Json& schema) {

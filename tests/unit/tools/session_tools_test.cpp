@@ -1,16 +1,13 @@
 // todo, ask_user and read_output: what they ask of their session, and what they do without one.
 #include <catch2/catch.hpp>
 
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 
 using namespace sable;
 using namespace sable::tools;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 /// Remembers what it was asked for and answers what the test says.
 class RecordingDoor final : public SessionDoor {

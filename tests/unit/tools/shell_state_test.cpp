@@ -3,16 +3,13 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 
 using namespace sable;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::string shell(test::ToolFixture& at, const std::string& command) {
   return at.call("shell", {{"command", command}}).text;

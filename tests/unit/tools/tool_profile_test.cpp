@@ -1,6 +1,7 @@
 // The sandbox of one tool: a profile and further limits, which only ever narrow the session's.
 #include <catch2/catch.hpp>
 
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 #include "tools/narrowed_policy.h"
 
@@ -10,10 +11,6 @@ using sandbox::Network;
 using sandbox::Policy;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::string tool_with(const std::string& sandbox, const std::string& script) {
   return "tools:\n"

@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include "sandbox/sandbox.h"
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 #include "tools/workspace_files.h"
 
@@ -17,10 +18,6 @@ using namespace sable::tools;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 ErrorCode code_of(const auto& result) {
   REQUIRE_FALSE(result);

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/yaml.h"
+#include "tests/support/contains.h"
 #include "tests/unit/tools/tool_fixture.h"
 #include "tools/argv_template.h"
 #include "tools/text_template.h"
@@ -18,10 +19,6 @@ using namespace sable::tools;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 /// A file of one tool with two parameters; `rest` is put behind, `run` replaces the command.
 std::string file_with(const std::string& rest,

@@ -19,7 +19,7 @@ namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
-Result<std::unique_ptr<Engine>> open(const EngineOptions& options) {
+Result<std::unique_ptr<Engine>> open_bounded(const EngineOptions& options) {
   return Engine::open(sable::test::mini_checkpoint("--layers 4 --ratios 0,4,128,4,0"), options);
 }
 
@@ -63,7 +63,7 @@ TEST_CASE("an engine that does not fit is refused, and told what would fit") {
   EngineOptions options;
   options.n_threads = 1;
   options.memory_bytes_max = kMiB;
-  const auto tiny = open(options);
+  const auto tiny = open_bounded(options);
   REQUIRE(!tiny);
   CHECK(tiny.error().code == ErrorCode::exhausted);
   CHECK_THAT(tiny.error().message,
@@ -71,14 +71,14 @@ TEST_CASE("an engine that does not fit is refused, and told what would fit") {
 
   options.memory_bytes_max = 64 * kMiB;
   options.cache_bytes_max = 500 * kMiB;
-  const auto large = open(options);
+  const auto large = open_bounded(options);
   REQUIRE(!large);
   CHECK(large.error().code == ErrorCode::exhausted);
   CHECK_THAT(large.error().message,
              Contains("caches of 500 MiB") && Contains("64 MiB") && Contains("tokens of context"));
 
   options.cache_bytes_max = 0;
-  const auto fits = open(options);
+  const auto fits = open_bounded(options);
   REQUIRE(fits);
   const uint64_t caches = (*fits)->options().cache_bytes_max;
   CHECK(caches == (64 * kMiB - (*fits)->scratch_bytes()) / 2);
@@ -88,9 +88,9 @@ TEST_CASE("an engine that does not fit is refused, and told what would fit") {
 TEST_CASE("experts that are given back between uses change no result") {
   EngineOptions options;
   options.n_threads = 2;
-  auto all = open(options);
+  auto all = open_bounded(options);
   options.resident_experts_max = 1;
-  auto few = open(options);
+  auto few = open_bounded(options);
   REQUIRE(all);
   REQUIRE(few);
   CHECK(logits_of(**all) == logits_of(**few));

@@ -11,7 +11,7 @@ using namespace sable::runtime::config::test;
 
 namespace {
 
-std::string refusal(std::string_view text) {
+std::string refused_agent(std::string_view text) {
   const auto agent = parse_agent(text, {.layer = Layer::user, .source = "a.yaml"}, "a", Config{});
   return agent ? "accepted" : agent.error().message;
 }
@@ -57,33 +57,35 @@ TEST_CASE("an agent's sampling lies on top of the settings'") {
 }
 
 TEST_CASE("mistakes in an agent's file are refused with their place") {
-  CHECK(refusal("name: a\nsystem_promt: x\n") ==
+  CHECK(refused_agent("name: a\nsystem_promt: x\n") ==
         "a.yaml:2:1: unknown key \"system_promt\"; did you mean system_prompt?");
-  CHECK(refusal("name: a\nhooks: x\n") == "a.yaml:2:1: unknown key \"hooks\"; did you mean tools?");
-  CHECK(refusal("name: a\nzzzzzzzz: x\n").find("known here: name, version, description") !=
+  CHECK(refused_agent("name: a\nhooks: x\n") ==
+        "a.yaml:2:1: unknown key \"hooks\"; did you mean tools?");
+  CHECK(refused_agent("name: a\nzzzzzzzz: x\n").find("known here: name, version, description") !=
         std::string::npos);
-  CHECK(refusal("name: a\n") == "a.yaml:1:1: system_prompt: is missing");
-  CHECK(refusal("system_prompt: x\n") == "a.yaml:1:1: name: is missing");
-  CHECK(refusal("name: b\nsystem_prompt: x\n") ==
+  CHECK(refused_agent("name: a\n") == "a.yaml:1:1: system_prompt: is missing");
+  CHECK(refused_agent("system_prompt: x\n") == "a.yaml:1:1: name: is missing");
+  CHECK(refused_agent("name: b\nsystem_prompt: x\n") ==
         "a.yaml:1:7: name: expected a, as the file is called");
-  CHECK(refusal("name: a b\nsystem_prompt: x\n").rfind("a.yaml:1:7: name: expected a name", 0) ==
-        0);
-  CHECK(refusal("name: a\nsystem_prompt: [x]\n") == "a.yaml:2:16: system_prompt: expected text");
-  CHECK(refusal("name: a\nsystem_prompt: x\ntools: []\n") ==
+  CHECK(refused_agent("name: a b\nsystem_prompt: x\n")
+            .rfind("a.yaml:1:7: name: expected a name", 0) == 0);
+  CHECK(refused_agent("name: a\nsystem_prompt: [x]\n") ==
+        "a.yaml:2:16: system_prompt: expected text");
+  CHECK(refused_agent("name: a\nsystem_prompt: x\ntools: []\n") ==
         "a.yaml:3:8: tools: an empty list; leave the key out to offer every tool");
-  CHECK(refusal("name: a\nsystem_prompt: x\ntools: [b, b]\n") ==
+  CHECK(refused_agent("name: a\nsystem_prompt: x\ntools: [b, b]\n") ==
         "a.yaml:3:12: tools: b stands here twice");
-  CHECK(refusal("name: a\nsystem_prompt: x\ntools: b\n").find("expected a list") !=
+  CHECK(refused_agent("name: a\nsystem_prompt: x\ntools: b\n").find("expected a list") !=
         std::string::npos);
-  CHECK(refusal("name: a\nsystem_prompt: x\nread_instructions: maybe\n") ==
+  CHECK(refused_agent("name: a\nsystem_prompt: x\nread_instructions: maybe\n") ==
         "a.yaml:3:20: read_instructions: expected true or false");
-  CHECK(refusal("name: a\nsystem_prompt: x\nsampling: {temprature: 1}\n") ==
+  CHECK(refused_agent("name: a\nsystem_prompt: x\nsampling: {temprature: 1}\n") ==
         "a.yaml:3:12: unknown setting \"sampling.temprature\"; did you mean temperature?");
-  CHECK(refusal("name: a\nsystem_prompt: x\nsampling: {temperature: 9}\n")
+  CHECK(refused_agent("name: a\nsystem_prompt: x\nsampling: {temperature: 9}\n")
             .rfind("a.yaml:3:25: sampling.temperature: expected a number", 0) == 0);
-  CHECK(refusal("- a\n").rfind("a.yaml:1:1: expected a mapping", 0) == 0);
-  CHECK(refusal("").rfind("a.yaml:1:1: expected a mapping", 0) == 0);
-  CHECK(refusal("name: a\nsystem_prompt: " + std::string(70000, 'x') + "\n")
+  CHECK(refused_agent("- a\n").rfind("a.yaml:1:1: expected a mapping", 0) == 0);
+  CHECK(refused_agent("").rfind("a.yaml:1:1: expected a mapping", 0) == 0);
+  CHECK(refused_agent("name: a\nsystem_prompt: " + std::string(70000, 'x') + "\n")
             .find("longer than 65536 bytes") != std::string::npos);
 }
 
@@ -103,21 +105,23 @@ TEST_CASE("an agent may put a tool in its own words, with fewer parameters") {
   CHECK(*offer.parameters ==
         std::vector<std::pair<std::string, std::string>>{{"pattern", "what"}, {"path", ""}});
   const std::string begin = "name: a\nsystem_prompt: x\n";
-  CHECK(refusal(begin + "tools: [{description: x}]\n").find("name is missing") !=
+  CHECK(refused_agent(begin + "tools: [{description: x}]\n").find("name is missing") !=
         std::string::npos);
-  CHECK(refusal(begin + "tools: [{name: t, params: x}]\n").find("unknown key \"params\"") !=
+  CHECK(refused_agent(begin + "tools: [{name: t, params: x}]\n").find("unknown key \"params\"") !=
         std::string::npos);
-  CHECK(refusal(begin + "tools: [{name: t, parameters: [x]}]\n").find("expected parameters") !=
+  CHECK(
+      refused_agent(begin + "tools: [{name: t, parameters: [x]}]\n").find("expected parameters") !=
+      std::string::npos);
+  CHECK(refused_agent(begin + "tools: [t, {name: t}]\n").find("stands here twice") !=
         std::string::npos);
-  CHECK(refusal(begin + "tools: [t, {name: t}]\n").find("stands here twice") != std::string::npos);
-  CHECK(refusal(begin + "version: 0\n") == "a.yaml:3:10: version: expected a number from 1");
-  CHECK(refusal(begin + "max_steps: 0\n") ==
+  CHECK(refused_agent(begin + "version: 0\n") == "a.yaml:3:10: version: expected a number from 1");
+  CHECK(refused_agent(begin + "max_steps: 0\n") ==
         "a.yaml:3:12: max_steps: expected a number from 1 to 1000000");
 }
 
 TEST_CASE("any bytes as an agent are accepted or refused with the file's name") {
   rc::prop("no crash", [](const std::string& bytes) {
-    const auto message = refusal(bytes);
+    const auto message = refused_agent(bytes);
     RC_ASSERT(message == "accepted" || message.rfind("a.yaml:", 0) == 0);
   });
 }

@@ -14,12 +14,6 @@ using namespace sable::runtime;
 
 namespace {
 
-const std::filesystem::path& model() {
-  static const test::TemporaryFolder folder;
-  static const auto path = test::babbling_checkpoint(folder / "model");
-  return path;
-}
-
 EngineModelOptions options(bool thinking) {
   return {.name = "babble",
           .texts = {.tools_head = "Tools:\n", .tools_tail = "\nEnd.\n"},
@@ -87,7 +81,7 @@ asio::awaitable<void> steps(Play& play, int n) {
   for (int i = 0; i < n; ++i) co_await step(play);
 }
 
-void run(std::vector<Play*> plays, int n_steps) {
+void play_all(std::vector<Play*> plays, int n_steps) {
   asio::io_context context;
   for (Play* play : plays)
     asio::co_spawn(context, steps(*play, n_steps),
@@ -111,11 +105,11 @@ void check_calls(uint64_t n_seeds, int n_steps, int n_calls_min) {
   int n_calls = 0;
   for (const bool thinking : {false, true}) {
     Models models;
-    const auto shared = models.open(model(), options(thinking));
+    const auto shared = models.open(test::babbling_model(), options(thinking));
     REQUIRE(shared);
     for (uint64_t seed = 0; seed < n_seeds; ++seed) {
       Play play(*shared, workers, seed);
-      run({&play}, n_steps);
+      play_all({&play}, n_steps);
       for (const auto& reply : play.replies) {
         if (reply.finish == FinishReason::stop) CHECK(reply.tool_calls.empty());
         if (reply.finish == FinishReason::tool_calls) CHECK_FALSE(reply.tool_calls.empty());
@@ -149,10 +143,10 @@ TEST_CASE("many random replies at temperature 1: no call is malformed", "[slow]"
 TEST_CASE("the next step computes only what is new") {
   asio::thread_pool workers(2);
   Models models;
-  const auto shared = models.open(model(), options(false));
+  const auto shared = models.open(test::babbling_model(), options(false));
   REQUIRE(shared);
   Play play(*shared, workers, 1);
-  run({&play}, 3);
+  play_all({&play}, 3);
   for (size_t i = 1; i < play.replies.size(); ++i) {
     const auto& before = play.replies[i - 1].usage;
     // All but the tokens whose state the engine cannot keep between its rewind points.
@@ -169,18 +163,18 @@ TEST_CASE("tokens are the same alone, among eight, and when another process goes
   std::vector<std::vector<Message>> conversations;
   {
     Models models;
-    const auto shared = models.open(model(), options(false));
+    const auto shared = models.open(test::babbling_model(), options(false));
     REQUIRE(shared);
     for (uint64_t seed = 0; seed < 8; ++seed) {
       Play play(*shared, workers, seed);
-      run({&play}, kSteps);
+      play_all({&play}, kSteps);
       alone.push_back(tokens_of(play));
       conversations.push_back(play.messages);
     }
   }
   {
     Models models;
-    const auto shared = models.open(model(), options(false));
+    const auto shared = models.open(test::babbling_model(), options(false));
     REQUIRE(shared);
     std::vector<std::unique_ptr<Play>> plays;
     std::vector<Play*> all;
@@ -188,12 +182,12 @@ TEST_CASE("tokens are the same alone, among eight, and when another process goes
       plays.push_back(std::make_unique<Play>(*shared, workers, seed));
       all.push_back(plays.back().get());
     }
-    run(all, kSteps);
+    play_all(all, kSteps);
     for (size_t i = 0; i < 8; ++i) CHECK(tokens_of(*plays[i]) == alone[i]);
   }
   // Stopped before each step, and taken up from the messages alone.
   Models models;
-  const auto shared = models.open(model(), options(false));
+  const auto shared = models.open(test::babbling_model(), options(false));
   REQUIRE(shared);
   for (size_t i = 0; i < 2; ++i) {
     size_t n_steps = 0;
@@ -202,7 +196,7 @@ TEST_CASE("tokens are the same alone, among eight, and when another process goes
       Play again(*shared, workers, i);
       again.messages.assign(conversations[i].begin(),
                             conversations[i].begin() + static_cast<long>(n));
-      run({&again}, 1);
+      play_all({&again}, 1);
       CHECK(tokens_of(again).front() == alone[i][n_steps++]);
     }
     CHECK(n_steps == kSteps);
@@ -211,11 +205,11 @@ TEST_CASE("tokens are the same alone, among eight, and when another process goes
 
 TEST_CASE("a model is opened once, and one that is missing says so") {
   Models models;
-  const auto first = models.open(model(), options(true));
-  const auto second = models.open(model() / "config.json" / "..", options(true));
+  const auto first = models.open(test::babbling_model(), options(true));
+  const auto second = models.open(test::babbling_model() / "config.json" / "..", options(true));
   REQUIRE(first);
   CHECK((second ? *second == *first : second.error().code == ErrorCode::not_found));
-  const auto missing = models.open(model() / "nothing", options(true));
+  const auto missing = models.open(test::babbling_model() / "nothing", options(true));
   REQUIRE_FALSE(missing);
   CHECK(missing.error().code == ErrorCode::not_found);
 }

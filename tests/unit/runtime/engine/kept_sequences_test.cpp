@@ -19,12 +19,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path& model() {
-  static const test::TemporaryFolder folder;
-  static const auto path = test::babbling_checkpoint(folder / "model");
-  return path;
-}
-
 /// One process after another over one home.
 class Processes {
  public:
@@ -52,7 +46,7 @@ class Processes {
  private:
   static TokenReply turn_with(memory::SnapshotStore* snapshots, const std::string& session,
                               std::vector<TokenId> prompt) {
-    const auto scheduler = Scheduler::open(model(), {.n_threads = 1}, snapshots);
+    const auto scheduler = Scheduler::open(test::babbling_model(), {.n_threads = 1}, snapshots);
     REQUIRE(scheduler);
     const auto stream = (*scheduler)->start();
     TokenRequest request;

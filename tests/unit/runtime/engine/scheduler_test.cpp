@@ -19,12 +19,6 @@ using sable::test::run;
 
 namespace {
 
-const std::filesystem::path& model() {
-  static const test::TemporaryFolder folder;
-  static const auto path = test::babbling_checkpoint(folder / "model");
-  return path;
-}
-
 inference::EngineOptions options() { return {.n_threads = 2}; }
 
 std::vector<TokenId> prompt(size_t n, int salt) {
@@ -45,7 +39,7 @@ TokenRequest request(std::vector<TokenId> ids, uint64_t n, uint64_t seed) {
 
 /// What the engine itself gives, without any scheduler.
 std::vector<TokenId> expected(const std::vector<TokenId>& ids, uint64_t n, uint64_t seed) {
-  static const auto engine = inference::Engine::open(model(), options());
+  static const auto engine = inference::Engine::open(test::babbling_model(), options());
   REQUIRE(engine);
   const auto sequence = (*engine)->start();
   REQUIRE(sequence->append(ids));
@@ -84,7 +78,7 @@ asio::awaitable<void> generate_into(TokenSequence& sequence, TokenRequest r,
 }  // namespace
 
 TEST_CASE("a stream's tokens are those of the engine alone, whatever else it decodes") {
-  const auto scheduler = Scheduler::open(model(), options());
+  const auto scheduler = Scheduler::open(test::babbling_model(), options());
   REQUIRE(scheduler);
   constexpr size_t kStreams = 8;
   std::vector<std::unique_ptr<TokenSequence>> streams;
@@ -106,7 +100,7 @@ TEST_CASE("a stream's tokens are those of the engine alone, whatever else it dec
 }
 
 TEST_CASE("the next request keeps what it shares with the stream, and gives the same tokens") {
-  const auto scheduler = Scheduler::open(model(), options());
+  const auto scheduler = Scheduler::open(test::babbling_model(), options());
   REQUIRE(scheduler);
   const auto stream = (*scheduler)->start();
   auto ids = prompt(150, 1);
@@ -128,7 +122,7 @@ TEST_CASE("the next request keeps what it shares with the stream, and gives the 
 }
 
 TEST_CASE("a cancelled request stops soon, and the stream can go on") {
-  const auto scheduler = Scheduler::open(model(), options());
+  const auto scheduler = Scheduler::open(test::babbling_model(), options());
   REQUIRE(scheduler);
   const auto stream = (*scheduler)->start();
   Result<TokenReply> reply = fail(ErrorCode::io, "not run");
@@ -153,7 +147,7 @@ TEST_CASE("a cancelled request stops soon, and the stream can go on") {
 TEST_CASE("requests that cannot be served say why") {
   auto small = options();
   small.context_max = 64;
-  const auto scheduler = Scheduler::open(model(), small);
+  const auto scheduler = Scheduler::open(test::babbling_model(), small);
   REQUIRE(scheduler);
   CHECK((*scheduler)->context_max() == 64);
   const auto stream = (*scheduler)->start();
@@ -172,15 +166,15 @@ TEST_CASE("requests that cannot be served say why") {
   REQUIRE(until_full);
   CHECK(until_full->end == TokenReply::End::context);
   CHECK(until_full->tokens.size() == 64 - 50);
-  CHECK_FALSE(Scheduler::open(model() / "nothing", small));
+  CHECK_FALSE(Scheduler::open(test::babbling_model() / "nothing", small));
 }
 
 TEST_CASE("when cache memory runs out, streams without a request are forgotten first") {
   auto tight = options();
-  const auto measure = Scheduler::open(model(), tight);
+  const auto measure = Scheduler::open(test::babbling_model(), tight);
   REQUIRE(measure);
   {
-    const auto engine = inference::Engine::open(model(), tight);
+    const auto engine = inference::Engine::open(test::babbling_model(), tight);
     REQUIRE(engine);
     const auto sequence = (*engine)->start();
     REQUIRE(sequence->append(prompt(600, 1)));
@@ -188,7 +182,7 @@ TEST_CASE("when cache memory runs out, streams without a request are forgotten f
     while (sequence->n_waiting() > 0) REQUIRE((*engine)->step(stepped));
     tight.cache_bytes_max = (*engine)->cache_bytes_in_use() * 5 / 2;
   }
-  const auto scheduler = Scheduler::open(model(), tight);
+  const auto scheduler = Scheduler::open(test::babbling_model(), tight);
   REQUIRE(scheduler);
   std::vector<std::unique_ptr<TokenSequence>> streams;
   for (int i = 0; i < 5; ++i) {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kHeaderMax = 4096;
 
-struct Outcome {
+struct Parsed {
   Result<void> result;
   int status = 0;
   size_t n_headers = 0;
@@ -20,26 +20,26 @@ struct Outcome {
 };
 
 /// Feeds `bytes` in pieces of `piece` and then the end of the stream.
-Outcome parse(std::string_view bytes, size_t piece, bool head_request = false) {
-  Outcome outcome;
+Parsed parse(std::string_view bytes, size_t piece, bool head_request = false) {
+  Parsed parsed;
   HttpResponseParser parser(
       [&](const agent::HttpHead& head, std::string_view part) -> Result<void> {
         CHECK(head.status != 0);
-        outcome.body += part;
+        parsed.body += part;
         return {};
       },
       kHeaderMax, head_request);
-  while (!bytes.empty() && outcome.result && !parser.done()) {
-    outcome.result = parser.feed(bytes.substr(0, piece));
+  while (!bytes.empty() && parsed.result && !parser.done()) {
+    parsed.result = parser.feed(bytes.substr(0, piece));
     bytes.remove_prefix(std::min(piece, bytes.size()));
   }
-  if (outcome.result && !parser.done()) outcome.result = parser.feed_end();
-  outcome.done = parser.done();
+  if (parsed.result && !parser.done()) parsed.result = parser.feed_end();
+  parsed.done = parser.done();
   if (parser.has_head()) {
-    outcome.status = parser.head().status;
-    outcome.n_headers = parser.head().headers.size();
+    parsed.status = parser.head().status;
+    parsed.n_headers = parser.head().headers.size();
   }
-  return outcome;
+  return parsed;
 }
 
 }  // namespace
@@ -56,11 +56,11 @@ TEST_CASE("every way of ending a body gives the same body, however the bytes are
                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
                "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world");
   INFO(text);
-  const auto outcome = parse(text, piece);
-  REQUIRE(outcome.result);
-  CHECK(outcome.status == 200);
-  CHECK(outcome.body == "hello world");
-  CHECK(outcome.n_headers <= 1);
+  const auto parsed = parse(text, piece);
+  REQUIRE(parsed.result);
+  CHECK(parsed.status == 200);
+  CHECK(parsed.body == "hello world");
+  CHECK(parsed.n_headers <= 1);
 }
 
 TEST_CASE("an answer without a body is done at its head") {
@@ -87,10 +87,10 @@ TEST_CASE("an answer that is malformed, cut off or too large is corrupt") {
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(200'000, 'x'));
   const size_t piece = GENERATE(1u, 5000u);
   INFO(text.substr(0, 100));
-  const auto outcome = parse(text, piece);
-  REQUIRE_FALSE(outcome.result);
-  CHECK(outcome.result.error().code == ErrorCode::corrupt);
-  CHECK_FALSE(outcome.done);
+  const auto parsed = parse(text, piece);
+  REQUIRE_FALSE(parsed.result);
+  CHECK(parsed.result.error().code == ErrorCode::corrupt);
+  CHECK_FALSE(parsed.done);
 }
 
 TEST_CASE("more than sixteen interim answers are refused") {

@@ -24,11 +24,11 @@ struct SilentResolver {
   }
 };
 
-struct Outcome {
+struct Lookup {
   std::optional<Result<Endpoints>> result;
 };
 
-void start(asio::io_context& loop, asio::awaitable<Result<Endpoints>> work, Outcome& outcome,
+void start(asio::io_context& loop, asio::awaitable<Result<Endpoints>> work, Lookup& outcome,
            asio::cancellation_signal& cancel) {
   asio::co_spawn(
       loop, std::move(work),
@@ -43,7 +43,7 @@ void start(asio::io_context& loop, asio::awaitable<Result<Endpoints>> work, Outc
 TEST_CASE("a name becomes addresses with the port") {
   asio::io_context loop;
   asio::cancellation_signal cancel;
-  Outcome outcome;
+  Lookup outcome;
   start(loop, look_up("localhost", 8080, 5s), outcome, cancel);
   loop.run();
   REQUIRE(outcome.result);
@@ -58,7 +58,7 @@ TEST_CASE("a resolver that does not answer is left at the limit, and the loop en
   const SilentResolver resolver;
   asio::io_context loop;
   asio::cancellation_signal cancel;
-  Outcome outcome;
+  Lookup outcome;
   start(loop, look_up("example.invalid", 1, 20ms, resolver.lookup()), outcome, cancel);
   loop.run();
   REQUIRE(outcome.result);
@@ -68,7 +68,7 @@ TEST_CASE("a resolver that does not answer is left at the limit, and the loop en
 
 TEST_CASE("a lookup that is cancelled, or whose loop goes, holds nobody up") {
   SilentResolver resolver;
-  Outcome outcome;
+  Lookup outcome;
   asio::cancellation_signal cancel;
   {
     asio::io_context loop;
@@ -91,7 +91,7 @@ TEST_CASE("lookups without an answer do not pile up for ever") {
   SilentResolver resolver;
   asio::io_context loop;
   asio::cancellation_signal cancel;
-  std::vector<Outcome> outcomes(80);
+  std::vector<Lookup> outcomes(80);
   for (auto& outcome : outcomes) {
     asio::co_spawn(loop, look_up("example.invalid", 1, 30ms, resolver.lookup()),
                    [&outcome](const std::exception_ptr&, Result<Endpoints> found) {
@@ -99,7 +99,7 @@ TEST_CASE("lookups without an answer do not pile up for ever") {
                    });
   }
   loop.run();
-  const auto refused = std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) {
+  const auto refused = std::count_if(outcomes.begin(), outcomes.end(), [](const Lookup& outcome) {
     return outcome.result->error().code == ErrorCode::exhausted;
   });
   CHECK(refused >= 16);
