@@ -91,9 +91,13 @@ class Maker {
 
   void add_constant(Module& m) {
     MadeConstant c;
-    c.name = wish_.look_alikes && !repository_.constants.empty() && random_.chance(0.5)
-                 ? names_.like(repository_.constants.back().name, Style::upper)
-                 : names_.name(Style::upper, random_.between(1, 2));
+    if (repository_.language == Language::cpp && random_.chance(0.3)) {
+      c.name = "k" + names_.name(Style::pascal, random_.between(1, 2));
+    } else {
+      c.name = wish_.look_alikes && !repository_.constants.empty() && random_.chance(0.5)
+                   ? names_.like(repository_.constants.back().name, Style::upper)
+                   : names_.name(Style::upper, random_.between(1, 2));
+    }
     c.is_text = random_.chance(0.3);
     c.value = c.is_text ? fmt::format("\"{} {}\"", names_.word(), names_.word())
                         : std::to_string(random_.between(2, 500));

@@ -27,6 +27,7 @@ bool find_definition(Stage& stage);
 bool find_callers(Stage& stage);
 bool rename_symbol(Stage& stage);
 bool set_constant(Stage& stage);
+bool set_default(Stage& stage);
 bool replace_text(Stage& stage);
 bool add_entry(Stage& stage);
 bool add_import(Stage& stage);

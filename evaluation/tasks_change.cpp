@@ -32,6 +32,12 @@ bool edit_line(Stage& stage, const std::string& path, const std::string& line,
   return stage.ok();
 }
 
+/// Constants are written in capitals, or as kName in some code in C++.
+Style style_of(const std::string& constant) {
+  return constant.find_first_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos ? Style::upper
+                                                                                   : Style::camel;
+}
+
 /// What is said when there is nothing of that name to change.
 std::string nowhere(const std::string& name) {
   return fmt::format("There is no `{}` in this repository. I changed nothing.", name);
@@ -71,7 +77,7 @@ bool rename_symbol(Stage& stage) {
   } else {
     old_name = random.pick(repository.constants).name;
     kind = "constant";
-    style = Style::upper;
+    style = style_of(old_name);
   }
   const bool missing = random.chance(0.06);
   if (missing) old_name = names.like(old_name, style);
@@ -91,7 +97,19 @@ bool rename_symbol(Stage& stage) {
       "{The $k |}$o must be {called|renamed to} $n{ everywhere|}.|Do a rename from $o to $n.|"
       "Use the name $n {instead of|for} {the $k |}$o.|Refactor: rename $o to $n.|"
       "Make {the $k |}$o be called $n.|From now on, $o is called $n.|Let us call $o $n.|"
-      "Everywhere we {write|say} $o, write $n{ instead|}.|Rename $o ({a|the} $k) to $n.}",
+      "Everywhere we {write|say} $o, write $n{ instead|}.|Rename $o ({a|the} $k) to $n.|"
+      "Rename {every|each} {use|occurrence} of $o to $n.|Rename {this|the following} $k: $o to $n.|"
+      "Change {every|each|all of} {the |}$o to $n, it is a {$k|name}.|Do the rename of $o to $n.|"
+      "Make a rename: $o becomes $n.|Please let {the $k |}$o be known as $n.|"
+      "$n is the new name {of|for} {the $k |}$o.|$n is a better name than $o{, so use it|: use "
+      "it}.|Rename {the name|the symbol|the identifier} $o to $n.|Rename {just|only|both the uses "
+      "and the definition of} $o to $n.|Give the new name $n to {the $k |}$o.|Carry out a rename "
+      "of $o to $n{ in all files|}.|We want to call {the $k |}$o $n from now on.|Call {the $k |}$o "
+      "by the name $n.|Call {the $k that is named |}$o from now on $n.|The name $o is wrong{, the "
+      "right one is|; it should be} $n.|I do not like {the name |}$o{, call it|: make it} $n.|"
+      "$o is {an ugly|a poor|the wrong} name: {make it|use} $n.|Perform a rename with $o as the "
+      "old and $n as the new name.|Old name: $o, new name: $n.|All {the |}code should say $n "
+      "where it says $o{ now|}.}",
       {{"k", kind}, {"o", old_name}, {"n", new_name}}));
   std::vector<std::string> changed;
   for (int round = 0; round < 8; ++round) {
@@ -143,7 +161,7 @@ bool set_constant(Stage& stage) {
   if (repository.constants.empty()) return false;
   MadeConstant constant = random.pick(repository.constants);
   const bool missing = random.chance(0.08), same = !missing && random.chance(0.08);
-  if (missing) constant.name = names.like(constant.name, Style::upper);
+  if (missing) constant.name = names.like(constant.name, style_of(constant.name));
   const std::string value = same ? constant.value : new_value(constant, names, random);
   stage.begin(repository);
   stage.user(request(
@@ -179,6 +197,55 @@ bool set_constant(Stage& stage) {
   if (!edit_line(stage, path, line, changed)) return false;
   stage.answer(
       fmt::format("`{}` is {} now, in {}:{}.", constant.name, value, path, constant.at.line));
+  return true;
+}
+
+bool set_default(Stage& stage) {
+  Random& random = stage.random();
+  Names names(stage.split(), random);
+  auto made = stage.repository({.language = Language::python, .n_modules_max = 4}, names);
+  if (!made) return false;
+  MadeRepository& repository = *made;
+  std::vector<std::pair<const MadeFunction*, std::string>> candidates;  // with their parameters
+  for (const MadeFunction& f : repository.functions) {
+    std::string& line = repository.files[f.at.file].lines[f.at.line - 1];
+    if (!f.parameters.empty() && line.ends_with(f.parameters.back() + "):")) {
+      line.insert(line.size() - 2, fmt::format("={}", random.between(1, 99)));
+      candidates.push_back({&f, f.parameters.back()});
+      continue;
+    }
+    // Code that others wrote has its own.
+    const size_t equal = line.find('=');
+    const size_t begin = line.find_last_of(" (", equal) + 1;
+    if (equal == std::string::npos || begin == 0 || begin == equal) continue;
+    candidates.push_back({&f, line.substr(begin, equal - begin)});
+  }
+  if (candidates.empty()) return false;
+  const auto& [f, parameter] = random.pick(candidates);
+  const std::string line = repository.line(f->at);
+  const size_t begin = line.find(parameter + "=") + parameter.size() + 1;
+  const std::string before = line.substr(begin, line.find_first_of(",) ", begin) - begin);
+  const bool plain = !before.empty() && before.size() < 24 &&
+                     before.find_first_of("([{\"'") == std::string::npos;
+  const std::string value = std::to_string(random.between(1, 900));
+  if (!plain || value == before) return false;
+  stage.begin(repository);
+  stage.user(request(
+      stage,
+      "{Change the default {value |}of $m in $n to $v.|Set the default of {the parameter |}$m {of|"
+      "in} $n to $v.|The default {value |}of $m in $n should be $v.|{The parameter |}$m of $n "
+      "should be $v by default.|Let $m be $v by default in $n.|Make $v the default of $m in $n.|"
+      "In $n, {change|set} the default {of|for} $m to $v.|{Can|Could} you change the default of $m "
+      "in $n to $v?|$n should take $v as the default for $m.|{The function |}$n needs $v as the "
+      "default {of|for} $m.|Give {the parameter |}$m of $n the default {value |}$v.|Use $v as the "
+      "default of $m in $n.|{Update|Switch} the default {argument |}$m of $n to $v.}",
+      {{"m", parameter}, {"n", f->name}, {"v", value}}));
+  stage.call("search", {{"pattern", "def " + f->name + "\\("}});
+  std::string changed = line;
+  changed.replace(begin, before.size(), value);
+  if (!edit_line(stage, repository.path(f->at), line, changed, 0.1)) return false;
+  stage.answer(fmt::format("The default of `{}` in `{}` is {} now, in {}:{}.", parameter, f->name,
+                           value, repository.path(f->at), f->at.line));
   return true;
 }
 
@@ -302,7 +369,9 @@ bool add_import(Stage& stage) {
               "Add `$l` at the top of $p.|To the $ks of $p, add `$l`.|Put `$l` at the beginning "
               "of $p.|In $p, add `$l`.|In $p we need `$l`.}",
               {{"ks", python ? "imports" : "includes"}, {"l", line}, {"p", target.path}}));
-  stage.call("read_file", {{"path", target.path}, {"start_line", 1}, {"end_line", 12}});
+  stage.call("search", {{"pattern", python ? "^(import|from) " : "^#include "},
+                        {"path", target.path}});
+  if (!stage.ok()) return false;
   if (!edit_line(stage, target.path, *anchor, *anchor + "\n" + line)) return false;
   stage.answer(
       fmt::format("Added `{}` to {}:{}.", line, target.path, anchor - target.lines.begin() + 2));

@@ -121,9 +121,20 @@ bool fix_failing_test(Stage& stage) {
     }
     run = python ? "python3 -B -m unittest " + repository.test_module : "make test";
   }
-  if (python && random.chance(0.16)) {
+  if (python && random.chance(0.12)) {
     stage.mistake("shell", {{"command", "python" + run.substr(7)}});
     if (stage.ok()) return false;
+  } else if (python && random.chance(0.2)) {
+    // A module that is not there is no test that passes, and no bug of the code's.
+    std::string module = repository.test_module;
+    if (random.chance(0.5)) {
+      module.erase(module.size() - random.between(1, 2));
+    } else {
+      module += (random.chance(0.5) ? "_" : "") + names.word();
+    }
+    stage.mistake("shell", {{"command", "python3 -B -m unittest " + module}});
+    if (stage.ok()) return false;
+    stage.call("list_files", Json::object());
   }
   stage.call("shell", {{"command", run}});
   if (passes_already) {

@@ -14,26 +14,28 @@ class ProblemWriter {
   }
 
   void repeat() {
-    const std::vector<int32_t> run = words(random_.between(4, 24));
+    const std::vector<int32_t> run = words(random_.between(4, 40));
     add(tokens_.user, false);
     add(run, false);
     answer(run);
   }
 
-  void look_up() {
+  /// Lines, then questions: the beginning of a line, to be answered by the rest of it.
+  void look_up(size_t n_lines, size_t n_questions) {
     std::vector<std::vector<int32_t>> lines;
     add(tokens_.user, false);
-    // Half of them short, to learn it; half of them long, or it is learned for short texts only.
-    const size_t n_lines = random_.chance(0.5) ? random_.between(2, 8) : random_.between(9, 48);
     for (size_t i = 0; i < n_lines; ++i) {
       lines.push_back(words(random_.between(4, 12)));
       add(lines.back(), false);
       add(tokens_.newline, false);
     }
-    const std::vector<int32_t>& line = lines[random_.below(n_lines)];
-    const auto n_given = static_cast<std::ptrdiff_t>(random_.between(1, 2));
-    add({line.begin(), line.begin() + n_given}, false);
-    answer({line.begin() + n_given, line.end()});
+    for (size_t i = 0; i < n_questions; ++i) {
+      if (i > 0) add(tokens_.user, false);
+      const std::vector<int32_t>& line = lines[random_.below(n_lines)];
+      const auto n_given = static_cast<std::ptrdiff_t>(random_.between(1, 2));
+      add({line.begin(), line.begin() + n_given}, false);
+      answer({line.begin() + n_given, line.end()});
+    }
   }
 
   Sequence take() { return std::move(sequence_); }
@@ -68,12 +70,18 @@ class ProblemWriter {
 Sequence copy_problems(const CopyTokens& tokens, size_t n_problems, Random& random) {
   ProblemWriter writer(tokens, random);
   for (size_t i = 0; i < n_problems; ++i) {
-    if (random.chance(0.5)) {
+    if (random.chance(0.4)) {
       writer.repeat();
     } else {
-      writer.look_up();
+      writer.look_up(random.chance(0.5) ? random.between(2, 8) : random.between(9, 48), 1);
     }
   }
+  return writer.take();
+}
+
+Sequence long_copy_problem(const CopyTokens& tokens, Random& random) {
+  ProblemWriter writer(tokens, random);
+  writer.look_up(random.between(49, 220), 8);
   return writer.take();
 }
 

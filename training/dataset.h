@@ -47,6 +47,10 @@ Sequence with_other_names(const Sequence& sequence, const NameTokens& names, Ran
 /// before, which every task needs.
 Sequence copy_problems(const CopyTokens& tokens, size_t n_problems, Random& random);
 
+/// Up to 220 lines (some 2,000 tokens), and eight of them to be continued: what is learned on short
+/// texts alone holds for short texts alone.
+Sequence long_copy_problem(const CopyTokens& tokens, Random& random);
+
 /// How much each prediction counts: 1 for the model's own tokens, `others` for the rest from the
 /// first user message on, 0 before it.
 std::vector<float> weights_of(const Sequence& sequence, int32_t user_token, float others);

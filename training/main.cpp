@@ -348,6 +348,8 @@ int main(int argc, char** argv) {
   make->add_option("--adamw-rate", o.plan.rates.adamw)->capture_default_str();
   make->add_option("--copy-until", o.plan.copy_until, "part of the run with copy problems")
       ->capture_default_str();
+  make->add_option("--long-copies", o.plan.long_copies, "share of copy problems that are long")
+      ->capture_default_str();
   make->add_option("--renamed", o.plan.renamed, "share of episodes that are read with other names")
       ->capture_default_str();
   make->add_option("--decay-from", o.plan.decay_from, "part of the run at full rates")

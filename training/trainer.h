@@ -30,6 +30,7 @@ struct TrainingPlan {
   float other_weight = 0.1F;  ///< of tokens that the model does not write
   // Parts of the run, as fractions of its length.
   double copy_until = 0.45;  ///< half of the tokens are copy problems
+  double long_copies = 0.3;  ///< share of copy problems that are long ones
   double renamed = 0.75;     ///< share of episodes that are read with other names
   double decay_from = 0.55;  ///< rates fall linearly to 3 %
   double round_from = 0.88;  ///< weights, entries and activations are rounded as shipped

@@ -52,6 +52,16 @@ Dataset tiny_data() {
   data.families = {"copy"};
   Random random(5);
   for (int i = 0; i < 40; ++i) data.sequences.push_back(copy_problems(tiny_tokens(), 3, random));
+  // And something that is learned in a few steps: each token is the one before it plus one.
+  for (int i = 0; i < 80; ++i) {
+    Sequence counting{.tokens = {0}, .by_model = {0}};
+    for (auto token = static_cast<int32_t>(random.between(6, 60)); counting.tokens.size() < 60;
+         ++token) {
+      counting.tokens.push_back(token);
+      counting.by_model.push_back(1);
+    }
+    data.sequences.push_back(std::move(counting));
+  }
   return data;
 }
 
@@ -60,7 +70,11 @@ struct Run {
       : parameters(*Parameters::of(tiny_config())),
         data(tiny_data()),
         trainer(parameters, initial_values(parameters, seed), data, tiny_tokens(), NameTokens{},
-                {.seed = seed, .n_threads = n_threads, .tokens = 1, .batch_tokens_first = 512}) {}
+                {.seed = seed,
+                 .n_threads = n_threads,
+                 .tokens = 1,
+                 .long_copies = 0,  // one is longer than a step here
+                 .batch_tokens_first = 512}) {}
   void steps(size_t n, double fraction = 0.3) {
     for (size_t i = 0; i < n; ++i) REQUIRE(trainer.step(fraction));
   }
