@@ -52,8 +52,10 @@ std::unique_ptr<Provider> make_openai_provider(OpenAiOptions options, HttpTransp
 
 // ---------------------------------------------------------------- sessions
 
-/// What `ask` tools get when nobody said otherwise (--approve).
-enum class ApprovalMode { ask, all, none };
+/// What calls in the class ask get (--approve). `unattended` is what ask becomes where nobody can
+/// be asked: what a person allowed before, for the session or for good, still runs; under `none` no
+/// call of that class does.
+enum class ApprovalMode { ask, all, none, unattended };
 
 Result<ApprovalMode> parse_approval_mode(std::string_view text);
 
@@ -137,6 +139,7 @@ struct SessionSetup {
   sandbox::Policy policy;            ///< for its tools; the repository becomes the writable root
   AgentConfig agent;
   ApprovalMode approval = ApprovalMode::ask;
+  std::set<std::string> always_allowed;  ///< tools that a person allowed here for good
   TurnLimits limits;
   /// What protection the user has done without, one sentence each; logged, and again when a session
   /// goes on under others.

@@ -23,7 +23,7 @@ asio::awaitable<std::optional<std::string>> Observer::on_question(UserQuestion) 
 
 asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request,
                                                       tools::Approval approval, ApprovalMode mode,
-                                                      bool session_allows,
+                                                      Consent consent,
                                                       std::vector<Observer*> observers) {
   const auto& name = request.call.name;
   switch (approval) {
@@ -35,9 +35,21 @@ asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request,
     case tools::Approval::ask:
       break;
   }
-  if (session_allows) co_return PermissionDecision{true, "session", "allowed for the session"};
-  if (mode == ApprovalMode::all) co_return PermissionDecision{true, "mode", "--approve all"};
   if (mode == ApprovalMode::none) {
+    co_return PermissionDecision{
+        false, "mode",
+        fmt::format("{} needs a person's approval, and --approve none refuses it; do without it, "
+                    "or say what you would have done",
+                    name)};
+  }
+  if (consent == Consent::session) {
+    co_return PermissionDecision{true, "session", "allowed for the session"};
+  }
+  if (consent == Consent::always) {
+    co_return PermissionDecision{true, "always", "allowed for good in this repository"};
+  }
+  if (mode == ApprovalMode::all) co_return PermissionDecision{true, "mode", "--approve all"};
+  if (mode == ApprovalMode::unattended) {
     co_return PermissionDecision{
         false, "mode",
         fmt::format("{} needs a person's approval, and nobody can be asked here; do without it, or "
@@ -47,8 +59,11 @@ asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request,
   for (Observer* observer : observers) {
     const Permission answer = co_await observer->on_permission(request);
     if (answer == Permission::allow_once) co_return PermissionDecision{true, "person", "once"};
-    if (answer == Permission::allow_session || answer == Permission::allow_always) {
+    if (answer == Permission::allow_session) {
       co_return PermissionDecision{true, "session", "for the session"};
+    }
+    if (answer == Permission::allow_always) {
+      co_return PermissionDecision{true, "session", "for the session and later ones"};
     }
   }
   co_return PermissionDecision{false, "person",

@@ -10,16 +10,18 @@ namespace sable::agent {
 
 struct PermissionDecision {
   bool allowed = false;
-  std::string by;      ///< "tool", "mode", "person" or "session"
+  std::string by;      ///< "tool", "mode", "person", "session" or "always"
   std::string reason;  ///< for a refusal: a sentence for the model
 };
 
-/// `approval`: the class of this very call. `session_allows`: a person already allowed this tool
-/// for the rest of the session. Asks the observers in turn until one allows; no observer, or none
-/// that allows, is a refusal.
+/// What a person said of a tool before: nothing, yes for the rest of this session, or for good.
+enum class Consent { none, session, always };
+
+/// `approval`: the class of this very call. Asks the observers in turn until one allows; no
+/// observer, or none that allows, is a refusal.
 asio::awaitable<PermissionDecision> decide_permission(PermissionRequest request,
                                                       tools::Approval approval, ApprovalMode mode,
-                                                      bool session_allows,
+                                                      Consent consent,
                                                       std::vector<Observer*> observers);
 
 }  // namespace sable::agent

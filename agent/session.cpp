@@ -339,15 +339,20 @@ class LiveSession final : public Session {
                                            tools::name_of(tool->effect), policy_digest_);
     SABLE_CO_TRY_VOID(co_await log_one(std::move(tool_intent)));
 
-    const bool session_allows = history_.allowed_for_session().contains(call->name);
+    const Consent consent = history_.allowed_for_session().contains(call->name) ? Consent::session
+                            : setup_.always_allowed.contains(call->name)        ? Consent::always
+                                                                                : Consent::none;
     PermissionRequest question{.session = id(), .call = *call, .tool = tool};
-    auto deciding = decide_permission(std::move(question), *approval, setup_.approval,
-                                      session_allows, observers_);
+    auto deciding =
+        decide_permission(std::move(question), *approval, setup_.approval, consent, observers_);
     auto decided = co_await interruption_->guard(std::move(deciding));
     std::vector<memory::NewEvent> begin;
     if (!decided) {
-      begin.push_back(events::approval_decided(call->id, call->name, false, "person",
-                                               "nobody answered before the turn was stopped"));
+      const bool asked = *approval == tools::Approval::ask &&
+                         setup_.approval == ApprovalMode::ask && consent == Consent::none;
+      begin.push_back(events::approval_decided(
+          call->id, call->name, false, asked ? "person" : "interruption",
+          asked ? "nobody answered before the turn was stopped" : "the turn was stopped"));
       begin.push_back(cancelled_before(*call));
       co_return co_await log(std::move(begin));
     }
@@ -516,9 +521,10 @@ Json record_of(const SessionSetup& setup, const tools::Workspace& workspace) {
   if (!setup.opt_outs.empty()) record["opt_outs"] = setup.opt_outs;
   const auto policy = parse_json(sandbox::to_json_text(workspace.policy()));
   if (policy) record["policy"] = *policy;
-  record["approval"] = setup.approval == ApprovalMode::ask   ? "ask"
-                       : setup.approval == ApprovalMode::all ? "all"
-                                                             : "none";
+  record["approval"] = setup.approval == ApprovalMode::ask    ? "ask"
+                       : setup.approval == ApprovalMode::all  ? "all"
+                       : setup.approval == ApprovalMode::none ? "none"
+                                                              : "unattended";
   return record;
 }
 

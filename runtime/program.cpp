@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "runtime/terminal/output.h"
 
 namespace sable::runtime {
 
@@ -72,6 +73,11 @@ int Program::fail_with(const Error& error, int status) const {
     std::fprintf(stdout, "%s\n", dump_json(object).c_str());
   }
   return status;
+}
+
+int Program::status_once_written(Output& out) const {
+  const auto written = out.drain();
+  return written ? 0 : fail_with(written.error());
 }
 
 Result<std::filesystem::path> resolve_repository(const std::string& text) {

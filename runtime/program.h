@@ -16,6 +16,8 @@
 
 namespace sable::runtime {
 
+class Output;
+
 /// One run of the program. Commands read it; parsing fills it.
 struct Program {
   const Invocation& invocation;
@@ -51,6 +53,9 @@ struct Program {
   /// Prints "sable: MESSAGE" to standard error (with --json also {"error": …} to standard output)
   /// and returns the exit status, 1; 2 when the command line itself was wrong.
   int fail_with(const Error& error, int status = 1) const;
+
+  /// Waits until all of it is written; 0, or what fail_with() returns when it did not get through.
+  int status_once_written(Output& out) const;
 };
 
 /// The repository a command works on: `text`, or the working directory; absolute and real.

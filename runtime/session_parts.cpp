@@ -67,16 +67,8 @@ Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
       SABLE_TRY_VOID(registry.add_yaml(file.content, file.path));
     }
   }
-  SABLE_TRY(const auto remembered, RememberedApprovals(*loaded.config.home).in(repository));
   for (const auto* tool : registry.list()) {
-    auto approval = config::approval_of(loaded.config, tool->name, tool->approval);
-    const auto configured = loaded.config.tools.find(tool->name);
-    const bool repository_asks =
-        configured != loaded.config.tools.end() &&
-        configured->second.approval.origin.layer == config::Layer::repository;
-    if (approval == tools::Approval::ask && !repository_asks && remembered.contains(tool->name)) {
-      approval = tools::Approval::allow;
-    }
+    const auto approval = config::approval_of(loaded.config, tool->name, tool->approval);
     SABLE_TRY_VOID(registry.set_approval(tool->name, approval));
   }
   for (const auto& [name, settings] : loaded.config.tools) {
@@ -88,6 +80,20 @@ Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
   }
   return registry;
 }
+
+namespace {
+
+/// What a person allowed for good, without what the repository wants to be asked about again.
+Result<std::set<std::string>> always_allowed(const config::LoadedConfig& loaded,
+                                             const std::filesystem::path& repository) {
+  SABLE_TRY(auto allowed, RememberedApprovals(*loaded.config.home).in(repository));
+  for (const auto& [name, settings] : loaded.config.tools) {
+    if (settings.approval.origin.layer == config::Layer::repository) allowed.erase(name);
+  }
+  return allowed;
+}
+
+}  // namespace
 
 Result<agent::PromptTexts> built_in_prompt_texts() {
   for (const auto& file : config::embedded_files()) {
@@ -204,6 +210,7 @@ Result<agent::SessionSetup> make_setup(const config::LoadedConfig& loaded,
   setup.agent = std::move(definition.config);
   setup.policy = config::to_policy(loaded, repository);
   setup.approval = *loaded.config.approve;
+  SABLE_TRY(setup.always_allowed, always_allowed(loaded, repository));
   setup.limits = config::to_turn_limits(loaded.config.limits);
   if (definition.steps_max > 0 &&
       loaded.config.limits.steps.origin.layer == config::Layer::built_in) {

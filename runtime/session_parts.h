@@ -29,7 +29,7 @@ tools::ProfileLookup profile_lookup(const config::LoadedConfig& loaded,
                                     const std::filesystem::path& repository);
 
 /// The built-in tools, the user's own, and the repository's if they are trusted; approval classes
-/// as configured and as remembered. Errors name the file and place.
+/// as configured. Errors name the file and place.
 Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
                                       const std::filesystem::path& repository,
                                       const TrustedParts& trusted);

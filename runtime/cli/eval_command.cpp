@@ -277,7 +277,9 @@ int eval_action(const Program& given, const EvalOptions& options) {
       .code = code ? &*code : nullptr,
       .progress = progress,
       .out = out};
-  return loop.run(evaluate(evaluation, loop));
+  const int status = loop.run(evaluate(evaluation, loop));
+  const int written = program.status_once_written(out);
+  return status != 0 ? status : written;
 }
 
 }  // namespace

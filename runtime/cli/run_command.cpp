@@ -182,7 +182,7 @@ asio::awaitable<int> run_task(Room room, const RunOptions& options,
   auto parts = co_await run_blocking(room.loop.workers(), assemble);
   if (!parts) co_return room.program.fail_with(parts.error());
   if (parts->setup.approval == agent::ApprovalMode::ask && ::isatty(0) != 1) {
-    parts->setup.approval = agent::ApprovalMode::none;
+    parts->setup.approval = agent::ApprovalMode::unattended;
   }
   CommandObserver observer(room.program, *place.loaded.config.home, place.root,
                            room.loop.workers());

@@ -43,12 +43,6 @@ Json to_json(const memory::SessionInfo& info) {
   return json;
 }
 
-/// The exit status once all is written.
-int status_of(const Program& program, Output& out) {
-  const auto written = out.drain();
-  return written ? 0 : program.fail_with(written.error());
-}
-
 asio::awaitable<int> list_sessions(const Program& program, memory::Store& store, size_t n_max) {
   const auto sessions = co_await store.list(n_max);
   if (!sessions) co_return program.fail_with(sessions.error());
@@ -64,7 +58,7 @@ asio::awaitable<int> list_sessions(const Program& program, memory::Store& store,
                           to_rfc3339(info.updated).substr(0, 16), info.n_events,
                           escape_controls(info.title.substr(0, utf8_prefix(info.title, 60)))));
   }
-  co_return status_of(program, out);
+  co_return program.status_once_written(out);
 }
 
 /// Feeds every event of a session, from `from` on, to the observer.
@@ -111,7 +105,7 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
     if (!tasks) co_return program.fail_with(tasks.error());
     json["tasks"] = memory::to_json(*tasks);
     out.write(dump_json(json) + "\n");
-    co_return status_of(program, out);
+    co_return program.status_once_written(out);
   }
   const Style style{program.colour(1)};
   out.write(fmt::format("{}  {}\nrepository {}\nagent {}, model {}\n", style.bold(info->id),
@@ -136,7 +130,7 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
                                              what)) +
                         "\n");
   }
-  co_return status_of(program, out);
+  co_return program.status_once_written(out);
 }
 
 asio::awaitable<int> print_events(const Program& program, memory::Store& store, std::string id,
@@ -146,7 +140,14 @@ asio::awaitable<int> print_events(const Program& program, memory::Store& store, 
   Output out(1);
   JsonPrinter printer(out);
   const auto replayed = co_await replay(store, info->id, from, printer);
-  co_return replayed ? status_of(program, out) : program.fail_with(replayed.error());
+  co_return replayed ? program.status_once_written(out) : program.fail_with(replayed.error());
+}
+
+/// What was done: a line for people or one JSON object.
+int report(const Program& program, const std::string& line, const Json& json) {
+  Output out(1);
+  out.write((program.json ? dump_json(json) : line) + "\n");
+  return program.status_once_written(out);
 }
 
 asio::awaitable<int> delete_session(const Program& program, memory::Store& store, std::string id) {
@@ -154,8 +155,7 @@ asio::awaitable<int> delete_session(const Program& program, memory::Store& store
   if (!info) co_return program.fail_with(info.error());
   const auto removed = co_await store.remove(info->id);
   if (!removed) co_return program.fail_with(removed.error());
-  std::printf("deleted %s\n", info->id.c_str());
-  co_return 0;
+  co_return report(program, "deleted " + info->id, {{"deleted", info->id}});
 }
 
 asio::awaitable<int> fork_session(const Program& program, memory::Store& store, std::string id,
@@ -164,8 +164,8 @@ asio::awaitable<int> fork_session(const Program& program, memory::Store& store, 
   if (!info) co_return program.fail_with(info.error());
   const auto lease = co_await store.fork(info->id, at == 0 ? info->n_events : at);
   if (!lease) co_return program.fail_with(lease.error());
-  std::printf("%s\n", (*lease)->session().c_str());
-  co_return 0;
+  const std::string made = (*lease)->session();
+  co_return report(program, made, {{"session", made}, {"from", info->id}});
 }
 
 asio::awaitable<int> export_session(const Program& program, memory::Store& store, std::string id,
@@ -175,8 +175,8 @@ asio::awaitable<int> export_session(const Program& program, memory::Store& store
   std::filesystem::path target = std::filesystem::absolute(file);
   const auto written = co_await store.export_session(info->id, std::move(target));
   if (!written) co_return program.fail_with(written.error());
-  std::printf("%s: %lu events\n", file.c_str(), static_cast<unsigned long>(info->n_events));
-  co_return 0;
+  co_return report(program, fmt::format("{}: {} events", escape_controls(file), info->n_events),
+                   {{"session", info->id}, {"file", file}, {"events", info->n_events}});
 }
 
 asio::awaitable<int> import_session(const Program& program, memory::Store& store,
@@ -184,8 +184,7 @@ asio::awaitable<int> import_session(const Program& program, memory::Store& store
   std::filesystem::path source = std::filesystem::absolute(file);
   const auto id = co_await store.import_session(std::move(source));
   if (!id) co_return program.fail_with(id.error());
-  std::printf("%s\n", id->c_str());
-  co_return 0;
+  co_return report(program, *id, {{"session", *id}});
 }
 
 using StoreWork = std::function<asio::awaitable<int>(memory::Store&, asio::thread_pool&)>;
@@ -250,6 +249,7 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
                    });
   fork->add_option("id", options->id, "A session's id, or its beginning")->required();
   fork->add_option("--at", options->at, "The last event to share (default: all)")->type_name("SEQ");
+  fork->add_flag("--json", program.json, "What was done as one JSON object");
 
   auto* rewind =
       add("rewind", "Back to an earlier moment: conversation and files; can be undone",
@@ -270,18 +270,21 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
                   });
   out->add_option("id", options->id, "A session's id, or its beginning")->required();
   out->add_option("file", options->file, "The file to write")->required();
+  out->add_flag("--json", program.json, "What was done as one JSON object");
 
   auto* in = add("import", "Read such a file; prints the session's id",
                  [](const Program& running, memory::Store& store, const SessionOptions& given) {
                    return import_session(running, store, given.file);
                  });
   in->add_option("file", options->file, "The file to read")->required();
+  in->add_flag("--json", program.json, "What was done as one JSON object");
 
   auto* remove = add("delete", "Remove a session and what only it uses",
                      [](const Program& running, memory::Store& store, const SessionOptions& given) {
                        return delete_session(running, store, given.id);
                      });
   remove->add_option("id", options->id, "A session's id, or its beginning")->required();
+  remove->add_flag("--json", program.json, "What was done as one JSON object");
 }
 
 }  // namespace sable::runtime

@@ -31,7 +31,7 @@ asio::awaitable<int> rewind_session(const Program& program, memory::Store& store
                              {"n_removed", result->files.n_removed},
                              {"kept", std::move(kept)}}) +
               "\n");
-    co_return 0;
+    co_return program.status_once_written(out);
   }
   out.write(fmt::format("{} is what it was after event {}", result->session, result->to));
   out.write(result->files_changed ? fmt::format("; {} files written, {} removed\n",
@@ -42,7 +42,7 @@ asio::awaitable<int> rewind_session(const Program& program, memory::Store& store
                           escape_controls(one.reason)));
   }
   out.write(fmt::format("undo: sable session rewind {} --to {}\n", result->session, undo));
-  co_return 0;
+  co_return program.status_once_written(out);
 }
 
 }  // namespace sable::runtime

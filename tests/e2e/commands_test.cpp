@@ -1,0 +1,151 @@
+// Commands that ask and arrange, as programs: what they print, and how they end.
+#include <fstream>
+
+#include <catch2/catch.hpp>
+
+#include "base/file.h"
+#include "tests/e2e/world.h"
+#include "tests/support/contains.h"
+#include "tools/tools.h"
+
+using namespace sable;
+using namespace sable::test;
+
+namespace {
+
+/// A session of one turn that wrote a file.
+std::string made_session(World& world) {
+  world.play(Json::array(
+      {{{"tool_calls",
+         Json::array({tool_call("write_file", {{"path", "made.txt"}, {"content", "first\n"}})})}},
+       {{"text", "Made it."}}}));
+  const auto ran = world.run("make a file", {"--json"});
+  INFO(ran.err);
+  REQUIRE(ran.exit_code == 0);
+  return string_or(ran.json_lines().at(0), "session", "");
+}
+
+Json object_of(const Finished& finished) {
+  INFO(finished.out << finished.err);
+  REQUIRE(finished.exit_code == 0);
+  REQUIRE(finished.json_lines().size() == 1);
+  return finished.json_lines().front();
+}
+
+}  // namespace
+
+TEST_CASE("config show says where each value comes from") {
+  World world;
+  const auto file = world.folder().write("mine.yaml", "\napprove: none\n");
+  std::filesystem::create_directories(world.repository() / ".sable");
+  std::ofstream(world.repository() / ".sable" / "config.yaml") << "limits:\n  steps: 7\n";
+  const auto shown = object_of(world.sable({"config", "show", "--json", "--config", file.string(),
+                                            "--repo", world.repository().string()}));
+  const auto setting = [&](const std::string& key) -> Json {
+    for (const Json& one : shown["settings"]) {
+      if (one["key"] == key) return one;
+    }
+    return {};
+  };
+  CHECK(setting("approve")["value"] == "none");
+  CHECK(setting("approve")["source"] == file.string());
+  CHECK(setting("approve")["line"] == 2);
+  CHECK(setting("limits.steps")["value"] == 7);
+  CHECK(setting("limits.steps")["layer"] == "repository");
+  CHECK(setting("log_level")["layer"] == "built-in");
+  CHECK(setting("home")["source"] == "SABLE_HOME");
+
+  const auto wrong = world.folder().write("wrong.yaml", "aprove: none\n");
+  const auto refused = world.sable({"config", "show", "--config", wrong.string()});
+  CHECK(refused.exit_code != 0);
+  CHECK(contains(refused.err, wrong.string() + ":1:1"));
+  CHECK(contains(refused.err, "approve"));
+}
+
+TEST_CASE("doctor and sandbox explain tell of the same layers") {
+  World world;
+  const auto doctor = world.sable({"doctor", "--json"});
+  REQUIRE(doctor.json_lines().size() == 1);
+  const Json found = doctor.json_lines().front();
+  CHECK((doctor.exit_code == 0) == found["ok"].get<bool>());
+  const Json explained = object_of(world.sable({"sandbox", "explain", "--json"}));
+  REQUIRE(found["layers"].size() > 6);
+  REQUIRE(explained["layers"].size() > 6);
+  for (const Json& layer : explained["layers"]) {
+    INFO(dump_json(layer));
+    for (const Json& same : found["layers"]) {
+      if (same["name"] == layer["name"]) CHECK(same["state"] == layer["state"]);
+    }
+  }
+  CHECK(explained["policy"]["network"] == "none");
+  const auto words = world.sable({"sandbox", "explain"});
+  CHECK(words.exit_code == 0);
+  CHECK(contains(words.out, "seccomp"));
+}
+
+TEST_CASE(
+    "a session is forked, exported, imported, rewound and deleted, and each says so in JSON") {
+  World world;
+  const std::string id = made_session(world);
+
+  const Json fork = object_of(world.sable({"session", "fork", id, "--at", "3", "--json"}));
+  CHECK(fork["from"] == id);
+  const std::string forked = fork["session"];
+  CHECK(forked != id);
+
+  const std::string file = (world.folder() / "kept.session").string();
+  const Json exported = object_of(world.sable({"session", "export", id, file, "--json"}));
+  CHECK(exported["session"] == id);
+  CHECK(exported["file"] == file);
+  const auto n_events = world.sable({"session", "events", id}).json_lines().size();
+  CHECK(exported["events"] == n_events);
+
+  const auto schema = tools::Schema::compile(
+      parse_json(
+          read_file(std::filesystem::path(SABLE_SOURCE_DIR) / "docs/events.schema.json").value())
+          .value());
+  REQUIRE(schema);
+  REQUIRE(std::filesystem::exists(world.repository() / "made.txt"));
+  const Json rewound = object_of(world.sable({"session", "rewind", id, "--to", "2", "--json"}));
+  CHECK(rewound["to"] == 2);
+  CHECK(rewound["n_removed"] == 1);
+  CHECK_FALSE(std::filesystem::exists(world.repository() / "made.txt"));
+  const Json undone = object_of(world.sable(
+      {"session", "rewind", id, "--to", std::to_string(rewound["undo"].get<int>()), "--json"}));
+  CHECK(std::filesystem::exists(world.repository() / "made.txt"));
+  for (const std::string& one : {id, forked}) {
+    for (const Json& event : world.sable({"session", "events", one}).json_lines()) {
+      INFO(dump_json(event));
+      CHECK(schema->check(event).empty());
+    }
+  }
+
+  CHECK(object_of(world.sable({"session", "delete", id, "--json"}))["deleted"] == id);
+  CHECK(world.sable({"session", "show", id}).exit_code != 0);
+  const Json back = object_of(world.sable({"session", "import", file, "--json"}));
+  const auto again = world.sable({"session", "events", back["session"]}).json_lines();
+  CHECK(again.size() >= n_events);
+
+  const auto missing = world.sable({"session", "delete", "s_nothing", "--json"});
+  CHECK(missing.exit_code != 0);
+  REQUIRE(missing.json_lines().size() == 1);
+  CHECK(missing.json_lines()[0]["error"]["code"] == "not_found");
+}
+
+TEST_CASE("what could not be printed is no success") {
+  World world;
+  const std::string id = made_session(world);
+  const std::vector<std::vector<std::string>> commands = {{"session", "list"},
+                                                          {"session", "show", id},
+                                                          {"session", "fork", id, "--json"},
+                                                          {"session", "rewind", id, "--to", "2"}};
+  for (const auto& command : commands) {
+    std::string line = World::program();
+    for (const auto& word : command) line += " " + word;
+    INFO(line);
+    auto process = world.start_program({"/bin/sh", "-c", line + " > /dev/full"}, "full");
+    const auto ended = world.finish(process, "full");
+    CHECK(ended.exit_code != 0);
+    CHECK(contains(ended.err, "sable: "));
+  }
+}
