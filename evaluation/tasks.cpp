@@ -6,14 +6,15 @@ namespace sable::evaluation {
 
 std::span<const TaskKind> task_kinds() {
   static constexpr TaskKind kKinds[] = {
-      {"find", find_definition, 0.14}, {"find", find_callers, 0.07},
-      {"rename", rename_symbol, 0.13}, {"set", set_constant, 0.11},
-      {"set", replace_text, 0.05},     {"set", set_default, 0.04},     {"add", add_entry, 0.06},
-      {"add", add_import, 0.04},       {"add", add_constant, 0.04},
-      {"add", add_line, 0.03},         {"add", add_parameter, 0.03},
-      {"fix", fix_failing_test, 0.15}, {"report", list_todos, 0.04},
-      {"report", count_matches, 0.03}, {"report", summarise_file, 0.03},
-      {"run", run_command, 0.05},      {"refuse", refuse, 0.08}};
+      {"find", find_definition, 0.14},  {"find", find_callers, 0.07},
+      {"rename", rename_symbol, 0.13},  {"set", set_constant, 0.11},
+      {"set", replace_text, 0.05},      {"set", set_default, 0.04},
+      {"add", add_entry, 0.06},         {"add", add_import, 0.04},
+      {"add", add_constant, 0.04},      {"add", add_line, 0.03},
+      {"add", add_parameter, 0.03},     {"fix", fix_failing_test, 0.15},
+      {"report", list_todos, 0.04},     {"report", count_matches, 0.03},
+      {"report", summarise_file, 0.03}, {"run", run_command, 0.05},
+      {"refuse", refuse, 0.08}};
   return kKinds;
 }
 

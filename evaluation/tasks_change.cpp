@@ -225,8 +225,8 @@ bool set_default(Stage& stage) {
   const std::string line = repository.line(f->at);
   const size_t begin = line.find(parameter + "=") + parameter.size() + 1;
   const std::string before = line.substr(begin, line.find_first_of(",) ", begin) - begin);
-  const bool plain = !before.empty() && before.size() < 24 &&
-                     before.find_first_of("([{\"'") == std::string::npos;
+  const bool plain =
+      !before.empty() && before.size() < 24 && before.find_first_of("([{\"'") == std::string::npos;
   const std::string value = std::to_string(random.between(1, 900));
   if (!plain || value == before) return false;
   stage.begin(repository);
@@ -369,8 +369,8 @@ bool add_import(Stage& stage) {
               "Add `$l` at the top of $p.|To the $ks of $p, add `$l`.|Put `$l` at the beginning "
               "of $p.|In $p, add `$l`.|In $p we need `$l`.}",
               {{"ks", python ? "imports" : "includes"}, {"l", line}, {"p", target.path}}));
-  stage.call("search", {{"pattern", python ? "^(import|from) " : "^#include "},
-                        {"path", target.path}});
+  stage.call("search",
+             {{"pattern", python ? "^(import|from) " : "^#include "}, {"path", target.path}});
   if (!stage.ok()) return false;
   if (!edit_line(stage, target.path, *anchor, *anchor + "\n" + line)) return false;
   stage.answer(

@@ -132,7 +132,8 @@ std::vector<Item> Trainer::State::batch(double fraction) {
     Item item;
     const double copied = static_cast<double>(n_copied) / static_cast<double>(wanted);
     if (copied < copy_share && random.chance(0.7 * copy_share + 0.3 * (copy_share > 0.1 ? 1 : 0))) {
-      item.made = random.chance(plan.long_copies) ? long_copy_problem(copy, random) : copy_problems(copy, 5, random);
+      item.made = random.chance(plan.long_copies) ? long_copy_problem(copy, random)
+                                                  : copy_problems(copy, 5, random);
       item.copies = true;
       n_copied += item.made.tokens.size();
     } else {

@@ -48,7 +48,9 @@ void* allocate(size_t n, size_t alignment) {
 void* operator new(size_t n, const std::nothrow_t&) noexcept {
   return finds_none() ? nullptr : std::malloc(n == 0 ? 1 : n);
 }
-void* operator new[](size_t n, const std::nothrow_t& none) noexcept { return operator new(n, none); }
+void* operator new[](size_t n, const std::nothrow_t& none) noexcept {
+  return operator new(n, none);
+}
 void* operator new(size_t n) { return allocate(n, 1); }
 void* operator new[](size_t n) { return allocate(n, 1); }
 void* operator new(size_t n, std::align_val_t alignment) {
