@@ -72,12 +72,19 @@ asio::awaitable<Result<void>> replay(memory::Store& store, std::string id, memor
   }
 }
 
-/// Shows prompts too, which a live terminal has just seen typed.
+/// Shows prompts too, which a live terminal has just seen typed, and what protection the user went
+/// without.
 class StoryPrinter : public TurnPrinter {
  public:
   StoryPrinter(Output& output, Style style)
       : TurnPrinter(output, style, /*live=*/false), output_(output), style_(style) {}
   void on_event(const memory::Event& event) override {
+    if (const auto now = agent::opt_outs_from(event); now && *now != opt_outs_) {
+      for (const auto& sentence : *now)
+        output_.write(style_.yellow(escape_controls(sentence)) + "\n");
+      if (now->empty()) output_.write("from here on with all of the protection again\n");
+      opt_outs_ = *now;
+    }
     if (event.type == "turn.started") {
       output_.write(
           "\n" + style_.bold("> " + escape_controls(string_or(event.data, "prompt", ""))) + "\n");
@@ -88,6 +95,7 @@ class StoryPrinter : public TurnPrinter {
  private:
   Output& output_;
   Style style_;
+  std::vector<std::string> opt_outs_;  ///< as said last
 };
 
 asio::awaitable<int> show_session(const Program& program, memory::Store& store, std::string id) {

@@ -133,6 +133,9 @@ TEST_CASE("no sandbox and an open network are shown to every client, asked with,
   const auto changed = events_of(world, id, "opt_outs.changed");
   REQUIRE(changed.size() == 1);
   CHECK(changed[0]["data"]["opt_outs"] == Json::array());
+  const auto shown = world.sable({"session", "show", id}).out;
+  CHECK(contains(shown, "NO SANDBOX: commands run with all your rights"));
+  CHECK(contains(shown, "from here on with all of the protection again"));
 }
 
 TEST_CASE("commands by hand say what protection they do without") {

@@ -66,7 +66,7 @@ ChildProcess World::start_program(std::vector<std::string> argv, const std::stri
 Finished World::finish(ChildProcess& process, const std::string& name,
                        std::chrono::milliseconds limit) const {
   Finished finished;
-  if (const auto status = process.wait_for(limit)) {
+  if (const auto status = process.wait_for(limit * SABLE_PATIENCE)) {
     finished.exit_code = status->signal != 0 ? -1 : status->exit_code;
     finished.signal = status->signal;
   }
