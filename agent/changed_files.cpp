@@ -1,7 +1,6 @@
 #include "agent/changed_files.h"
 
 #include <fcntl.h>
-#include <memory>
 #include <string_view>
 #include <sys/stat.h>
 #include <utility>

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cstring>
 #include <fcntl.h>
-#include <memory>
 #include <optional>
 #include <string>
 #include <sys/stat.h>

@@ -71,12 +71,16 @@ TEST_CASE("doctor and sandbox explain tell of the same layers") {
   const Json explained = object_of(world.sable({"sandbox", "explain", "--json"}));
   REQUIRE(found["layers"].size() > 6);
   REQUIRE(explained["layers"].size() > 6);
+  size_t n_same = 0;
   for (const Json& layer : explained["layers"]) {
     INFO(dump_json(layer));
     for (const Json& same : found["layers"]) {
-      if (same["name"] == layer["name"]) CHECK(same["state"] == layer["state"]);
+      if (same["name"] != layer["name"]) continue;
+      CHECK(same["state"] == layer["state"]);
+      ++n_same;
     }
   }
+  CHECK(n_same == explained["layers"].size());
   CHECK(explained["policy"]["network"] == "none");
   const auto words = world.sable({"sandbox", "explain"});
   CHECK(words.exit_code == 0);

@@ -3,12 +3,14 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <poll.h>
+#include <set>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 
+#include "base/folder_stream.h"
 #include "base/write.h"
 #include "tests/support/temporary_folder.h"
 
@@ -67,4 +69,20 @@ TEST_CASE("a write that fails says why") {
   REQUIRE(full);
   CHECK(write_all_or_errno(full.get(), "x") == ENOSPC);
   CHECK(write_all(full.get(), "x").error().message.find("No space left") != std::string::npos);
+}
+
+TEST_CASE("a folder's entries come without itself and its parent; a file has none") {
+  test::TemporaryFolder folder;
+  folder.write("a", "");
+  folder.write(".b", "");
+  FolderStream stream(UniqueFd(::open(folder.path().c_str(), O_RDONLY | O_DIRECTORY)));
+  REQUIRE(stream);
+  std::set<std::string> names;
+  while (const dirent* entry = stream.next()) names.insert(entry->d_name);
+  CHECK(names == std::set<std::string>{".b", "a"});
+  CHECK(errno == 0);
+
+  FolderStream none(UniqueFd(::open((folder / "a").c_str(), O_RDONLY)));
+  CHECK_FALSE(none);
+  CHECK(errno == ENOTDIR);
 }

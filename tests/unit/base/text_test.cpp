@@ -48,3 +48,12 @@ TEST_CASE("replacing makes any bytes well-formed") {
     for (const char c : escape_controls(text)) RC_ASSERT(c == '\n' || c == '\t' || (c & 0xE0) != 0);
   });
 }
+
+TEST_CASE("names are compared without the case of ASCII letters, and of no others") {
+  CHECK(equal_ignoring_case("", ""));
+  CHECK(equal_ignoring_case("Content-Length", "content-lENGTH"));
+  CHECK_FALSE(equal_ignoring_case("ab", "abc"));
+  CHECK_FALSE(equal_ignoring_case("[", "{"));  // 32 apart, as "A" and "a" are
+  CHECK_FALSE(equal_ignoring_case("\xC3\x84", "\xC3\xA4"));
+  CHECK_FALSE(equal_ignoring_case(std::string_view("a\0b", 3), std::string_view("a\0c", 3)));
+}
