@@ -75,6 +75,7 @@ tl::unexpected<Error> fail_errno(std::string_view what, int errno_value);
 #define SABLE_CO_TRY_VOID(expression) \
   SABLE_TRY_VOID_(expression, SABLE_JOIN(sable_result_, __LINE__), co_return )
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration, a name and a keyword cannot stand in them
 #define SABLE_TRY_(declaration, expression, name, leave)                    \
   auto name = expression;                                                   \
   if (!name) leave tl::unexpected<::sable::Error>(std::move(name.error())); \
@@ -83,3 +84,4 @@ tl::unexpected<Error> fail_errno(std::string_view what, int errno_value);
 #define SABLE_TRY_VOID_(expression, name, leave) \
   auto name = expression;                        \
   if (!name) leave tl::unexpected<::sable::Error>(std::move(name.error()))
+// NOLINTEND(bugprone-macro-parentheses)

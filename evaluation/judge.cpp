@@ -134,7 +134,7 @@ Verdict judge(const MadeTask& task, const TaskEnd& end) {
   Verdict files = judge_files(task, end.files);
   if (!files.passed && !files.needs_check) return files;
   if (end.status != "finished") return no("the turn did not finish: " + end.status);
-  if (const Verdict answer = judge_answer(task, end.answer); !answer.passed) return answer;
+  if (Verdict answer = judge_answer(task, end.answer); !answer.passed) return answer;
   return files;
 }
 

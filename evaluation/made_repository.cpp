@@ -366,8 +366,7 @@ class Maker {
         {"", "static int failed = 0;", "",
          "#define CHECK(got, wanted)                                        \\",
          "  if ((got) != (wanted)) {                                        \\",
-         "    printf(\"%s:%d: %s is %d, expected %d\\n\", __FILE__, __LINE__, #got, (got), "
-         "(wanted)); \\",
+         R"(    printf("%s:%d: %s is %d, expected %d\n", __FILE__, __LINE__, #got, (got), (wanted)); \)",
          "    failed = 1;                                                   \\", "  }", "",
          cpp ? "int main() {" : "int main(void) {"});
     for (MadeFunction& f : repository_.functions) {

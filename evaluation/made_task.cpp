@@ -21,7 +21,8 @@ const TaskKind* kind_of(std::string_view family, Random& random) {
   for (const TaskKind& kind : task_kinds()) {
     if (kind.family != family) continue;
     last = &kind;
-    if ((place -= kind.share) < 0) break;
+    place -= kind.share;
+    if (place < 0) break;
   }
   return last;
 }

@@ -9,7 +9,7 @@ namespace sable::memory {
 namespace {
 
 // A task is told in sentences; what is longer belongs in a file.
-constexpr size_t kTextBytesMax = 16 * 1024;
+constexpr size_t kTextBytesMax = size_t{16} << 10;
 constexpr size_t kIdBytesMax = 64;
 constexpr size_t kTodosMax = 1000;
 constexpr int kDepthMax = 8;

@@ -81,9 +81,6 @@ Result<tools::Registry> make_registry(const config::LoadedConfig& loaded,
   return registry;
 }
 
-namespace {
-
-/// What a person allowed for good, without what the repository wants to be asked about again.
 Result<std::set<std::string>> always_allowed(const config::LoadedConfig& loaded,
                                              const std::filesystem::path& repository) {
   SABLE_TRY(auto allowed, RememberedApprovals(*loaded.config.home).in(repository));
@@ -92,8 +89,6 @@ Result<std::set<std::string>> always_allowed(const config::LoadedConfig& loaded,
   }
   return allowed;
 }
-
-}  // namespace
 
 Result<agent::PromptTexts> built_in_prompt_texts() {
   for (const auto& file : config::embedded_files()) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "agent/agent.h"
@@ -27,6 +28,10 @@ Result<TrustedParts> check_trust(const config::LoadedConfig& loaded,
 /// The profiles that a YAML file of tools can name. `loaded` is copied.
 tools::ProfileLookup profile_lookup(const config::LoadedConfig& loaded,
                                     const std::filesystem::path& repository);
+
+/// What a person allowed for good, without what the repository wants to be asked about again.
+Result<std::set<std::string>> always_allowed(const config::LoadedConfig& loaded,
+                                             const std::filesystem::path& repository);
 
 /// The built-in tools, the user's own, and the repository's if they are trusted; approval classes
 /// as configured. Errors name the file and place.

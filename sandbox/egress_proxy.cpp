@@ -12,7 +12,7 @@ namespace {
 using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kPieceBytes = 16 * 1024;
+constexpr size_t kPieceBytes = size_t{16} << 10;
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 // What a program sees that was refused; tools show it to their user as it is.

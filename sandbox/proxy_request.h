@@ -9,7 +9,7 @@
 
 namespace sable::sandbox {
 
-inline constexpr size_t kRequestHeadMax = 16 * 1024;
+inline constexpr size_t kRequestHeadMax = size_t{16} << 10;
 
 struct ProxyRequest {
   bool tunnel = false;  ///< CONNECT

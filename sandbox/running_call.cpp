@@ -22,10 +22,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr size_t kReadBytes = 64 * 1024;
+constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr milliseconds kBusyPause{1};
 constexpr size_t kUnwrittenMax = size_t{1} << 20;
-constexpr size_t kLastOutput = 8 * 1024;  // where a program that failed says why
+constexpr size_t kLastOutput = size_t{8} << 10;  // where a program that failed says why
 constexpr size_t kPieceBytes = size_t{1}
                                << 20;  // of standard input, written between two turns of the loop
 

@@ -8,7 +8,7 @@ namespace sable::sandbox {
 
 namespace {
 
-constexpr size_t kReadBytes = 64 * 1024;
+constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr std::chrono::milliseconds kPatience{250};
 
 }  // namespace

@@ -100,7 +100,7 @@ struct StartRequest {
   uint32_t execution_bytes = 0;
   uint16_t rows = 0, columns = 0;  ///< of the terminal, before the program can ask
 };
-inline constexpr size_t kInlineExecutionMax = 32 * 1024;
+inline constexpr size_t kInlineExecutionMax = size_t{32} << 10;
 inline constexpr int kStartDescriptorsMax = 4;
 
 /// Runtime to pid 1: end the program's process group with SIGTERM.

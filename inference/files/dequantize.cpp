@@ -73,7 +73,7 @@ void q4_or_q5_k(const std::byte* block, bool five_bits, float* out) {
     const ScaleMin s = k_scale(block + 4, group);
     const float step = d * s.scale, minimum = d_min * s.minimum;
     for (int i = 0; i < 32; ++i) {
-      int q = (u8(quants + 32 * (group / 2) + i) >> (4 * (group % 2))) & 0xF;
+      int q = (u8(quants + ptrdiff_t{32} * (group / 2) + i) >> (4 * (group % 2))) & 0xF;
       if (five_bits) q |= ((u8(high_bits + i) >> group) & 1) << 4;
       out[32 * group + i] = step * static_cast<float>(q) - minimum;
     }
@@ -85,8 +85,8 @@ void q6_k(const std::byte* block, float* out) {
   const float d = f16(block + 208);
   for (int i = 0; i < 256; ++i) {
     const int half = i / 128, quarter = i / 32 % 4, lane = i % 32;
-    const uint8_t low = u8(block + 64 * half + 32 * (quarter % 2) + lane);
-    const uint8_t high = u8(block + 128 + 32 * half + lane);
+    const uint8_t low = u8(block + ptrdiff_t{64} * half + ptrdiff_t{32} * (quarter % 2) + lane);
+    const uint8_t high = u8(block + 128 + ptrdiff_t{32} * half + lane);
     const int q =
         (((low >> (4 * (quarter / 2))) & 0xF) | (((high >> (2 * quarter)) & 3) << 4)) - 32;
     const float step = d * static_cast<float>(load_le<int8_t>(block + 192 + i / 16));
@@ -99,7 +99,7 @@ void q6_k(const std::byte* block, float* out) {
 void iq2_xxs(const std::byte* block, float* out) {
   const float d = f16(block);
   for (int group = 0; group < 8; ++group) {
-    const std::byte* at = block + 2 + 8 * group;
+    const std::byte* at = block + 2 + ptrdiff_t{8} * group;
     const auto word = load_le<uint32_t>(at + 4);
     const float step = d * (0.5F + static_cast<float>(word >> 28)) * 0.25F;
     for (int part = 0; part < 4; ++part) {

@@ -17,10 +17,10 @@ size_t page_size() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
 
 void advise(std::span<const std::byte> part, int advice) {
   if (part.empty()) return;
-  const auto first = reinterpret_cast<uintptr_t>(part.data());
-  const uintptr_t aligned = first / page_size() * page_size();
+  const size_t in_page = reinterpret_cast<uintptr_t>(part.data()) % page_size();
   // Advice only: a kernel that does not know it changes nothing but speed.
-  (void)::madvise(reinterpret_cast<void*>(aligned), part.size() + (first - aligned), advice);
+  auto* page = const_cast<std::byte*>(part.data()) - in_page;
+  (void)::madvise(page, part.size() + in_page, advice);
 }
 
 }  // namespace

@@ -306,7 +306,7 @@ Result<void> Forward::Pass::step(std::span<const StepSequence> sequences,
     for (size_t i = 0; i < n_prepared; ++i) rows[i].state->abandon();
   };
   for (size_t i = 0; i < rows.size(); ++i) {
-    const Result<void> prepared = rows[i].state->prepare(pool_, rows[i].n_rows);
+    Result<void> prepared = rows[i].state->prepare(pool_, rows[i].n_rows);
     if (!prepared) {
       abandon(i);
       return prepared;

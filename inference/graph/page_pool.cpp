@@ -34,8 +34,8 @@ PageRef PagePool::allocate(size_t bytes) {
     void* const data = backend_.allocate(bytes);
     if (data == nullptr) return {};
     bytes_held_ += bytes;
-    pages.push_back(std::unique_ptr<PageRef::Page>(
-        new PageRef::Page{this, static_cast<std::byte*>(data), bytes, 0}));
+    pages.push_back(
+        std::make_unique<PageRef::Page>(this, static_cast<std::byte*>(data), bytes, 0U));
   }
   PageRef::Page* const page = pages.back().release();
   pages.pop_back();

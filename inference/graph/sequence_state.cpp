@@ -80,7 +80,7 @@ uint64_t bytes_of(const CompressorState& state) {
 
 Result<void> SequenceState::prepare(PagePool& pool, uint64_t n_tokens) {
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const Result<void> prepared = prepare_layer(pool, i, n_tokens);
+    Result<void> prepared = prepare_layer(pool, i, n_tokens);
     if (!prepared) {
       abandon();
       return prepared;

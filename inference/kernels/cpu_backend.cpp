@@ -18,7 +18,7 @@ namespace sable::inference {
 
 namespace {
 
-constexpr size_t kPieceBytes = 64 * 1024;           // of weights
+constexpr size_t kPieceBytes = size_t{64} << 10;    // of weights
 constexpr size_t kPieceProducts = size_t{8} << 20;  // of a weight and an element, at most
 constexpr size_t kRowsInPiece = 4 * kBlockRows;     // at least, unless the job has fewer
 constexpr size_t kKeysInPiece = 1024;

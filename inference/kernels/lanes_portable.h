@@ -178,7 +178,7 @@ inline constexpr float kE2m1[16] = {0.0F,  0.5F,  1.0F,  1.5F,  2.0F,  3.0F,  4.
 inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
   uint8_t raw[16];
   std::memcpy(raw, p, sizeof raw);
-  for (int i = 0; i < 8; ++i) {
+  for (size_t i = 0; i < 8; ++i) {
     a.v[2 * i] = kE2m1[raw[i] & 15] * scale;
     a.v[2 * i + 1] = kE2m1[raw[i] >> 4] * scale;
     b.v[2 * i] = kE2m1[raw[8 + i] & 15] * scale;

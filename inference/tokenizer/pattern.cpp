@@ -18,8 +18,8 @@ constexpr size_t kExpressionBytesMax = 16384;
 
 // Machine-code matching keeps its backtracking on a stack of its own; past the first size it grows
 // by pages up to the second.
-constexpr size_t kStackBytesFirst = 32 * 1024;
-constexpr size_t kStackBytesMax = 16 * 1024 * 1024;
+constexpr size_t kStackBytesFirst = size_t{32} << 10;
+constexpr size_t kStackBytesMax = size_t{16} << 20;
 
 // Without machine code (or when its stack is full) backtracking lives on the heap.
 constexpr uint32_t kHeapKibMax = 256 * 1024;

@@ -32,20 +32,26 @@ int list_action(const Program& program, const ToolsOptions& options) {
   if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
   const auto registry = make_registry(*loaded, *repository, *trusted);
   if (!registry) return program.fail_with(registry.error());
+  const auto always = always_allowed(*loaded, *repository);
+  if (!always) return program.fail_with(always.error());
   for (const auto* tool : registry->list()) {
+    const bool allowed_always =
+        tool->approval == tools::Approval::ask && always->contains(tool->name);
     if (program.json) {
       std::printf("%s\n", dump_json(Json{{"name", tool->name},
                                          {"description", tool->description},
                                          {"parameters", tool->parameters},
                                          {"approval", tools::name_of(tool->approval)},
+                                         {"always_allowed", allowed_always},
                                          {"effect", tools::name_of(tool->effect)},
                                          {"source", tool->source}})
                               .c_str());
       continue;
     }
     const auto first_line = tool->description.substr(0, tool->description.find('\n'));
-    std::printf("%-16s %-6s %-10s %s\n", tool->name.c_str(),
-                std::string(tools::name_of(tool->approval)).c_str(),
+    const std::string approval(tools::name_of(tool->approval));
+    std::printf("%-16s %-10s %-10s %s\n", tool->name.c_str(),
+                (allowed_always ? approval + "/always" : approval).c_str(),
                 std::string(tools::name_of(tool->effect)).c_str(),
                 escape_controls(first_line.substr(0, utf8_prefix(first_line, 90))).c_str());
   }

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/e2e/world.h"
+#include "tests/support/contains.h"
 #include "tests/support/pseudo_terminal.h"
 
 using namespace sable;
@@ -113,6 +114,9 @@ TEST_CASE("always is for the next sessions in this repository too") {
   CHECK(at.finish() == 0);
   CHECK(world.made("two"));
   std::filesystem::remove(world.repository() / "two");
+  const auto listed = world.sable({"tools", "list", "--repo", world.repository().string()});
+  INFO(listed.out << listed.err);
+  CHECK(contains(listed.out, "ask/always"));
 
   world.play(two_calls());
   TerminalProgram again(world.at_terminal());
