@@ -150,9 +150,10 @@ class Denials {
     const fs::path path = (directory_ / fs::path(word)).lexically_normal();
     const std::string name = in_quotes(path.string());
     for (const auto& masked : policy_.masked) {
-      if (is_below_or_same(path, masked))
+      if (is_below_or_same(path, masked)) {
         return add(name +
                    " is masked by the policy: commands find it empty (held by a mount over it)");
+      }
     }
     for (const auto& root : policy_.writable) {
       if (is_below_or_same(path, root)) return explain_protected(kind, path, root);

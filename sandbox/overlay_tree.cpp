@@ -68,7 +68,7 @@ std::string link_text(int folder, const std::string& name) {
 // Whether two regular files hold the same bytes.
 bool is_same_content(int upper, int lower, const std::string& name, off_t size) {
   const UniqueFd a = open_below(upper, name, O_RDONLY), b = open_below(lower, name, O_RDONLY);
-  std::vector<char> x(64 * 1024), y(x.size());
+  std::vector<char> x(size_t{64} << 10), y(x.size());
   for (off_t at = 0; a && b && at < size;) {
     const ssize_t n = ::pread(a.get(), x.data(), x.size(), at);
     if (n <= 0 || ::pread(b.get(), y.data(), static_cast<size_t>(n), at) != n ||
@@ -188,7 +188,7 @@ Result<void> copy_file(int upper, int lower, const std::string& name, const stru
   const UniqueFd to(
       ::openat(lower, kTemporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!to) return fail_errno("making " + escape_controls(name), errno);
-  std::vector<char> piece(256 * 1024);
+  std::vector<char> piece(size_t{256} << 10);
   while (true) {
     const ssize_t n = ::read(from.get(), piece.data(), piece.size());
     if (n < 0 && errno == EINTR) continue;

@@ -80,7 +80,7 @@ Result<Transaction> Transaction::create(const fs::path& root, const fs::path& st
 }
 
 Result<Transaction> Transaction::open(const fs::path& store) {
-  SABLE_TRY(const std::string text, read_file(store / "state", 64 * 1024));
+  SABLE_TRY(const std::string text, read_file(store / "state", size_t{64} << 10));
   const auto state = parse_json(text);
   if (!state || !state->is_object() || !state->contains("root") || !(*state)["root"].is_string() ||
       !state->contains("since_ns") || !(*state)["since_ns"].is_number_integer() ||

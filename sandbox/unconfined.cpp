@@ -105,9 +105,10 @@ class UnconfinedCall {
                      .wall = std::chrono::duration_cast<milliseconds>(
                          std::chrono::steady_clock::now() - started_)};
     if (cause_) result.end = *cause_;
-    if (result.end != End::exited)
+    if (result.end != End::exited) {
       result.explanation = "the command was ended (" + std::string(name_of(result.end)) +
                            "); it ran without a sandbox, and what it left running may go on";
+    }
     return result;
   }
 

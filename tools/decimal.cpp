@@ -96,7 +96,7 @@ std::strong_ordering Decimal::operator<=>(const Decimal& other) const {
            : a > b ? std::strong_ordering::greater
                    : std::strong_ordering::equal;
   }();
-  return negative_ ? 0 <=> size : size;
+  return negative_ ? 0 <=> size : size;  // NOLINT(modernize-use-nullptr): 0 is no pointer here
 }
 
 bool Decimal::is_multiple_of(const Decimal& divisor) const {

@@ -80,8 +80,7 @@ std::optional<Edit> without_line_numbers(const Edit& edit) {
   auto old_text = without_line_numbers(std::string_view(edit.old_text));
   if (!old_text || old_text->empty()) return std::nullopt;
   auto new_text = without_line_numbers(std::string_view(edit.new_text));
-  return Edit{std::move(*old_text), new_text ? std::move(*new_text) : edit.new_text,
-              edit.replace_all};
+  return Edit{std::move(*old_text), std::move(new_text).value_or(edit.new_text), edit.replace_all};
 }
 
 /// Lines of the file whose transformed form equals that of old_text's lines, by first line index.

@@ -22,7 +22,7 @@ constexpr size_t kMessageBytesMax = 4'000;
 
 /// "2026-01-31", where the author was.
 std::string date_of(const git_signature& author) {
-  const time_t local = static_cast<time_t>(author.when.time) + author.when.offset * 60;
+  const time_t local = static_cast<time_t>(author.when.time) + time_t{author.when.offset} * 60;
   struct tm parts {};
   if (::gmtime_r(&local, &parts) == nullptr) return "?";
   return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);

@@ -122,7 +122,7 @@ asio::awaitable<Result<Outcome>> tell(CallContext context, std::string id, Patie
   if (!found) co_return failed(found.error().message);
   const auto process = found->process;
   const std::string waited_for = patience.text;
-  const Gathered gathered =
+  Gathered gathered =
       co_await gather(*found, std::move(patience), context.workers, context.preview);
   Outcome outcome;
   std::string ending;
@@ -142,7 +142,7 @@ asio::awaitable<Result<Outcome>> tell(CallContext context, std::string id, Patie
   }
   outcome.details["process"] = id;
   outcome.details["running"] = gathered.running;
-  auto cut = [gathered, screen = found->screen, outcome = std::move(outcome),
+  auto cut = [gathered = std::move(gathered), screen = found->screen, outcome = std::move(outcome),
               ending = std::move(ending)]() mutable {
     if (gathered.skipped > 0) {
       outcome.text =

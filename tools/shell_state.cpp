@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 

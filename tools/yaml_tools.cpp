@@ -274,9 +274,10 @@ class ToolReader {
               YamlFields::open(file_, *value,
                                {"timeout_seconds", "memory_bytes", "output_bytes", "processes"}));
     SABLE_TRY(const auto seconds, limits.number("timeout_seconds", 0, 86'400));
-    if (seconds)
+    if (seconds) {
       spec.wall =
           std::chrono::milliseconds(std::max<int64_t>(1, static_cast<int64_t>(*seconds * 1000)));
+    }
     constexpr int64_t kBytesMost = int64_t{1} << 50;
     SABLE_TRY(const auto memory, limits.whole("memory_bytes", 1 << 20, kBytesMost));
     if (memory) spec.memory_bytes = static_cast<uint64_t>(*memory);
