@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include "base/file.h"
 
@@ -69,16 +70,16 @@ uint64_t count_of(std::string_view text, std::string_view key) {
 }
 
 /// Whether a process that goes in arrives. Nothing but system calls after the clone.
-Result<void> try_entrance(const MemoryCgroup& group) {
+Result<void> try_entrance(const LimitedCgroup& group) {
   const auto pid = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0));
   if (pid < 0) return fail_errno("clone", errno);
-  if (pid == 0) ::_exit(::write(group.entrance(), "0", 1) == 1 ? 0 : errno);
+  if (pid == 0) ::_exit(::write(group.entrance.get(), "0", 1) == 1 ? 0 : errno);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0) {
     if (errno != EINTR) return fail_errno("waitpid", errno);
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return fail_errno("entering " + group.folder().string(),
+  return fail_errno("entering " + group.folder.string(),
                     WIFEXITED(status) ? WEXITSTATUS(status) : EFAULT);
 }
 
@@ -106,15 +107,40 @@ void remove_stale(const fs::path& place) {
   }
 }
 
+/// The kernel kills one process at the limit; that the others go too is ours to do.
+Result<UniqueFd> raise_alarm(const fs::path& folder) {
+  UniqueFd alarm(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!alarm) return fail_errno("eventfd", errno);
+  const auto control = folder / "memory.oom_control";
+  const UniqueFd watched(::open(control.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!watched) return fail_errno(control.string(), errno);
+  SABLE_TRY_VOID(write_setting(folder / "cgroup.event_control",
+                               std::to_string(alarm.get()) + " " + std::to_string(watched.get())));
+  return alarm;
+}
+
+/// `folder` is fresh.
+Result<LimitedCgroup> limited(fs::path folder, int version, uint64_t bytes) {
+  LimitedCgroup group{.folder = std::move(folder), .entrance = {}, .alarm = {}};
+  SABLE_TRY_VOID(write_memory_limit(group.folder, version, bytes));
+  if (version == 1) {
+    SABLE_TRY(group.alarm, raise_alarm(group.folder));
+  }
+  const auto procs = group.folder / "cgroup.procs";
+  group.entrance = UniqueFd(::open(procs.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!group.entrance) return fail_errno(procs.string(), errno);
+  return group;
+}
+
 }  // namespace
 
-MemoryCgroup::MemoryCgroup(std::shared_ptr<MemoryCgroups> owner, fs::path folder, int version)
-    : owner_(std::move(owner)), folder_(std::move(folder)), version_(version) {}
+MemoryCgroup::MemoryCgroup(std::shared_ptr<MemoryCgroups> owner, LimitedCgroup group, int version)
+    : owner_(std::move(owner)), group_(std::move(group)), version_(version) {}
 
 MemoryCgroup::~MemoryCgroup() {
-  entrance_.reset();
-  alarm_.reset();
-  owner_->remove(folder_);
+  group_.entrance.reset();
+  group_.alarm.reset();
+  owner_->remove(std::move(group_.folder));
 }
 
 Result<void> write_memory_limit(const fs::path& folder, int version, uint64_t bytes) {
@@ -130,30 +156,6 @@ bool memory_limit_was_reached(const fs::path& folder, int version) {
   const auto text =
       read_file(folder / (version == 1 ? "memory.oom_control" : "memory.events"), kFileBytesMax);
   return text && count_of(*text, "oom_kill") > 0;
-}
-
-Result<void> MemoryCgroup::limit_to(uint64_t bytes) {
-  SABLE_TRY_VOID(write_memory_limit(folder_, version_, bytes));
-  if (version_ == 1) {
-    SABLE_TRY_VOID(raise_alarm());
-  }
-  const auto procs = folder_ / "cgroup.procs";
-  entrance_ = UniqueFd(::open(procs.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!entrance_) return fail_errno(procs.string(), errno);
-  return {};
-}
-
-// The kernel kills one process there; that the others go too is ours to do.
-Result<void> MemoryCgroup::raise_alarm() {
-  UniqueFd alarm(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!alarm) return fail_errno("eventfd", errno);
-  const auto control = folder_ / "memory.oom_control";
-  const UniqueFd watched(::open(control.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!watched) return fail_errno(control.string(), errno);
-  SABLE_TRY_VOID(write_setting(folder_ / "cgroup.event_control",
-                               std::to_string(alarm.get()) + " " + std::to_string(watched.get())));
-  alarm_ = std::move(alarm);
-  return {};
 }
 
 Result<std::shared_ptr<MemoryCgroups>> MemoryCgroups::open(const CgroupPlace& place) {
@@ -176,12 +178,20 @@ Result<std::shared_ptr<MemoryCgroups>> MemoryCgroups::open(const CgroupPlace& pl
   if (place.version == 2) {
     SABLE_TRY_VOID(write_setting(groups->folder_ / "cgroup.subtree_control", "+memory"));
   }
-  SABLE_TRY(const auto trial, groups->make(kTrialBytes));
-  SABLE_TRY_VOID(try_entrance(*trial));
+  SABLE_TRY(const auto trial, groups->make_limited(kTrialBytes));
+  const auto entered = try_entrance(trial);
+  groups->remove(trial.folder);
+  SABLE_TRY_VOID(entered);
+  groups->worker_ = std::jthread(
+      [owner = groups.get()](const std::stop_token& stop) { owner->work_ahead(stop); });
   return groups;
 }
 
 MemoryCgroups::~MemoryCgroups() {
+  worker_.request_stop();
+  if (worker_.joinable()) worker_.join();
+  if (ahead_) leftovers_.push_back(std::move(ahead_->folder));
+  ahead_.reset();
   const auto until = std::chrono::steady_clock::now() + kEndPatience;
   while (true) {
     remove_leftovers();
@@ -192,16 +202,57 @@ MemoryCgroups::~MemoryCgroups() {
 }
 
 Result<std::unique_ptr<MemoryCgroup>> MemoryCgroups::make(uint64_t bytes) {
+  std::optional<LimitedCgroup> group;
+  {
+    const std::lock_guard lock(mutex_);
+    if (bytes == bytes_wanted_) {
+      group = std::exchange(ahead_, std::nullopt);
+    } else if (ahead_) {
+      leftovers_.push_back(std::move(ahead_->folder));
+      ahead_.reset();
+    }
+    bytes_wanted_ = bytes;
+    wants_work_ = true;
+  }
+  was_taken_.notify_one();
+  if (!group) {
+    SABLE_TRY(group, make_limited(bytes));
+  }
+  return std::make_unique<MemoryCgroup>(shared_from_this(), std::move(*group), place_.version);
+}
+
+Result<LimitedCgroup> MemoryCgroups::make_limited(uint64_t bytes) {
   fs::path folder;
   {
     const std::lock_guard lock(mutex_);
-    remove_leftovers();
     folder = folder_ / ("call-" + std::to_string(++n_made_));
   }
   if (::mkdir(folder.c_str(), 0755) != 0) return fail_errno(folder.string(), errno);
-  auto group = std::make_unique<MemoryCgroup>(shared_from_this(), folder, place_.version);
-  SABLE_TRY_VOID(group->limit_to(bytes));
+  auto group = limited(folder, place_.version, bytes);
+  if (!group) remove(std::move(folder));
   return group;
+}
+
+// Nobody is told of an error here: the next call meets it too, and says it.
+void MemoryCgroups::work_ahead(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (was_taken_.wait(lock, stop, [&] { return wants_work_; })) {
+    wants_work_ = false;
+    const uint64_t bytes = bytes_wanted_;
+    if (!ahead_) {
+      lock.unlock();
+      auto group = make_limited(bytes);
+      lock.lock();
+      if (group && bytes == bytes_wanted_ && !ahead_) {
+        ahead_ = std::move(*group);
+      } else if (group) {
+        leftovers_.push_back(std::move(group->folder));
+      }
+    }
+    lock.unlock();
+    remove_leftovers();
+    lock.lock();
+  }
 }
 
 // Not now: somebody waits for the end of this call, and something in the group may still be ending.
@@ -211,9 +262,16 @@ void MemoryCgroups::remove(fs::path folder) {
 }
 
 void MemoryCgroups::remove_leftovers() {
-  std::erase_if(leftovers_, [](const fs::path& folder) {
+  std::vector<fs::path> folders;
+  {
+    const std::lock_guard lock(mutex_);
+    folders.swap(leftovers_);
+  }
+  std::erase_if(folders, [](const fs::path& folder) {
     return ::rmdir(folder.c_str()) == 0 || errno != EBUSY;
   });
+  const std::lock_guard lock(mutex_);
+  leftovers_.insert(leftovers_.end(), folders.begin(), folders.end());
 }
 
 Result<std::shared_ptr<MemoryCgroups>> open_memory_cgroups() {

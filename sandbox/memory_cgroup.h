@@ -2,11 +2,15 @@
 // of either version lets us make one.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <stop_token>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/result.h"
@@ -39,42 +43,44 @@ bool memory_limit_was_reached(const std::filesystem::path& folder, int version);
 
 class MemoryCgroups;
 
+/// A cgroup with its limit in force, and what is held open of it.
+struct LimitedCgroup {
+  std::filesystem::path folder;
+  UniqueFd entrance, alarm;  ///< as of MemoryCgroup
+};
+
 /// The cgroup of one call. When this is destroyed, the next one that is made, or the end of them
 /// all, removes it.
 class MemoryCgroup {
  public:
-  MemoryCgroup(std::shared_ptr<MemoryCgroups> owner, std::filesystem::path folder, int version);
+  MemoryCgroup(std::shared_ptr<MemoryCgroups> owner, LimitedCgroup group, int version);
   ~MemoryCgroup();
   MemoryCgroup(const MemoryCgroup&) = delete;
   MemoryCgroup& operator=(const MemoryCgroup&) = delete;
 
-  /// Writes the limit and opens the entrance. The folder is fresh.
-  Result<void> limit_to(uint64_t bytes);
-
   /// A process that writes "0" to this is in the group from then on, with all that it starts. -1
   /// once it is closed.
-  int entrance() const { return entrance_.get(); }
-  void close_entrance() { entrance_.reset(); }
+  int entrance() const { return group_.entrance.get(); }
+  void close_entrance() { group_.entrance.reset(); }
 
   /// Readable when the limit was reached and nothing could be given back; -1 where the kernel kills
   /// the group as a whole by itself (version 2).
-  int alarm() const { return alarm_.get(); }
+  int alarm() const { return group_.alarm.get(); }
   /// Whether the kernel has killed somebody because of the limit.
-  bool limit_was_reached() const { return memory_limit_was_reached(folder_, version_); }
+  bool limit_was_reached() const { return memory_limit_was_reached(group_.folder, version_); }
 
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return group_.folder; }
 
  private:
-  Result<void> raise_alarm();
-
   const std::shared_ptr<MemoryCgroups> owner_;
-  const std::filesystem::path folder_;
+  LimitedCgroup group_;
   const int version_;
-  UniqueFd entrance_, alarm_;
 };
 
 /// The cgroups of one sandbox, in a folder of their own that is locked as long as it lives. Whoever
-/// opens the next one removes what a crash left. Its calls may come from any thread.
+/// opens the next one removes what a crash left. Its calls may come from any thread. A thread of
+/// its own makes the next cgroup ahead and removes the old ones: either can take the kernel
+/// milliseconds.
 class MemoryCgroups : public std::enable_shared_from_this<MemoryCgroups> {
  public:
   /// Tries the way in with a process of its own. Errors: those of the kernel.
@@ -83,6 +89,7 @@ class MemoryCgroups : public std::enable_shared_from_this<MemoryCgroups> {
   MemoryCgroups(const MemoryCgroups&) = delete;
   MemoryCgroups& operator=(const MemoryCgroups&) = delete;
 
+  /// One with this limit: that which was made ahead, if it has the same.
   Result<std::unique_ptr<MemoryCgroup>> make(uint64_t bytes);
 
  private:
@@ -90,15 +97,22 @@ class MemoryCgroups : public std::enable_shared_from_this<MemoryCgroups> {
   MemoryCgroups(CgroupPlace place, std::filesystem::path folder, UniqueFd lock)
       : place_(std::move(place)), folder_(std::move(folder)), lock_(std::move(lock)) {}
 
+  Result<LimitedCgroup> make_limited(uint64_t bytes);
   void remove(std::filesystem::path folder);
   void remove_leftovers();
+  void work_ahead(const std::stop_token& stop);
 
   const CgroupPlace place_;
   const std::filesystem::path folder_;
   const UniqueFd lock_;
   std::mutex mutex_;
+  std::condition_variable_any was_taken_;
   uint64_t n_made_ = 0;
+  uint64_t bytes_wanted_ = 0;                     ///< what the next one will likely be limited to
+  bool wants_work_ = false;                       ///< one was taken since the thread looked
+  std::optional<LimitedCgroup> ahead_;            ///< limited to bytes_wanted_
   std::vector<std::filesystem::path> leftovers_;  ///< to be removed
+  std::jthread worker_;
 };
 
 /// Of this process, or why there are none: then pid 1 of each call watches its memory.

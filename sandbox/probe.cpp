@@ -1,7 +1,6 @@
 // What this machine can enforce: each mechanism is tried once in a child of its own, and what it
 // answered is reported, good or bad.
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -9,6 +8,8 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <string>
+#include <string_view>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -37,25 +38,29 @@ constexpr const char* kKernelRemedy = "use Linux 5.13 or newer";
 // with the errno of what failed, or 0.
 using Attempt = int (*)();
 
-bool write_text(const char* path, const char* text, size_t size) {
+bool write_text(const char* path, std::string_view text) {
   const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) return false;
-  const bool written = ::write(fd, text, size) == static_cast<ssize_t>(size);
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   ::close(fd);
   return written;
 }
 
 // errno of the failure, or 0. `flags` are CLONE_NEW*.
 int try_in_child(unsigned long flags, Attempt attempt) {
-  char map[32];
-  const int size = std::snprintf(map, sizeof map, "%u %u 1\n", ::geteuid(), ::geteuid());
+  const std::string user = std::to_string(::geteuid()), group = std::to_string(::getegid());
+  const std::string user_map = user + " " + user + " 1\n", group_map = group + " " + group + " 1\n";
   const auto pid =
       static_cast<pid_t>(::syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, 0));
   if (pid < 0) return errno;
   if (pid == 0) {
     if ((flags & CLONE_NEWUSER) != 0) {
       ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-      if (!write_text("/proc/self/uid_map", map, static_cast<size_t>(size))) ::_exit(errno);
+      if (!write_text("/proc/self/setgroups", "deny") ||
+          !write_text("/proc/self/gid_map", group_map) ||
+          !write_text("/proc/self/uid_map", user_map)) {
+        ::_exit(errno);
+      }
     }
     ::_exit(attempt());
   }

@@ -32,7 +32,10 @@ Finding check_store(const config::LoadedConfig& loaded) {
   const auto report = memory::check(home);
   if (!report) return {"store", false, report.error().message};
   if (!report->problems.empty()) {
-    return {"store", false, report->problems.front() + "; sable doctor --repair salvages it"};
+    const auto& problem = report->problems.front();
+    const bool says_what_to_do = problem.find("--repair") != std::string::npos;
+    return {"store", false,
+            says_what_to_do ? problem : problem + "; sable doctor --repair salvages it"};
   }
   return {"store", true,
           fmt::format("{}: {} sessions, {} events, all sound", home, report->n_sessions,

@@ -225,6 +225,36 @@ TEST_CASE("a real cgroup holds its limit, sounds its alarm, and is removed") {
   CHECK_FALSE(fs::exists(ours));
 }
 
+TEST_CASE("the next cgroup is made ahead, and one with another limit is not taken for it") {
+  fs::path place;
+  const auto groups = real_cgroups(place);
+  if (!groups) {
+    WARN("this machine lets us make no memory cgroups");
+    return;
+  }
+  const auto limit_of = [](const MemoryCgroup& group) {
+    const auto version_1 = group.folder() / "memory.limit_in_bytes";
+    return *read_file(fs::exists(version_1) ? version_1 : group.folder() / "memory.max", 64);
+  };
+  auto group = groups->make(64 << 20);
+  REQUIRE(group);
+  const auto all = (*group)->folder().parent_path();
+  bool was_there = false;
+  for (int i = 0; i < 500 && !was_there; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(4));
+    std::set<fs::path> before;
+    for (const auto& entry : fs::directory_iterator(all)) before.insert(entry.path());
+    group = groups->make(64 << 20);
+    REQUIRE(group);
+    was_there = before.count((*group)->folder()) == 1;
+  }
+  CHECK(was_there);
+  CHECK(limit_of(**group) == "67108864\n");
+  group = groups->make(32 << 20);
+  REQUIRE(group);
+  CHECK(limit_of(**group) == "33554432\n");
+}
+
 TEST_CASE("what a crash left is removed by the next one, and what lives is let be") {
   fs::path place;
   auto living = real_cgroups(place);

@@ -94,6 +94,11 @@ TEST_CASE("in a transaction a command sees its changes, and the host does not") 
   CHECK(outcome.output == "new\nonly\nfile\nonly\n");
   CHECK(picture(f.root.path()) == before);
   CHECK(f.listed() == kListed);
+  for (const auto& layer : probe_layers()) {
+    if (layer.name != "transactions") continue;
+    INFO(layer.detail);
+    CHECK(layer.state == Layer::State::enforced);
+  }
   // The next call goes on from there.
   CHECK(f.shell("cat made; ls gone").output == "made\n");
 }
