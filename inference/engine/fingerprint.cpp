@@ -8,6 +8,7 @@ namespace sable::inference {
 
 namespace {
 
+constexpr uint64_t kHashedBytesMax = uint64_t{256} << 20;
 constexpr size_t kSampleBytes = 64;
 constexpr size_t kSampledTensorsMax = 4096;  // of a huge model, every n-th tensor is sampled
 
@@ -22,15 +23,43 @@ class Writer {
     number(static_cast<uint64_t>(s.size()));
     hash_.update(s);
   }
-  void sample(std::span<const std::byte> bytes, size_t at) {
-    const auto part = bytes.subspan(at, std::min(kSampleBytes, bytes.size() - at));
-    hash_.update(std::string_view(reinterpret_cast<const char*>(part.data()), part.size()));
+  void bytes(std::span<const std::byte> bytes) {
+    hash_.update(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  }
+  void sample(std::span<const std::byte> all) {
+    bytes(all.subspan(all.size() / 2, std::min(kSampleBytes, all.size() - all.size() / 2)));
   }
   Digest finish() { return hash_.finish(); }
 
  private:
   Sha256 hash_;
 };
+
+void write_weights(Writer& w, const Checkpoint& checkpoint) {
+  const auto& tensors = checkpoint.tensors();
+  uint64_t n_bytes = 0;
+  for (const Tensor& t : tensors) n_bytes += t.bytes.size() + t.scales.size();
+  const bool whole = n_bytes <= kHashedBytesMax;
+  w.number(whole);
+  if (!whole) {
+    w.number(checkpoint.file_bytes());
+    w.number(checkpoint.modified());
+  }
+  const size_t step = whole ? 1 : tensors.size() / kSampledTensorsMax + 1;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& t = tensors[i];
+    w.text(t.name);
+    w.number(t.type);
+    for (const uint64_t n : t.shape) w.number(n);
+    if (whole) {
+      w.bytes(t.bytes);
+      w.bytes(t.scales);
+    } else if (i % step == 0) {
+      w.sample(t.bytes);
+      w.sample(t.scales);
+    }
+  }
+}
 
 void write_config(Writer& w, const ModelConfig& c) {
   for (const int64_t n : {c.vocab_size,
@@ -78,15 +107,7 @@ Digest fingerprint_of(const Checkpoint& checkpoint, const Digest* tokenizer,
   w.number(double_sums);
   w.text(tokenizer == nullptr ? std::string() : to_hex(*tokenizer));
   write_config(w, checkpoint.config());
-  const auto& tensors = checkpoint.tensors();
-  const size_t step = tensors.size() / kSampledTensorsMax + 1;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const Tensor& t = tensors[i];
-    w.text(t.name);
-    w.number(t.type);
-    for (const uint64_t n : t.shape) w.number(n);
-    if (i % step == 0) w.sample(t.bytes, t.bytes.size() / 2);
-  }
+  write_weights(w, checkpoint);
   return w.finish();
 }
 

@@ -12,9 +12,11 @@ inline constexpr uint32_t kKernelResultVersion = 1;
 /// Raised whenever the layout of saved states changes.
 inline constexpr uint32_t kSavedFormatVersion = 1;
 
-/// Weights enter by name, type, shape and samples of their bytes, so that a model of any size opens
-/// at once: this tells models apart, it does not prove that a file is undamaged. `tokenizer` may be
-/// null. `double_sums`: the reference backend, whose results have other last bits.
+/// Weights enter by name, type, shape and bytes: all of them up to 256 MiB. Of a larger model,
+/// which must open at once, they are samples, the size of its files and when they were last written
+/// to, so that a copy of it counts as another model, and one that was edited in place too.
+/// `tokenizer` may be null. `double_sums`: the reference backend, whose results have other last
+/// bits.
 Digest fingerprint_of(const Checkpoint& checkpoint, const Digest* tokenizer,
                       const GraphSettings& settings, bool double_sums);
 

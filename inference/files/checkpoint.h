@@ -66,6 +66,8 @@ class Checkpoint {
 
   /// Bytes of all weight files, and how many of them are in memory now (the page cache's view).
   virtual uint64_t file_bytes() const = 0;
+  /// When the last of them was written to: nanoseconds since the epoch.
+  virtual int64_t modified() const = 0;
   virtual Result<uint64_t> resident_bytes() const = 0;
 
   /// Advice about a tensor's pages; `tensor` is one of ours. release() unmaps them from this

@@ -93,6 +93,12 @@ uint64_t IndexedCheckpoint::file_bytes() const {
   return total;
 }
 
+int64_t IndexedCheckpoint::modified() const {
+  int64_t last = 0;
+  for (const MappedFile& file : files_) last = std::max(last, file.modified());
+  return last;
+}
+
 Result<uint64_t> IndexedCheckpoint::resident_bytes() const {
   uint64_t total = 0;
   for (const MappedFile& file : files_) {

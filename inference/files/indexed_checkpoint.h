@@ -16,6 +16,7 @@ class IndexedCheckpoint : public Checkpoint {
   const Tensor* find(std::string_view official_name) const override;
   const std::vector<Tensor>& tensors() const override { return tensors_; }
   uint64_t file_bytes() const override;
+  int64_t modified() const override;
   Result<uint64_t> resident_bytes() const override;
   void release(const Tensor& tensor) const override;
   void evict(const Tensor& tensor) const override;

@@ -41,11 +41,14 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   if (size == 0) return fail(ErrorCode::corrupt, path.string() + " is empty");
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
   if (data == MAP_FAILED) return fail_errno("map " + path.string(), errno);
-  return MappedFile(static_cast<const std::byte*>(data), size);
+  const int64_t modified = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  return MappedFile(static_cast<const std::byte*>(data), size, modified);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      modified_(other.modified_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);

@@ -22,6 +22,8 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// When the file was last written to, as it was opened: nanoseconds since the epoch.
+  int64_t modified() const { return modified_; }
 
   /// Bytes of the file that are in memory now (mincore(2): the page cache, shared with other
   /// processes).
@@ -39,9 +41,11 @@ class MappedFile {
   static void prefetch(std::span<const std::byte> part);
 
  private:
-  MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}
+  MappedFile(const std::byte* data, size_t size, int64_t modified)
+      : data_(data), size_(size), modified_(modified) {}
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  int64_t modified_ = 0;
 };
 
 }  // namespace sable::inference

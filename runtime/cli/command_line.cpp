@@ -74,7 +74,10 @@ CLI::Option* add_setting(CLI::App& command, Program& program, const std::string&
   auto* const option = command.add_option_function<std::vector<std::string>>(
       name,
       [&program, name, key, suffix](const std::vector<std::string>& values) {
-        for (const auto& value : values) program.flags.push_back({name, key, value + suffix});
+        for (const auto& value : values) {
+          const bool bare = value.find_first_not_of("0123456789") == std::string::npos;
+          program.flags.push_back({name, key, bare ? value + suffix : value});
+        }
       },
       help);
   // May be repeated, but takes one value each time: what follows may be the task.

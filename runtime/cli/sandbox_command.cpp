@@ -59,8 +59,36 @@ void show_denials(const sandbox::RunResult& result) {
   }
 }
 
+/// What a later program might run, and was not there before.
+void show_protected_changes(const sandbox::RunResult& result) {
+  for (const auto& path : result.protected_changes) {
+    std::fprintf(stderr, "sable: made or replaced what programs outside run or trust: %s\n",
+                 escape_controls(path.string()).c_str());
+  }
+}
+
+/// As timeout(1) has it; a command that the sandbox ended has no status of its own.
+constexpr int kTimedOut = 124;
+constexpr int kKilled = 128 + SIGKILL;
+
+int status_of(const sandbox::RunResult& result) {
+  switch (result.end) {
+    case sandbox::End::deadline:
+      return kTimedOut;
+    case sandbox::End::cancelled:
+    case sandbox::End::output_limit:
+    case sandbox::End::memory_limit:
+      return kKilled;
+    case sandbox::End::exited:
+    case sandbox::End::signalled:
+      break;
+  }
+  return result.signal != 0 ? 128 + result.signal : result.exit_code;
+}
+
+/// `died_of`: the signal that ended the command, if it was not the sandbox that did.
 asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
-                              sandbox::Policy policy, std::vector<std::string> argv) {
+                              sandbox::Policy policy, std::vector<std::string> argv, int& died_of) {
   sandbox::Command command{.argv = std::move(argv)};
   if (policy.writable.empty()) command.working_directory = "/";
   const sandbox::OutputSink pass_through = [](sandbox::Stream stream, std::string_view bytes) {
@@ -69,10 +97,12 @@ asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
   const auto result = co_await sandbox.run(std::move(policy), std::move(command), pass_through);
   if (!result) co_return program.fail_with(result.error());
   show_denials(*result);
+  show_protected_changes(*result);
   if (!result->explanation.empty()) {
     std::fprintf(stderr, "sable: %s\n", escape_controls(result->explanation).c_str());
   }
-  co_return result->signal != 0 ? 128 + result->signal : result->exit_code;
+  if (result->end == sandbox::End::signalled) died_of = result->signal;
+  co_return status_of(*result);
 }
 
 int run_action(const Program& program, const SandboxOptions& options) {
@@ -84,11 +114,14 @@ int run_action(const Program& program, const SandboxOptions& options) {
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
   Loop loop;
-  const int status = loop.run(run_once(program, **sandbox, std::move(*policy), options.command));
-  if (status > 128 && status < 128 + NSIG && !loop.stop_signal()) {
-    // The command died of a signal: so do we, so that a shell sees the same.
-    ::signal(status - 128, SIG_DFL);
-    ::raise(status - 128);
+  int died_of = 0;
+  const int status =
+      loop.run(run_once(program, **sandbox, std::move(*policy), options.command, died_of));
+  // What the command died of, or what ended us: so do we, so that a shell sees the same.
+  if (const int signal = loop.stop_signal().value_or(died_of); signal != 0) {
+    sandbox->reset();  // no call outlives us
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
   }
   return status;
 }

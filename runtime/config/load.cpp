@@ -79,39 +79,65 @@ std::vector<std::string> profile_names(const std::filesystem::path& user_folder)
   return {names.begin(), names.end()};
 }
 
+/// Where a profile is said, and its text: the user's own, else the built-in one.
+struct ProfileText {
+  std::string source, text;
+};
+
+Result<ProfileText> find_profile(const std::string& profile,
+                                 const std::filesystem::path& user_folder, bool built_in_only) {
+  const std::string name = fmt::format("profiles/{}.yaml", profile);
+  if (is_word(profile)) {
+    const auto path = user_folder / name;
+    auto own = user_folder.empty() || built_in_only
+                   ? Result<std::string>(fail(ErrorCode::not_found, ""))
+                   : read_file(path, kFileBytesMax);
+    if (own) return ProfileText{path.string(), std::move(*own)};
+    if (own.error().code != ErrorCode::not_found) return fail(own.error());
+    if (std::string text(embedded(name)); !text.empty()) return ProfileText{name, std::move(text)};
+  }
+  const auto names = profile_names(user_folder);
+  const auto near = nearest(profile, names);
+  return fail(ErrorCode::not_found, near.empty()
+                                        ? fmt::format("no sandbox profile \"{}\"; there are: {}",
+                                                      one_line(profile), fmt::join(names, ", "))
+                                        : fmt::format("no sandbox profile \"{}\"; did you mean {}?",
+                                                      one_line(profile), near));
+}
+
+/// `heirs`: the sources that inherit from this one, the last heir last. One that inherits its own
+/// name means the built-in profile that it replaces.
+Result<void> assign_profile(const std::string& profile, std::vector<std::string> heirs,
+                            bool built_in_only, LoadedConfig& loaded) {
+  SABLE_TRY(const auto found,
+            find_profile(profile, loaded.environment.user_folder(), built_in_only));
+  if (std::find(heirs.begin(), heirs.end(), found.source) != heirs.end()) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("{}: inherits itself, by way of {}", escape_controls(found.source),
+                            escape_controls(heirs.back())));
+  }
+  const auto shown = escape_controls(found.source);
+  SABLE_TRY(auto tree, parse_yaml(found.text, shown));
+  if (const auto* base = tree.find("inherits")) {
+    const auto name = base->as_string();
+    if (!name) return fail_in(shown + ":" + base->place(), name.error());
+    heirs.push_back(found.source);
+    const auto assigned = assign_profile(*name, std::move(heirs), *name == profile, loaded);
+    if (!assigned) return fail_in(shown + ":" + base->place(), assigned.error());
+  }
+  // Besides the keys of `sandbox`, a profile may say what it is for and what it builds on.
+  std::erase_if(tree.entries, [](const auto& entry) {
+    const auto& key = entry.first.scalar;
+    return (key == "description" || key == "inherits") &&
+           entry.second.kind == YamlValue::Kind::scalar;
+  });
+  return assign_tree(tree, {.layer = Layer::profile, .source = found.source}, "sandbox",
+                     loaded.config);
+}
+
 Result<void> read_profile(const std::string& profile, LoadedConfig& loaded) {
   loaded.profile = profile;
-  const auto user_folder = loaded.environment.user_folder();
-  std::string text;
-  Origin where{.layer = Layer::profile, .source = fmt::format("profiles/{}.yaml", profile)};
-  const auto not_found = [&] {
-    const auto names = profile_names(user_folder);
-    const auto near = nearest(profile, names);
-    return fail(ErrorCode::not_found,
-                near.empty() ? fmt::format("no sandbox profile \"{}\"; there are: {}",
-                                           one_line(profile), fmt::join(names, ", "))
-                             : fmt::format("no sandbox profile \"{}\"; did you mean {}?",
-                                           one_line(profile), near));
-  };
-  if (!is_word(profile)) return not_found();
-  const auto path = user_folder / where.source;
-  auto own = user_folder.empty() ? Result<std::string>(fail(ErrorCode::not_found, ""))
-                                 : read_file(path, kFileBytesMax);
-  if (own) {
-    text = std::move(*own);
-    where.source = path.string();
-  } else if (own.error().code != ErrorCode::not_found) {
-    return fail(own.error());
-  } else {
-    text = embedded(where.source);
-    if (text.empty()) return not_found();
-  }
-  SABLE_TRY(auto tree, parse_yaml(text, escape_controls(where.source)));
-  // Besides the keys of `sandbox`, a profile may say what it is for.
-  std::erase_if(tree.entries, [](const auto& entry) {
-    return entry.first.scalar == "description" && entry.second.kind == YamlValue::Kind::scalar;
-  });
-  return assign_tree(tree, where, "sandbox", loaded.config);
+  return assign_profile(profile, {}, false, loaded);
 }
 
 Result<void> read_flags(const std::vector<Flag>& flags, Config& config) {

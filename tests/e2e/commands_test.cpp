@@ -1,4 +1,5 @@
 // Commands that ask and arrange, as programs: what they print, and how they end.
+#include <csignal>
 #include <fstream>
 
 #include <catch2/catch.hpp>
@@ -152,4 +153,35 @@ TEST_CASE("what could not be printed is no success") {
     CHECK(ended.exit_code != 0);
     CHECK(contains(ended.err, "sable: "));
   }
+}
+
+TEST_CASE("sandbox run ends as its command did, and says what the sandbox did to it") {
+  World world;
+  const auto ended = [&](const std::string& script, std::vector<std::string> options = {}) {
+    std::vector<std::string> command = {"sandbox", "run"};
+    command.insert(command.end(), options.begin(), options.end());
+    for (const char* word : {"--", "sh", "-c"}) command.emplace_back(word);
+    command.push_back(script);
+    return world.sable(command);
+  };
+  CHECK(ended("exit 3").exit_code == 3);
+  // A status above 128 is a status; only a signal is a signal.
+  for (const int status : {130, 137, 147, 192}) {
+    const auto plain = ended("exit " + std::to_string(status));
+    CHECK(plain.exit_code == status);
+    CHECK(plain.signal == 0);
+  }
+  CHECK(ended("kill -USR1 $$").signal == SIGUSR1);
+  const auto late = ended("trap 'exit 0' TERM; sleep 20 & wait", {"--timeout", "300ms"});
+  CHECK(late.exit_code == 124);
+  CHECK(contains(late.err, "longer than its limit"));
+  const auto odd = ended("true", {"--timeout", "1.5"});
+  CHECK(odd.exit_code != 0);
+  CHECK(contains(odd.err, "1.5"));
+  CHECK_FALSE(contains(odd.err, "1.5s"));
+  const auto made = ended("mkdir -p sub/.git/hooks && touch sub/.git/HEAD",
+                          {"--writable", world.repository().string()});
+  INFO(made.err);
+  CHECK(contains(made.err, "made or replaced what programs outside run or trust: "));
+  CHECK(contains(made.err, "sub/.git"));
 }

@@ -1,5 +1,7 @@
 // The engine through its door: batches, cuts, forks, saving, stopping, refusing.
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <thread>
 
@@ -7,6 +9,7 @@
 
 #include "inference/inference.h"
 #include "tests/support/mini_checkpoint.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace sable;
 using namespace sable::inference;
@@ -379,6 +382,39 @@ TEST_CASE("the fingerprint follows everything that shows in results") {
   CHECK(a->fingerprint() != open({.backend = "reference"})->fingerprint());
   CHECK(a->fingerprint() != open({}, base + " --seed-prefix b/")->fingerprint());
   CHECK(a->fingerprint() != open({}, base + " --swiglu-limit 2")->fingerprint());
+}
+
+TEST_CASE("one changed bit anywhere in the weights is another fingerprint") {
+  const auto original = sable::test::mini_checkpoint("--layers 4 --ratios 0,4,128,4,0");
+  const sable::test::TemporaryFolder folder;
+  const auto copy = folder / "copy";
+  std::filesystem::copy(original, copy, std::filesystem::copy_options::recursive);
+  const auto weights = copy / "model.safetensors";
+  std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
+  uint64_t n_header = 0;
+  file.read(reinterpret_cast<char*>(&n_header), sizeof n_header);
+  const uint64_t first = sizeof n_header + n_header, end = std::filesystem::file_size(weights);
+  const auto flip = [&](uint64_t at) {
+    file.seekg(static_cast<std::streamoff>(at));
+    const auto byte = static_cast<char>(file.get() ^ 1);  // the last bit: no number becomes a NaN
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(byte).flush();
+  };
+  const auto fingerprint = [&] {
+    const auto engine = Engine::open(copy);
+    INFO((engine ? "" : engine.error().message));
+    REQUIRE(engine);
+    return (*engine)->fingerprint();
+  };
+  const auto whole = fingerprint();
+  CHECK(whole == open()->fingerprint());
+  for (const uint64_t at : {first, first + (end - first) / 3, first + (end - first) / 7 * 5}) {
+    INFO(at);
+    flip(at);
+    CHECK(fingerprint() != whole);
+    flip(at);
+  }
+  CHECK(fingerprint() == whole);
 }
 
 TEST_CASE("the tokenizer beside the weights comes with the engine") {

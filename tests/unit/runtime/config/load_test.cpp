@@ -391,6 +391,34 @@ TEST_CASE("the profile \"tool\" is the sandbox settings as they are") {
   CHECK(*fixture.config().sandbox.timeout == 10min);
 }
 
+TEST_CASE("a profile inherits another and says only what differs") {
+  ConfigFixture fixture;
+  const auto write = [&](const std::string& name, const std::string& text) {
+    fixture.folder.write("home/.config/sable/profiles/" + name + ".yaml", text);
+  };
+  write("careful", "inherits: strict\ntimeout: 7s\n");
+  write("mine", "inherits: careful\nprocesses: 9\n");
+  fixture.sources.profile = "mine";
+  const auto loaded = fixture.load().value();
+  CHECK(*loaded.config.sandbox.processes == 9);
+  CHECK(*loaded.config.sandbox.timeout == 7s);
+  CHECK(loaded.config.sandbox.memory.origin.text() == "profiles/strict.yaml:4:9");
+  CHECK(to_policy(loaded, {}).profile == "mine");
+  // Its own name is the built-in one that it replaces.
+  write("strict", "inherits: strict\nprocesses: 5\n");
+  fixture.sources.profile = "strict";
+  CHECK(*fixture.config().sandbox.timeout == 20s);
+  CHECK(*fixture.config().sandbox.processes == 5);
+
+  write("careful", "inherits: mine\n");
+  fixture.sources.profile = "mine";
+  CHECK_THAT(fixture.error(), Catch::Contains("inherits itself"));
+  write("careful", "inherits: [strict]\n");
+  CHECK_THAT(fixture.error(), Catch::Contains("careful.yaml:1:11"));
+  write("careful", "\ninherits: nobody\n");
+  CHECK_THAT(fixture.error(), Catch::Contains("careful.yaml:2:11: no sandbox profile \"nobody\""));
+}
+
 TEST_CASE("users have profiles of their own; unknown ones name the nearest") {
   ConfigFixture fixture;
   fixture.folder.write("home/.config/sable/profiles/mine.yaml", "description: d\ntimeout: 7s\n");
