@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/kept_apart.h"
 #include "runtime/cli/layers.h"
 #include "runtime/loop.h"
 #include "runtime/opt_outs.h"
@@ -22,6 +23,8 @@ constexpr std::string_view kAllow = "allow=";
 struct SandboxOptions {
   std::vector<std::string> writable;
   std::optional<std::string> allowed_hosts;  ///< of --network allow=HOST,...
+  bool transaction = false;
+  std::string apply = "ask";  ///< of --apply
   std::vector<std::string> command;
 };
 
@@ -111,12 +114,35 @@ int run_action(const Program& program, const SandboxOptions& options) {
   auto policy = policy_of(*loaded, options);
   if (!policy) return program.fail_with(policy.error());
   warn_of(opt_outs(*loaded, *policy));
+  if (options.transaction && program.no_sandbox) {
+    return program.fail_with({ErrorCode::invalid_input,
+                              "--transaction keeps changes apart in the sandbox; it cannot be had "
+                              "with --no-sandbox"});
+  }
+  std::optional<KeptApart> kept_apart;
+  if (options.transaction) {
+    auto begun = KeptApart::begin(*loaded->config.home, *policy);
+    if (!begun) return program.fail_with(begun.error());
+    kept_apart.emplace(std::move(*begun));
+  }
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
   Loop loop;
   int died_of = 0;
   const int status =
       loop.run(run_once(program, **sandbox, std::move(*policy), options.command, died_of));
+  if (kept_apart && !loop.stop_signal()) {
+    auto apply = options.apply == "ask"   ? KeptApart::Apply::ask
+                 : options.apply == "yes" ? KeptApart::Apply::yes
+                                          : KeptApart::Apply::no;
+    if (status != 0 && apply == KeptApart::Apply::yes) {
+      std::fputs("sable: the command failed, so its changes are not applied\n", stderr);
+      apply = KeptApart::Apply::no;
+    }
+    const auto applied = kept_apart->settle(apply, Style{program.colour(2)});
+    if (!applied) return program.fail_with(applied.error());
+  }
+  kept_apart.reset();
   // What the command died of, or what ended us: so do we, so that a shell sees the same.
   if (const int signal = loop.stop_signal().value_or(died_of); signal != 0) {
     sandbox->reset();  // no call outlives us
@@ -179,6 +205,13 @@ void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
   auto* run = group->add_subcommand("run", "Run one command; its status and signals pass through");
   add_common(*run);
   add_no_sandbox(*run, program);
+  run->add_flag("--transaction", options->transaction,
+                "Keep what it changes apart, show it, then apply or drop it as a whole");
+  run->add_option("--apply", options->apply,
+                  "Of --transaction: ask at the terminal, yes if the command succeeds, or no")
+      ->check(CLI::IsMember({"ask", "yes", "no"}))
+      ->type_name("ask|yes|no")
+      ->needs("--transaction");
   run->add_option("command", options->command, "The command and its arguments, after --")
       ->required();
   run->callback([options, &chosen] {

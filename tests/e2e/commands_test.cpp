@@ -185,3 +185,46 @@ TEST_CASE("sandbox run ends as its command did, and says what the sandbox did to
   CHECK(contains(made.err, "made or replaced what programs outside run or trust: "));
   CHECK(contains(made.err, "sub/.git"));
 }
+
+TEST_CASE("sandbox run keeps changes apart, shows them, and applies or drops them as a whole") {
+  World world;
+  const auto run = [&](const std::string& script, std::vector<std::string> options) {
+    std::vector<std::string> command = {"sandbox", "run", "--writable", world.repository().string(),
+                                        "--transaction"};
+    command.insert(command.end(), options.begin(), options.end());
+    for (const char* word : {"--", "sh", "-c"}) command.emplace_back(word);
+    command.push_back("cd " + world.repository().string() + " && " + script);
+    return world.sable(command);
+  };
+  const auto made = world.repository() / "made.txt";
+  const auto stores = world.home() / "transactions";
+  std::filesystem::create_directories(stores / "left/by/a/crash");
+
+  const auto unasked = run("echo new > made.txt", {});
+  INFO(unasked.err);
+  CHECK(unasked.exit_code == 0);
+  CHECK(contains(unasked.err, "created " + made.string()));
+  CHECK(contains(unasked.err, "+new\n"));
+  CHECK(contains(unasked.err, "--apply yes"));
+  CHECK_FALSE(std::filesystem::exists(made));
+  CHECK(std::filesystem::is_empty(stores));
+
+  CHECK(run("echo new > made.txt", {"--apply", "no"}).exit_code == 0);
+  CHECK_FALSE(std::filesystem::exists(made));
+  CHECK(run("echo new > made.txt; exit 3", {"--apply", "yes"}).exit_code == 3);
+  CHECK_FALSE(std::filesystem::exists(made));
+  const auto protected_too =
+      run("echo new > made.txt; mkdir sub; git init -q sub", {"--apply", "yes"});
+  CHECK(protected_too.exit_code != 0);
+  CHECK(contains(protected_too.err, "(protected: programs outside run or trust it)"));
+  CHECK_FALSE(std::filesystem::exists(made));
+
+  const auto applied = run("echo new > made.txt; cat made.txt", {"--apply", "yes"});
+  INFO(applied.err);
+  CHECK(applied.exit_code == 0);
+  CHECK(applied.out == "new\n");
+  CHECK(read_file(made, 100).value() == "new\n");
+  CHECK(std::filesystem::is_empty(stores));
+  CHECK(contains(run("true", {"--no-sandbox"}).err, "--transaction"));
+  CHECK(world.sable({"sandbox", "run", "--transaction", "--", "true"}).exit_code != 0);
+}
