@@ -135,6 +135,18 @@ TEST_CASE("a session goes on after a rewind, and its turns are counted on") {
   CHECK(story.prompts() == Texts{"prompt 1", "prompt 3"});
 }
 
+TEST_CASE("a fork has the files that were kept before it, also when its original is deleted") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  const auto last = story.turn(2, "two");
+  const auto fork = must(story.store->fork(story.id(), last))->session();
+  story.release();
+  must(story.store->remove(story.id()));
+  const auto back = must(rewind_session(*story.store, story.workers, fork, first, false));
+  CHECK(back.files_changed);
+  CHECK(story.content() == "one");
+}
+
 TEST_CASE("with --keep-files the conversation goes back and the files stay") {
   Story story;
   const auto first = story.turn(1, "one");
