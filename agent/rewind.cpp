@@ -1,5 +1,7 @@
 #include "agent/rewind.h"
 
+#include <optional>
+
 #include <fmt/format.h>
 
 #include "agent/events.h"
@@ -21,18 +23,32 @@ struct FilesThen {
 
 std::string text_or(const Json& data, const char* key) { return string_or(data, key, ""); }
 
+/// The first rewind behind event `to` that changed files; nullopt: none did.
+asio::awaitable<Result<std::optional<memory::Event>>> rewind_of_files(memory::Store& store,
+                                                                      std::string id,
+                                                                      memory::Seq to) {
+  using Found = std::optional<memory::Event>;
+  constexpr size_t kAtOnce = 100;
+  while (true) {
+    SABLE_CO_TRY(auto rewinds, co_await store.find_events(id, memory::kRewound, to + 1, kAtOnce));
+    if (rewinds.empty()) co_return Found();
+    for (auto& rewind : rewinds) {
+      if (!text_or(rewind.data, "files").empty()) co_return Found(std::move(rewind));
+    }
+    to = rewinds.back().seq;
+  }
+}
+
 /// The first checkpoint behind event `to`, whoever took it: a call or another rewind.
 asio::awaitable<Result<FilesThen>> files_behind(memory::Store& store, std::string id,
                                                 memory::Seq to) {
   SABLE_CO_TRY(const auto calls, co_await store.find_events(id, "files.checkpointed", to + 1, 1));
-  SABLE_CO_TRY(const auto rewinds, co_await store.find_events(id, memory::kRewound, to + 1, 1));
+  SABLE_CO_TRY(const auto rewind, co_await rewind_of_files(store, id, to));
   FilesThen then;
-  const bool has_call = !calls.empty();
-  const bool has_rewind = !rewinds.empty() && !text_or(rewinds[0].data, "files").empty();
-  if (has_call && (!has_rewind || calls[0].seq < rewinds[0].seq)) {
+  if (!calls.empty() && (!rewind || calls[0].seq < rewind->seq)) {
     then = {false, text_or(calls[0].data, "checkpoint"), text_or(calls[0].data, "reason")};
-  } else if (has_rewind) {
-    then = {false, text_or(rewinds[0].data, "files_before"), "the rewind kept none"};
+  } else if (rewind) {
+    then = {false, text_or(rewind->data, "files_before"), "the rewind kept none"};
   }
   co_return then;
 }

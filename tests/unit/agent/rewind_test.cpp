@@ -140,6 +140,24 @@ TEST_CASE("a rewind takes conversation and files to one moment, and can be undon
   CHECK(story.prompts() == Texts{"prompt 1"});
 }
 
+TEST_CASE("a rewind behind one without files finds the files that a later one changed") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  const auto second = story.turn(2, "two");
+  story.release();
+  const auto rewind = [&](memory::Seq to) {
+    return must(rewind_session(*story.store, story.workers, story.id(), to, false));
+  };
+  // No call lies between, so neither of the two has files.
+  CHECK_FALSE(rewind(second - 1).files_changed);
+  CHECK_FALSE(rewind(second - 1).files_changed);
+  CHECK(rewind(first).files_changed);
+  CHECK(story.content() == "one");
+  CHECK(rewind(second).files_changed);
+  CHECK(story.content() == "two");
+  CHECK(story.prompts() == Texts{"prompt 1", "prompt 2"});
+}
+
 TEST_CASE("a session goes on after a rewind, and its turns are counted on") {
   Story story;
   const auto first = story.turn(1, "one");
