@@ -89,9 +89,9 @@ class Story {
 
  private:
   fs::path object_of_one() const {
-    for (const auto& store : fs::directory_iterator(folder_ / "home" / "checkpoints")) {
+    for (const auto& kept : fs::directory_iterator(folder_ / "home" / "checkpoints")) {
       // printf one | git hash-object --stdin
-      const auto object = store.path() / "objects/43/dd47ea691c90a5fa7827892c70241913351963";
+      const auto object = kept.path() / "objects/43/dd47ea691c90a5fa7827892c70241913351963";
       if (fs::exists(object)) return object;
     }
     FAIL("no object holds \"one\"");
