@@ -169,7 +169,8 @@ class Session {
                                                                   std::string title);
 
   /// Takes over an existing session: rebuilds its history from the log; a tool call that a crash
-  /// left without outcome gets the outcome "unknown", which the model and the person are told.
+  /// left without outcome gets one, which the model and the person are told: "unknown" if it may
+  /// have run, else "cancelled".
   static asio::awaitable<Result<std::unique_ptr<Session>>> resume(Services services,
                                                                   SessionSetup setup,
                                                                   Provider& provider,

@@ -198,12 +198,16 @@ memory::NewEvent session_rewound(memory::Seq to, int turn, std::string_view file
           Json{{"to", to}, {"turn", turn}, {"files", files}, {"files_before", files_before}}};
 }
 
-memory::NewEvent files_restored(std::string_view checkpoint, const memory::RestoreReport& report) {
-  return {"files.restored", Json{{"checkpoint", checkpoint},
-                                 {"n_written", report.n_written},
-                                 {"n_removed", report.n_removed},
-                                 {"n_kept", report.kept.size()},
-                                 {"kept", some_of(report.kept)}}};
+memory::NewEvent files_restored(std::string_view checkpoint,
+                                const Result<memory::RestoreReport>& restored) {
+  const memory::RestoreReport report = restored.value_or(memory::RestoreReport());
+  Json data{{"checkpoint", restored ? checkpoint : ""},
+            {"n_written", report.n_written},
+            {"n_removed", report.n_removed},
+            {"n_kept", report.kept.size()},
+            {"kept", some_of(report.kept)}};
+  if (!restored) data["reason"] = to_utf8(restored.error().message);
+  return {"files.restored", std::move(data)};
 }
 
 }  // namespace sable::agent::events

@@ -45,7 +45,9 @@ memory::NewEvent files_checkpointed(std::string_view call_id,
 /// when the files stay. `turn`: how many turns there have been.
 memory::NewEvent session_rewound(memory::Seq to, int turn, std::string_view files,
                                  std::string_view files_before);
-memory::NewEvent files_restored(std::string_view checkpoint, const memory::RestoreReport& report);
+/// What came of a rewind's files, or why they stay as they are.
+memory::NewEvent files_restored(std::string_view checkpoint,
+                                const Result<memory::RestoreReport>& restored);
 memory::NewEvent turn_ended(int turn, std::string_view status, std::string_view reason,
                             const Usage& usage, std::chrono::milliseconds wall, int n_steps,
                             int n_tool_calls, const std::vector<std::string>& files_changed);

@@ -58,6 +58,8 @@ Result<void> History::take_reply(const Json& data) {
   }
   if (data.contains("replay")) message.replay = data["replay"];
   reply_calls_ = message.tool_calls;
+  cut_ = false;
+  started_.clear();
   answered_.clear();
   messages_.push_back(std::move(message));
   return {};
@@ -104,6 +106,8 @@ Result<void> History::take(const memory::Event& event) {
     }
     if (event.type == "model.finished") return take_reply(event.data);
     if (event.type == "tool.outcome") return take_outcome(event.data);
+    if (event.type == "tool.started") started_.insert(string_or(event.data, "call_id", ""));
+    if (event.type == "session.forked" || event.type == "session.recovered") cut_ = true;
     if (event.type == "turn.ended") turn_open_ = false;
     if (event.type == memory::kRewound) take_rewind(event.data);
     memory::apply_task_event(tasks_, event);

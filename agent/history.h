@@ -27,6 +27,9 @@ class History {
 
   /// Calls of the newest reply that have no outcome yet, in the model's order.
   std::vector<RequestedCall> open_calls() const;
+  /// Whether an open call can have run: its "tool.started" is there, or would be if the log went on
+  /// from where a fork or a repair cut it.
+  bool may_have_run(const std::string& call_id) const { return cut_ || started_.contains(call_id); }
 
   /// Locators of outputs that were too long to be shown, in order.
   const std::vector<std::string>& kept_outputs() const { return kept_outputs_; }
@@ -53,12 +56,14 @@ class History {
   std::vector<std::string> opt_outs_;
   std::vector<std::string> kept_outputs_;
   std::vector<RequestedCall> reply_calls_;
+  std::set<std::string> started_;  ///< of the newest reply
   std::set<std::string> answered_;
   std::set<std::string> call_ids_;
   std::set<std::string> allowed_for_session_;
   memory::TaskState tasks_;
   int n_turns_ = 0;
   bool turn_open_ = false;
+  bool cut_ = false;  ///< behind the newest reply the log has lost events, or another one has more
 };
 
 }  // namespace sable::agent

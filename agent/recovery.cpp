@@ -7,10 +7,12 @@ namespace sable::agent {
 std::vector<memory::NewEvent> events_of_recovery(const History& history) {
   std::vector<memory::NewEvent> repairs;
   for (const auto& call : history.open_calls()) {
+    const bool unknown = history.may_have_run(call.id);
     repairs.push_back(events::tool_outcome(
-        call.id, call.name, "unknown",
-        "The program stopped while this call was running or about to run. Whether it took effect "
-        "is unknown: check before you repeat it.",
+        call.id, call.name, unknown ? "unknown" : "cancelled",
+        unknown ? "The program stopped while this call was running or about to run. Whether it "
+                  "took effect is unknown: check before you repeat it."
+                : "The program stopped before this call began; it had no effect.",
         {}, {{"recovered", true}}));
   }
   if (history.turn_open()) {

@@ -20,14 +20,16 @@ struct RewindResult {
 /// Makes the session what it was behind event `to`. The files become what they were before the
 /// first call after that event that could change them; with `keep_files` they stay. Errors: denied
 /// while a process owns the session; invalid_input for an event that is not there or lies between
-/// a call and its outcome; not_found or unsupported when there is no checkpoint of that moment (the
-/// message says why; keep_files goes without).
+/// a call and its outcome; not_found, corrupt or unsupported when there is no whole checkpoint of
+/// that moment (the message says why; keep_files goes without). All these leave the session as it
+/// is.
 asio::awaitable<Result<RewindResult>> rewind_session(memory::Store& store,
                                                      asio::thread_pool& workers, std::string id,
                                                      memory::Seq to, bool keep_files);
 
 /// Restores the files of a rewind that was cut off between its event and its end. Nothing to do
-/// otherwise.
+/// otherwise. Where that can never be done the log says so, and the session goes on with the files
+/// as they are. Errors: io, exhausted; then it is tried again the next time.
 asio::awaitable<Result<void>> finish_rewind(memory::Store& store, asio::thread_pool& workers,
                                             memory::Lease& lease,
                                             std::filesystem::path working_directory);

@@ -88,8 +88,18 @@ class GitCheckpoints : public FileCheckpoints {
     return unless_out_of_memory([&] { return keep_files(session, stop); });
   }
 
+  Result<void> check(const std::string& id) override {
+    return unless_out_of_memory([&]() -> Result<void> {
+      SABLE_TRY(const auto plan, plan_for(id));
+      return check_content(plan, each_);
+    });
+  }
+
   Result<RestoreReport> restore(const std::string& id) override {
-    return unless_out_of_memory([&] { return bring_back(id); });
+    return unless_out_of_memory([&]() -> Result<RestoreReport> {
+      SABLE_TRY(const auto plan, plan_for(id));
+      return carry_out(root_.get(), plan, each_);
+    });
   }
 
  private:
@@ -128,7 +138,8 @@ class GitCheckpoints : public FileCheckpoints {
                           std::move(captured.left_out)};
   }
 
-  Result<RestoreReport> bring_back(const std::string& id) {
+  /// What there is to do to get from the files as they are to a checkpoint.
+  Result<RestorePlan> plan_for(const std::string& id) {
     SABLE_TRY(const auto name, object_id(id));
     SABLE_TRY(const auto commit, each_.read_commit(name));
     SABLE_TRY(const auto top, each_.read_tree(commit.tree));
@@ -142,9 +153,7 @@ class GitCheckpoints : public FileCheckpoints {
       }
     }
     SABLE_TRY(const auto captured, capture({}));
-    RestorePlan plan = plan_restore(wanted, left_out, captured.files, captured.left_out);
-    auto report = carry_out(root_.get(), plan, each_);
-    return report;
+    return plan_restore(wanted, left_out, captured.files, captured.left_out);
   }
 
   /// Stores what the files hold now.

@@ -58,6 +58,10 @@ class FileCheckpoints {
   /// allow, or the disk is full); cancelled; io.
   virtual Result<FileCheckpoint> take(const std::string& session, std::stop_token stop = {}) = 0;
 
+  /// Whether restore() would find all that it needs as the files are now. Changes nothing. Errors:
+  /// those of restore().
+  virtual Result<void> check(const std::string& id) = 0;
+
   /// Makes the files what they were. What it overwrites or removes was in a state that take() can
   /// keep; take one before. Repeating it after a crash finishes it. Errors: not_found when the
   /// checkpoint is not in this store; corrupt; exhausted; io.

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "memory/working_files.h"
 
 namespace sable::memory {
@@ -134,14 +135,18 @@ RestorePlan plan_restore(const KeptFiles& wanted, const std::string& wanted_left
   return plan;
 }
 
+Result<void> check_content(const RestorePlan& plan, GitObjects& objects) {
+  for (const auto& [path, file] : plan.write) {
+    auto content = objects.read_blob(file.id);
+    if (!content) return fail_in(to_utf8(path), content.error());
+  }
+  return {};
+}
+
 Result<RestoreReport> carry_out(int root, const RestorePlan& plan, GitObjects& objects) {
   RestoreReport report;
   report.kept = plan.kept;
-  // Before anything changes: all that is needed is there and whole.
-  for (const auto& [path, file] : plan.write) {
-    auto content = objects.read_blob(file.id);
-    if (!content) return fail_in(path, content.error());
-  }
+  SABLE_TRY_VOID(check_content(plan, objects));
   for (const std::string& path : plan.remove) {
     if (const auto removed = remove_file(root, path); removed) {
       ++report.n_removed;

@@ -27,7 +27,11 @@ struct RestorePlan {
 RestorePlan plan_restore(const KeptFiles& wanted, const std::string& wanted_left_out,
                          const KeptFiles& now, const std::vector<LeftOut>& now_left_out);
 
-/// Goes on after a file that cannot be changed; those are in the report.
+/// All that is to be written is there and whole. Errors: not_found, corrupt.
+Result<void> check_content(const RestorePlan& plan, GitObjects& objects);
+
+/// Changes nothing unless check_content() holds. Goes on after a file that cannot be changed; those
+/// are in the report.
 Result<RestoreReport> carry_out(int root, const RestorePlan& plan, GitObjects& objects);
 
 }  // namespace sable::memory

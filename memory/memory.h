@@ -48,8 +48,10 @@ struct SessionInfo {
 
 /// Which sessions may go: those without a live owner, oldest first, until what is left fits.
 struct Retention {
-  std::optional<std::chrono::hours> age_max;  ///< since the newest event
-  std::optional<uint64_t> bytes_max;          ///< of all events' data together
+  /// Since the session's newest event. Nothing goes by age while the newest event of all sessions
+  /// is older than this: the clock may have jumped.
+  std::optional<std::chrono::hours> age_max;
+  std::optional<uint64_t> bytes_max;  ///< of all events' data together
 };
 
 /// The right to append to one session: one at a time over all processes (a lock that dies with its

@@ -34,10 +34,17 @@ Result<std::vector<std::string>> sessions_to_drop(LogDatabase& database,
   uint64_t total = 0;
   for (const auto& [number, n_bytes] : bytes) total += n_bytes;
 
+  const auto age_of = [now](const SessionRow& session) {
+    return now - WallTime(std::chrono::milliseconds(session.view.updated_ms));
+  };
+  // Where even the newest event is too old, rather the clock has jumped than that nobody was here
+  // for so long: by age nothing goes.
+  const bool by_age =
+      policy.age_max && !sessions.empty() && age_of(sessions.front()) <= *policy.age_max;
+
   std::vector<std::string> drop;
   for (auto session = sessions.rbegin(); session != sessions.rend(); ++session) {
-    const auto age = now - WallTime(std::chrono::milliseconds(session->view.updated_ms));
-    const bool too_old = policy.age_max && age > *policy.age_max;
+    const bool too_old = by_age && age_of(*session) > *policy.age_max;
     const bool too_much = policy.bytes_max && total > *policy.bytes_max;
     if ((!too_old && !too_much) || live_owner(locks, session->id)) continue;
     total -= bytes[session->number];

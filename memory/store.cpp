@@ -237,6 +237,9 @@ class LogStore : public Store {
       auto copied = co_await std::move(copy_later);
       if (!copied) co_return fail(copied.error());
     }
+    // Before the lease takes the row with it.
+    const std::string id = filling->row.id;
+    const std::string root = filling->row.view.working_directory;
     auto taking = std::make_shared<Taking>();
     auto lease_later = change<std::unique_ptr<Lease>>(
         [filling, session, at, time,
@@ -251,13 +254,10 @@ class LogStore : public Store {
         [taking] { taking->acknowledge(); });
     auto lease = co_await std::move(lease_later);
     if (!lease) co_return lease;
-    auto shared_later =
-        on_thread<bool>(files_,
-                        [this, session, id = filling->row.id,
-                         root = filling->row.view.working_directory]() -> Result<bool> {
-                          SABLE_TRY_VOID(share_checkpoints(home_.path(), root, session, id));
-                          return true;
-                        });
+    auto shared_later = on_thread<bool>(files_, [this, session, id, root]() -> Result<bool> {
+      SABLE_TRY_VOID(share_checkpoints(home_.path(), root, session, id));
+      return true;
+    });
     auto shared = co_await std::move(shared_later);
     if (!shared) co_return fail(shared.error());
     co_return lease;

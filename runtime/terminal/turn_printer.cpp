@@ -92,6 +92,10 @@ void TurnPrinter::on_event(const memory::Event& event) {
     print_outcome(event.data);
   } else if (event.type == "turn.ended") {
     print_summary(event.data);
+  } else if (event.type == memory::kRewound) {
+    print_rewind(event);
+  } else if (event.type == "files.restored") {
+    print_restored(event.data);
   }
 }
 
@@ -156,6 +160,31 @@ void TurnPrinter::print_summary(const Json& data) {
       if (file.is_string()) output_.write("  " + one_line(file.get<std::string>(), 200) + "\n");
     }
   }
+}
+
+void TurnPrinter::print_rewind(const memory::Event& event) {
+  const auto rewind = memory::rewind_from(event);
+  if (rewind.at == 0) return;  // not a sound one: it changes nothing
+  end_line();
+  output_.write(
+      "\n" +
+      style_.yellow(fmt::format("◂ back to event {0}: what came after event {0} up to here was "
+                                "taken back and counts no more",
+                                rewind.to)) +
+      "\n");
+  if (string_or(event.data, "files", "").empty()) {
+    output_.write("  the files stayed as they were\n");
+  }
+}
+
+void TurnPrinter::print_restored(const Json& data) {
+  const auto reason = string_or(data, "reason", "");
+  output_.write(reason.empty()
+                    ? fmt::format("  the files went back too: {} written, {} removed\n",
+                                  data.value("n_written", 0), data.value("n_removed", 0))
+                    : style_.yellow("  the files could not be brought back and stay as they are: " +
+                                    one_line(reason, 400)) +
+                          "\n");
 }
 
 void JsonPrinter::on_event(const memory::Event& event) {

@@ -24,6 +24,8 @@ class TurnPrinter : public agent::Observer {
   void print_call(const Json& data);
   void print_outcome(const Json& data);
   void print_summary(const Json& data);
+  void print_rewind(const memory::Event& event);
+  void print_restored(const Json& data);
   void end_line();
 
   Output& output_;

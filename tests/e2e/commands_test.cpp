@@ -115,6 +115,9 @@ TEST_CASE(
   CHECK(rewound["to"] == 2);
   CHECK(rewound["n_removed"] == 1);
   CHECK_FALSE(std::filesystem::exists(world.repository() / "made.txt"));
+  const auto shown = world.sable({"session", "show", id}).out;
+  CHECK(contains(shown, "back to event 2: what came after event 2 up to here was taken back"));
+  CHECK(contains(shown, "the files went back too: 0 written, 1 removed"));
   const Json undone = object_of(world.sable(
       {"session", "rewind", id, "--to", std::to_string(rewound["undo"].get<int>()), "--json"}));
   CHECK(std::filesystem::exists(world.repository() / "made.txt"));

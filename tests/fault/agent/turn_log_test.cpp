@@ -91,6 +91,15 @@ bool has(const std::vector<Json>& log, const char* type, const char* call) {
   });
 }
 
+std::string outcome_of(const std::vector<Json>& log, const char* call) {
+  for (const Json& event : log) {
+    if (event["type"] == "tool.outcome" && event["data"].value("call_id", "") == call) {
+      return event["data"].value("status", "");
+    }
+  }
+  return "";
+}
+
 size_t count(const std::vector<Json>& log, const char* type) {
   return static_cast<size_t>(std::count_if(
       log.begin(), log.end(), [&](const Json& event) { return event["type"] == type; }));
@@ -159,6 +168,8 @@ TEST_CASE("a log that fails at any append shows nothing that is not durable") {
     const auto whole = world.log_of(broken.session);
     for (const char* call : {"a", "b", "c"}) {
       CHECK(has(whole, "tool.intent", call) <= has(whole, "tool.outcome", call));
+      if (has(log, "tool.outcome", call) || !has(whole, "tool.outcome", call)) continue;
+      CHECK(outcome_of(whole, call) == (has(log, "tool.started", call) ? "unknown" : "cancelled"));
     }
     CHECK(count(whole, "turn.started") == count(whole, "turn.ended"));
   }

@@ -4,6 +4,7 @@
 
 #include "agent/agent.h"
 #include "agent/events.h"
+#include "agent/recovery.h"
 
 using namespace sable;
 using namespace sable::agent;
@@ -71,6 +72,39 @@ TEST_CASE("a log that breaks off shows its open turn and its calls without outco
   REQUIRE(history.open_calls().size() == 1);
   CHECK(history.open_calls()[0].id == "c2");
   CHECK(history.knows_call("c1"));
+}
+
+TEST_CASE("after a crash only a call that was started has an unknown outcome") {
+  const auto events = numbered(
+      {events::turn_started(1, "do it"), events::model_finished(1, 1, reply_with_calls(), {}),
+       events::approval_decided("c1", "ls", true, "tool", ""), events::tool_started("c1", "ls")});
+  const auto statuses = [&](size_t n_events) {
+    History history;
+    for (size_t i = 0; i < n_events; ++i) REQUIRE(history.take(events[i]));
+    std::vector<std::string> found;
+    for (const auto& repair : events_of_recovery(history)) {
+      found.push_back(string_or(repair.data, "call_id", "turn") + " " +
+                      string_or(repair.data, "status", ""));
+    }
+    return found;
+  };
+  using Statuses = std::vector<std::string>;
+  CHECK(statuses(2) == Statuses{"c1 cancelled", "c2 cancelled", "turn interrupted"});
+  CHECK(statuses(3) == Statuses{"c1 cancelled", "c2 cancelled", "turn interrupted"});
+  CHECK(statuses(4) == Statuses{"c1 unknown", "c2 cancelled", "turn interrupted"});
+}
+
+TEST_CASE("where a fork or a repair cut the log, no call is said not to have run") {
+  for (const char* cut : {"session.forked", "session.recovered"}) {
+    History history;
+    for (const auto& event : numbered({events::turn_started(1, "do it"),
+                                       events::model_finished(1, 1, reply_with_calls(), {}),
+                                       {cut, Json::object()}})) {
+      REQUIRE(history.take(event));
+    }
+    for (const auto& call : history.open_calls()) CHECK(history.may_have_run(call.id));
+    CHECK(string_or(events_of_recovery(history).front().data, "status", "") == "unknown");
+  }
 }
 
 TEST_CASE("an event without its fields is reported with its number") {

@@ -61,6 +61,14 @@ class Story {
     lease.reset();
   }
 
+  /// The kept object that holds the content "one" is gone, or cut in half.
+  void lose_one() { fs::remove(object_of_one()); }
+  void damage_one() {
+    const auto object = object_of_one();
+    fs::permissions(object, fs::perms::owner_all);
+    fs::resize_file(object, fs::file_size(object) / 2);
+  }
+
   std::string content() const {
     std::ifstream in(root() / "file");
     return {std::istreambuf_iterator<char>(in), {}};
@@ -80,6 +88,16 @@ class Story {
   }
 
  private:
+  fs::path object_of_one() const {
+    for (const auto& kept : fs::directory_iterator(folder_ / "home" / "checkpoints")) {
+      // printf one | git hash-object --stdin
+      const auto object = kept.path() / "objects/43/dd47ea691c90a5fa7827892c70241913351963";
+      if (fs::exists(object)) return object;
+    }
+    FAIL("no object holds \"one\"");
+    return {};
+  }
+
   TemporaryFolder folder_;
   std::string id_;
 
@@ -122,6 +140,24 @@ TEST_CASE("a rewind takes conversation and files to one moment, and can be undon
   CHECK(story.prompts() == Texts{"prompt 1"});
 }
 
+TEST_CASE("a rewind behind one without files finds the files that a later one changed") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  const auto second = story.turn(2, "two");
+  story.release();
+  const auto rewind = [&](memory::Seq to) {
+    return must(rewind_session(*story.store, story.workers, story.id(), to, false));
+  };
+  // No call lies between, so neither of the two has files.
+  CHECK_FALSE(rewind(second - 1).files_changed);
+  CHECK_FALSE(rewind(second - 1).files_changed);
+  CHECK(rewind(first).files_changed);
+  CHECK(story.content() == "one");
+  CHECK(rewind(second).files_changed);
+  CHECK(story.content() == "two");
+  CHECK(story.prompts() == Texts{"prompt 1", "prompt 2"});
+}
+
 TEST_CASE("a session goes on after a rewind, and its turns are counted on") {
   Story story;
   const auto first = story.turn(1, "one");
@@ -133,6 +169,18 @@ TEST_CASE("a session goes on after a rewind, and its turns are counted on") {
   CHECK(history.n_turns() == 2);
   story.turn(3, "another");
   CHECK(story.prompts() == Texts{"prompt 1", "prompt 3"});
+}
+
+TEST_CASE("a fork has the files that were kept before it, also when its original is deleted") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  const auto last = story.turn(2, "two");
+  const auto fork = must(story.store->fork(story.id(), last))->session();
+  story.release();
+  must(story.store->remove(story.id()));
+  const auto back = must(rewind_session(*story.store, story.workers, fork, first, false));
+  CHECK(back.files_changed);
+  CHECK(story.content() == "one");
 }
 
 TEST_CASE("with --keep-files the conversation goes back and the files stay") {
@@ -187,6 +235,51 @@ TEST_CASE("a rewind that a crash cut off is finished when the session is taken u
   CHECK_FALSE(fs::exists(story.root() / "file"));
   const auto last = must(story.store->read(story.id(), story.lease->last_seq(), 1));
   CHECK(last[0].type == "files.restored");
+  REQUIRE(run(finish_rewind(*story.store, story.workers, *story.lease, story.root())));
+  CHECK(story.lease->last_seq() == last[0].seq);
+}
+
+TEST_CASE("a rewind to files that are lost or damaged is refused, and nothing is appended") {
+  Story story;
+  const auto first = story.turn(1, "one");
+  story.turn(2, "two");
+  const auto last = story.lease->last_seq();
+  story.release();
+  ErrorCode expected{};
+  SECTION("lost") {
+    story.lose_one();
+    expected = ErrorCode::not_found;
+  }
+  SECTION("damaged") {
+    story.damage_one();
+    expected = ErrorCode::corrupt;
+  }
+  const auto result = run(rewind_session(*story.store, story.workers, story.id(), first, false));
+  REQUIRE_FALSE(result.has_value());
+  CHECK(result.error().code == expected);
+  CHECK(result.error().message.find("--keep-files") != std::string::npos);
+  CHECK(must(story.store->find(story.id())).n_events == last);
+  CHECK(story.content() == "two");
+  CHECK(must(rewind_session(*story.store, story.workers, story.id(), first, true)).to == first);
+}
+
+TEST_CASE("a rewind that was cut off and cannot be finished is logged, and the session goes on") {
+  Story story;
+  story.turn(1, "one");
+  story.turn(2, "two");
+  const auto kept = must(story.store->find_events(story.id(), "files.checkpointed", 1, 2));
+  auto checkpoint = string_or(kept[1].data, "checkpoint", "");
+  SECTION("lost") { story.lose_one(); }
+  SECTION("damaged") { story.damage_one(); }
+  SECTION("never there") { checkpoint = std::string(40, '1'); }
+  SECTION("no checkpoint's name") { checkpoint = "elsewhere"; }
+  story.append(events::session_rewound(2, 2, checkpoint, ""));
+  REQUIRE(run(finish_rewind(*story.store, story.workers, *story.lease, story.root())));
+  const auto last = must(story.store->read(story.id(), story.lease->last_seq(), 1));
+  CHECK(last[0].type == "files.restored");
+  CHECK(string_or(last[0].data, "checkpoint", "none").empty());
+  CHECK_FALSE(string_or(last[0].data, "reason", "").empty());
+  CHECK(story.content() == "two");
   REQUIRE(run(finish_rewind(*story.store, story.workers, *story.lease, story.root())));
   CHECK(story.lease->last_seq() == last[0].seq);
 }

@@ -176,6 +176,26 @@ TEST_CASE("retention removes the oldest sessions that nobody owns, by age and by
   CHECK(must(store->retain({.bytes_max = 0})).size() == 3);
 }
 
+TEST_CASE("a clock that jumps forward lets no session go by age") {
+  TemporaryFolder home;
+  FakeClock clock;
+  auto store = open_store(home.path(), {.clock = &clock});
+  const auto made = [&] { return must(store->create_session({.title = "x"}))->session(); };
+  const auto old = made();
+  clock.now += std::chrono::hours(24 * 7);
+  const auto newest = made();
+  const auto limit = std::chrono::hours(24 * 5);
+  clock.now += limit + std::chrono::hours(1);
+  CHECK(must(store->retain({.age_max = limit})).empty());
+  clock.now += std::chrono::hours(24 * 3650);
+  CHECK(must(store->retain({.age_max = limit})).empty());
+  // Someone was here: what is old by that goes.
+  const auto fresh = made();
+  CHECK(must(store->retain({.age_max = limit})) == std::vector<std::string>{old, newest});
+  clock.now += std::chrono::hours(24 * 3650);
+  CHECK(must(store->retain({.age_max = limit, .bytes_max = 0})) == std::vector<std::string>{fresh});
+}
+
 TEST_CASE("a file that is mostly free after a removal is made smaller") {
   TemporaryFolder home;
   auto store = open_store(home.path());
