@@ -46,6 +46,15 @@ struct SessionInfo {
   Seq parent_seq = 0;            ///< the last event they share
 };
 
+/// An event that holds what was searched for.
+struct SearchHit {
+  std::string session, title;
+  Seq seq = 0;
+  WallTime time;
+  std::string type;
+  std::string excerpt;  ///< one line around it, UTF-8
+};
+
 /// Which sessions may go: those without a live owner, oldest first, until what is left fits.
 struct Retention {
   /// Since the session's newest event. Nothing goes by age while the newest event of all sessions
@@ -108,6 +117,12 @@ class Store {
   virtual asio::awaitable<Result<std::vector<Event>>> find_events(std::string session,
                                                                   std::string type, Seq from,
                                                                   size_t n_max) = 0;
+
+  /// Events of all sessions with a string that holds `text` (ASCII letters in either case), newest
+  /// first, at most `n_max`. Reads all events, on a connection of its own. invalid_input: no text,
+  /// or more than 1000 bytes.
+  virtual asio::awaitable<Result<std::vector<SearchHit>>> search(std::string text,
+                                                                 size_t n_max) = 0;
 
   /// Newest first. `prefix` filters by id.
   virtual asio::awaitable<Result<std::vector<SessionInfo>>> list(size_t n_max) = 0;

@@ -10,7 +10,7 @@ namespace sable::memory {
 
 namespace {
 
-constexpr int32_t kApplicationId = 0x53624361;  // "SbCa"
+constexpr int32_t kIndexApplicationId = 0x53624361;  // "SbCa"
 constexpr int kVersion = 1;
 
 constexpr const char* kSchema = R"sql(
@@ -57,7 +57,7 @@ Result<void> create_if_empty(Connection& connection) {
   SABLE_TRY_VOID(connection.execute("BEGIN EXCLUSIVE"));
   SABLE_TRY_VOID(connection.execute(kSchema));
   const auto marks = fmt::format("PRAGMA application_id={}; PRAGMA user_version={}; COMMIT",
-                                 kApplicationId, kVersion);
+                                 kIndexApplicationId, kVersion);
   return connection.execute(marks.c_str());
 }
 
@@ -71,7 +71,7 @@ Result<SnapshotIndex> SnapshotIndex::open(const std::filesystem::path& file) {
   SABLE_TRY_VOID(create_if_empty(connection));
   SABLE_TRY(const auto application, connection.integer("PRAGMA application_id"));
   SABLE_TRY(const auto version, connection.integer("PRAGMA user_version"));
-  if (application != kApplicationId || version != kVersion) {
+  if (application != kIndexApplicationId || version != kVersion) {
     return fail(ErrorCode::unsupported, "the index of snapshots has another version");
   }
   return SnapshotIndex(std::move(connection));

@@ -7,6 +7,7 @@
 #include "memory/awaited_change.h"
 #include "memory/blob_files.h"
 #include "memory/commit_thread.h"
+#include "memory/log_search.h"
 #include "memory/out_of_memory.h"
 #include "memory/retention.h"
 #include "memory/session_filling.h"
@@ -101,6 +102,16 @@ class LogStore : public Store {
         });
     auto events = co_await std::move(events_later);
     co_return events;
+  }
+
+  asio::awaitable<Result<std::vector<SearchHit>>> search(std::string text, size_t n_max) override {
+    auto hits_later = on_thread<std::vector<SearchHit>>(
+        long_work_, [this, text, n_max]() -> Result<std::vector<SearchHit>> {
+          SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
+          return search_events(database, text, n_max);
+        });
+    auto hits = co_await std::move(hits_later);
+    co_return hits;
   }
 
   asio::awaitable<Result<std::vector<SessionInfo>>> list(size_t n_max) override {

@@ -19,6 +19,7 @@ constexpr size_t kEventsPerRead = 1000;
 
 struct SessionOptions {
   std::string id;
+  std::string text;  ///< to search for
   size_t n_max = 50;
   uint64_t from = 1;
   uint64_t at = 0;  ///< 0: the newest
@@ -57,6 +58,32 @@ asio::awaitable<int> list_sessions(const Program& program, memory::Store& store,
                           info.owner_pid ? "running" : info.status,
                           to_rfc3339(info.updated).substr(0, 16), info.n_events,
                           escape_controls(info.title.substr(0, utf8_prefix(info.title, 60)))));
+  }
+  co_return program.status_once_written(out);
+}
+
+asio::awaitable<int> search_sessions(const Program& program, memory::Store& store, std::string text,
+                                     size_t n_max) {
+  const auto hits = co_await store.search(std::move(text), n_max);
+  if (!hits) co_return program.fail_with(hits.error());
+  Output out(1);
+  const Style style{program.colour(1)};
+  if (hits->empty() && !program.json) out.write("nothing found\n");
+  for (const auto& hit : *hits) {
+    if (program.json) {
+      out.write(dump_json(Json{{"session", hit.session},
+                               {"title", hit.title},
+                               {"seq", hit.seq},
+                               {"time", to_rfc3339(hit.time)},
+                               {"type", hit.type},
+                               {"excerpt", hit.excerpt}}) +
+                "\n");
+      continue;
+    }
+    out.write(fmt::format("{} {} {:<18} {}\n",
+                          style.bold(fmt::format("{}:{}", hit.session, hit.seq)),
+                          to_rfc3339(hit.time).substr(0, 16), escape_controls(hit.type),
+                          escape_controls(hit.excerpt)));
   }
   co_return program.status_once_written(out);
 }
@@ -235,6 +262,14 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
                    });
   list->add_option("-n", options->n_max, "At most so many")->capture_default_str();
   list->add_flag("--json", program.json, "One JSON object a line");
+
+  auto* search = add("search", "Events of all sessions that hold a text, newest first",
+                     [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                       return search_sessions(running, store, given.text, given.n_max);
+                     });
+  search->add_option("text", options->text, "In either case; exact otherwise")->required();
+  search->add_option("-n", options->n_max, "At most so many")->capture_default_str();
+  search->add_flag("--json", program.json, "One JSON object a line");
 
   auto* show = add("show", "The whole story of one session",
                    [](const Program& running, memory::Store& store, const SessionOptions& given) {

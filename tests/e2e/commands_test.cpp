@@ -93,6 +93,11 @@ TEST_CASE(
   World world;
   const std::string id = made_session(world);
 
+  const Json hit = object_of(world.sable({"session", "search", "made IT", "-n", "1", "--json"}));
+  CHECK(hit["session"] == id);
+  CHECK(contains(hit["excerpt"].get<std::string>(), "Made it."));
+  CHECK(contains(world.sable({"session", "search", "no such words"}).out, "nothing found"));
+
   const Json fork = object_of(world.sable({"session", "fork", id, "--at", "3", "--json"}));
   CHECK(fork["from"] == id);
   const std::string forked = fork["session"];
@@ -144,6 +149,7 @@ TEST_CASE("what could not be printed is no success") {
   World world;
   const std::string id = made_session(world);
   const std::vector<std::vector<std::string>> commands = {{"session", "list"},
+                                                          {"session", "search", "made"},
                                                           {"session", "show", id},
                                                           {"session", "fork", id, "--json"},
                                                           {"session", "rewind", id, "--to", "2"}};

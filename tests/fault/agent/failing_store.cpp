@@ -28,6 +28,10 @@ asio::awaitable<Result<std::vector<Event>>> FailingStore::find_events(std::strin
                                                                       size_t n_max) {
   return real_.find_events(std::move(session), std::move(type), from, n_max);
 }
+asio::awaitable<Result<std::vector<SearchHit>>> FailingStore::search(std::string text,
+                                                                     size_t n_max) {
+  return real_.search(std::move(text), n_max);
+}
 asio::awaitable<Result<std::vector<SessionInfo>>> FailingStore::list(size_t n_max) {
   return real_.list(n_max);
 }

@@ -30,6 +30,8 @@ class FailingStore final : public memory::Store {
                                                                   std::string type,
                                                                   memory::Seq from,
                                                                   size_t n_max) override;
+  asio::awaitable<Result<std::vector<memory::SearchHit>>> search(std::string text,
+                                                                 size_t n_max) override;
   asio::awaitable<Result<std::vector<memory::SessionInfo>>> list(size_t n_max) override;
   asio::awaitable<Result<memory::SessionInfo>> find(std::string id) override;
   asio::awaitable<Result<std::vector<memory::Event>>> unfinished_calls(

@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "base/task_group.h"
+#include "base/text.h"
 #include "tests/unit/memory/await.h"
 
 using namespace sable;
@@ -126,6 +127,45 @@ TEST_CASE("the list shows what the events say, newest first") {
   CHECK(sessions[0].updated == clock.now);
   CHECK(sessions[0].n_events == 2);
   CHECK(must(store->list(1)).size() == 1);
+}
+
+TEST_CASE("words are found in all sessions, with where they stand, newest first") {
+  TemporaryFolder home;
+  FakeClock clock;
+  auto store = open_store(home.path(), {.clock = &clock});
+  auto one = must(store->create_session(start_of("one")));
+  auto two = must(store->create_session(start_of("two")));
+  must(store->append(*one, {{"note.added", Json{{"text", "the Marmot\nsleeps \"deeply\""}}}}));
+  clock.now += std::chrono::seconds(1);
+  must(store->append(*two, {{"tool.outcome", Json{{"deep", {{"list", {1, "a marmot woke"}}}}}}}));
+  const auto hits = must(store->search("marmot", 10));
+  REQUIRE(hits.size() == 2);
+  CHECK(hits[0].session == two->session());
+  CHECK(hits[0].title == "two");
+  CHECK(hits[0].seq == 2);
+  CHECK(hits[0].type == "tool.outcome");
+  CHECK(hits[0].excerpt == "a marmot woke");
+  CHECK(hits[1].excerpt == "the Marmot sleeps \"deeply\"");
+  CHECK(must(store->search("marmot", 1)).size() == 1);
+  // What JSON escapes, and what a pattern would mean.
+  CHECK(must(store->search("\nsleeps \"deep", 10)).size() == 1);
+  for (const char* nothing : {"m%t", "m_rmot", "text", "\\n", "^"}) {
+    INFO(nothing);
+    CHECK(must(store->search(nothing, 10)).empty());
+  }
+  CHECK(await(store->search("", 1)).error().code == ErrorCode::invalid_input);
+  // An excerpt is cut between characters.
+  std::string umlauts;
+  for (int i = 0; i < 500; ++i) umlauts += "\u00fc";
+  must(store->append(*one, {{"note.added", Json{{"text", "x" + umlauts + "needle" + umlauts}}}}));
+  const auto cut = must(store->search("needle", 10)).at(0).excerpt;
+  CHECK(cut.size() < 220);
+  CHECK(is_utf8(cut));
+  must(store->append(*two, {{"note.added", Json{{"text", "gone soon"}}}}));
+  const auto gone = two->session();
+  two.reset();
+  must(store->remove(gone));
+  CHECK(must(store->search("gone soon", 10)).empty());
 }
 
 TEST_CASE("a clock that jumps back does not reorder events") {
