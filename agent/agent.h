@@ -161,7 +161,8 @@ struct TurnResult {
 /// thread.
 class Session {
  public:
-  /// A fresh session. `provider` and `registry` outlive it.
+  /// A fresh session. `provider` and `registry` outlive it. invalid_input when the path of the
+  /// repository is not UTF-8: the log could not hold it.
   static asio::awaitable<Result<std::unique_ptr<Session>>> create(Services services,
                                                                   SessionSetup setup,
                                                                   Provider& provider,

@@ -535,6 +535,12 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services servi
                                                                   Provider& provider,
                                                                   const tools::Registry& registry,
                                                                   std::string title) {
+  if (const auto path = setup.repository.string(); !is_utf8(path)) {
+    co_return fail(ErrorCode::invalid_input,
+                   fmt::format("repository {}: its path is not valid UTF-8, and a session must be "
+                               "able to find it again; rename the folder",
+                               to_utf8(path)));
+  }
   SABLE_CO_TRY(auto workspace, co_await tools::Workspace::open_on(services.workers,
                                                                   setup.repository, setup.policy));
   memory::SessionStart start{.title = std::move(title),

@@ -2,6 +2,7 @@
 #include "agent/rewind.h"
 
 #include <fstream>
+#include <optional>
 
 #include <catch2/catch.hpp>
 
@@ -48,7 +49,8 @@ class Story {
     Reply reply{.text = "reply " + std::to_string(number)};
     reply.tool_calls = {{call, "write_file", "{}"}};
     append(events::model_finished(number, 1, reply, {}));
-    append(run(checkpoints_.before(workers, lease->session(), call)));
+    if (!checkpoints_) checkpoints_.emplace(folder_ / "home", root());
+    append(run(checkpoints_->before(workers, lease->session(), call)));
     append(events::tool_started(call, "write_file"));
     between = append(events::approval_decided(call, "write_file", true, "mode", ""));
     std::ofstream(root() / "file") << content;
@@ -59,6 +61,7 @@ class Story {
   void release() {
     id_ = lease->session();
     lease.reset();
+    checkpoints_.reset();
   }
 
   /// The kept object that holds the content "one" is gone, or cut in half.
@@ -108,7 +111,7 @@ class Story {
   memory::Seq between = 0;  ///< an event between a call and its outcome
 
  private:
-  CallCheckpoints checkpoints_{folder_ / "home", folder_ / "root"};
+  std::optional<CallCheckpoints> checkpoints_;  ///< while there, nothing is swept away
 };
 
 using Texts = std::vector<std::string>;

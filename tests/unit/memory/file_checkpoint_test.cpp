@@ -333,15 +333,20 @@ TEST_CASE("a damaged object stops a restore before anything is changed") {
   write(project.root() / "a", "changed");
   write(project.root() / "b", "changed");
   project.take();
-  const bool gone = GENERATE(true, false);
+  enum class Damage { gone, changed, cut_short, emptied };
+  const auto damage = GENERATE(Damage::gone, Damage::changed, Damage::cut_short, Damage::emptied);
   size_t n_stopped = 0;
   for (const auto& entry : fs::recursive_directory_iterator(project.home() / "checkpoints")) {
     if (!entry.is_regular_file() || entry.path().filename().string().size() != 38) continue;
     const auto sound = text_of(entry.path());
     fs::remove(entry.path());
     auto damaged = sound;
-    damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x40);
-    if (!gone) write(entry.path(), damaged);
+    if (damage == Damage::changed) {
+      damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x40);
+    } else {
+      damaged.resize(damage == Damage::cut_short ? damaged.size() / 2 : 0);
+    }
+    if (damage != Damage::gone) write(entry.path(), damaged);
     project.reopen();
     const auto report = project.files->restore(checkpoint.id);
     if (report) {
