@@ -25,6 +25,8 @@ class TextTemplate {
 
   const std::vector<Place>& places() const { return places_; }
   bool starts_with_place() const { return !places_.empty() && literals_[0].empty(); }
+  /// What stands before the first place.
+  const std::string& head() const { return literals_[0]; }
   /// The text itself when it has no places.
   std::optional<std::string> literal() const;
 
