@@ -12,7 +12,7 @@ using Form = Interpreter::Form;
 constexpr std::string_view kShells[] = {"sh",   "bash", "rbash", "dash", "ash",  "hush", "zsh",
                                         "rzsh", "ksh",  "rksh",  "mksh", "lksh", "oksh", "pdksh",
                                         "yash", "posh", "csh",   "tcsh", "bosh", "osh",  "elvish",
-                                        "sash", "rc",   "es",    "nu",   "bsh",  "loksh"};
+                                        "sash", "rc",   "es",    "bsh",  "loksh"};
 
 constexpr Interpreter kShell{
     .name = "sh",
@@ -83,7 +83,7 @@ constexpr Interpreter kInterpreters[] = {
     {.name = "expect", .form = Form::operand, .texts = "c", .files = "fb", .from_input = "i"},
     {.name = "Rscript", .texts = "e", .flags = "--vanilla --verbose"},
     {.name = "julia", .texts = "eE", .values = "LpJHtC", .from_input = "i"},
-    {.name = "elixir", .texts = "e", .files = "S", .values = "rp"},
+    {.name = "elixir", .form = Form::operand, .texts = "e", .files = "S", .values = "rp"},
     {.name = "osascript", .texts = "e", .values = "ls", .from_input = "i"},
 };
 
@@ -138,24 +138,24 @@ constexpr Starter kStarters[] = {
     {.name = "caffeinate", .values = "tw"},
 };
 
-constexpr std::string_view kEverywhere[] = {"ssh",          "watch",       "parallel",
-                                            "su",           "runuser",     "script",
-                                            "scriptreplay", "at",          "batch",
-                                            "pwsh",         "deno",        "bun",
-                                            "capsh",        "gdb",         "lldb",
-                                            "dc",           "ed",          "ex",
-                                            "vi",           "vim",         "nvim",
-                                            "view",         "emacs",       "m4",
-                                            "sqlite3",      "psql",        "mysql",
-                                            "mariadb",      "gnuplot",     "octave",
-                                            "irb",          "ipython",     "ghci",
-                                            "jshell",       "tmux",        "screen",
-                                            "bwrap",        "systemd-run", "xterm",
-                                            "mongo",        "mongosh",     "R",
-                                            "erl",          "groovy",      "scala",
-                                            "clojure",      "sbcl",        "racket",
-                                            "firejail",     "npx",         "start-stop-daemon",
-                                            "bpftrace",     "dtrace",      "xvfb-run"};
+constexpr std::string_view kEverywhere[] = {"ssh",      "watch",       "parallel",
+                                            "su",       "runuser",     "script",
+                                            "nu",       "at",          "batch",
+                                            "pwsh",     "deno",        "bun",
+                                            "capsh",    "gdb",         "lldb",
+                                            "dc",       "ed",          "ex",
+                                            "vi",       "vim",         "nvim",
+                                            "view",     "emacs",       "m4",
+                                            "sqlite3",  "psql",        "mysql",
+                                            "mariadb",  "gnuplot",     "octave",
+                                            "irb",      "ipython",     "ghci",
+                                            "jshell",   "tmux",        "screen",
+                                            "bwrap",    "systemd-run", "xterm",
+                                            "mongo",    "mongosh",     "R",
+                                            "erl",      "groovy",      "scala",
+                                            "clojure",  "sbcl",        "racket",
+                                            "firejail", "npx",         "start-stop-daemon",
+                                            "bpftrace", "dtrace",      "xvfb-run"};
 
 constexpr std::string_view kFinds[] = {"find", "gfind", "bfs", "fd", "fdfind"};
 

@@ -123,6 +123,11 @@ void take_option_of_interpreter(const State& before, std::string_view item, Stat
     if (!text && !file) state.n_values = 1;
     return keep(after, state);
   }
+  if (known.form == Interpreter::Form::operand && known.texts.empty()) {
+    keep(after, state);  // an option is a whole word there, and may take the next item
+    state.n_values = 1;
+    return keep(after, state);
+  }
   for (size_t i = 1; i < item.size(); ++i) {
     const char letter = item[i];
     const bool last = i + 1 == item.size();
@@ -136,6 +141,14 @@ void take_option_of_interpreter(const State& before, std::string_view item, Stat
     if (holds(known.attached, letter)) break;
     const bool text = holds(known.texts, letter), file = holds(known.files, letter);
     if (!text && !file && !holds(known.values, letter)) continue;
+    // node -pe takes the text from the next item, others take the rest of this one.
+    const bool only_texts =
+        text && item.find_first_not_of(known.texts, i) == std::string_view::npos;
+    if (only_texts && !last) {
+      State next = state;
+      next.text_next = true;
+      keep(after, next);
+    }
     if (last) {
       state.text_next = text;
       state.file_next = file;
@@ -228,8 +241,10 @@ void take_by_starter(const State& before, std::string_view item, States& after) 
     }
     return keep(after, state);
   }
+  if (item == "-") return keep(after, state);  // env's --ignore-environment
   state.options_open = false;
-  if (known.name == "env" && item.find('=') != std::string_view::npos) return keep(after, state);
+  // A variable, for env, sudo and the like.
+  if (state.n_operands == 0 && item.find('=') != std::string_view::npos) return keep(after, state);
   if (state.n_operands > 0) {
     --state.n_operands;
     return keep(after, state);
