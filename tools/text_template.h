@@ -30,7 +30,7 @@ class TextTemplate {
   /// The text itself when it has no places.
   std::optional<std::string> literal() const;
 
-  /// With the values of `arguments` put in. Strings as they are, numbers and booleans as JSON
+  /// With the values of `arguments` put in. Strings, numbers and booleans as argument_text()
   /// writes them. Errors (invalid_input) name the argument: absent, a list or object, with a NUL
   /// byte.
   Result<std::string> render(const Json& arguments) const;

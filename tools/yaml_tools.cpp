@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "tools/json_pointer.h"
+#include "tools/shown_text.h"
 #include "tools/yaml_fields.h"
 
 namespace sable::tools {
@@ -63,6 +64,7 @@ class ToolReader {
     SABLE_TRY_VOID(read_sandbox(fields, spec));
     SABLE_TRY_VOID(read_output(fields, spec));
     spec.defaults = defaults_;
+    result.defaults = defaults_;
     SABLE_TRY_VOID(try_examples(fields, result.schema, spec));
     result.runner = command_runner(std::move(spec));
     return result;
@@ -449,7 +451,7 @@ class ToolReader {
 
 Result<std::vector<Tool>> read_yaml_tools(std::string_view text, std::string_view file,
                                           const ProfileLookup& profiles) {
-  const std::string name(file);
+  const std::string name = shown_path(file);  // it stands in one line of each message
   SABLE_TRY(const YamlValue root, parse_yaml(text, name));
   SABLE_TRY(const auto fields, YamlFields::open(name, root, {"tools"}));
   SABLE_TRY(const YamlValue* list, fields.need("tools"));
@@ -480,7 +482,7 @@ std::string place_of_tool(std::string_view text, std::string_view file, std::str
     const YamlValue* value = item.find("name");
     if (value != nullptr && value->scalar == name) place = value->place();
   }
-  return fmt::format("{}:{}", file, place);
+  return fmt::format("{}:{}", shown_path(file), place);
 }
 
 }  // namespace sable::tools
