@@ -35,7 +35,6 @@ class TellingSandbox : public test::PlainSandbox {
 }  // namespace
 
 TEST_CASE("what the proxy decided is in the details of the outcome, which the log keeps") {
-  test::ToolFixture at;
   TellingSandbox sandbox(
       {.network_decisions = {{.host = "good.example",
                               .port = 443,
@@ -45,8 +44,11 @@ TEST_CASE("what the proxy decided is in the details of the outcome, which the lo
                               .bytes_received = 2'000},
                              {.host = "bad.example", .port = 80, .reason = "not allowed"}},
        .network_decisions_left_out = 7});
+  test::ToolFixture at;
   at.use(sandbox);
   const auto outcome = at.call("shell", {{"command", "true"}});
+  REQUIRE(outcome.details.contains("network"));
+  REQUIRE(outcome.details.contains("network_left_out"));
   CHECK(outcome.details["network"] == Json::array({{{"host", "good.example"},
                                                     {"port", 443},
                                                     {"allowed", true},
@@ -64,20 +66,18 @@ TEST_CASE("what the proxy decided is in the details of the outcome, which the lo
   const auto quiet = other.call("shell", {{"command", "true"}});
   CHECK_FALSE(quiet.details.contains("network"));
   CHECK_FALSE(quiet.details.contains("network_left_out"));
-  at.close();
 }
 
 TEST_CASE("search says what the sandbox denied") {
+  TellingSandbox sandbox({.denials = {"x may not be read"}});
   test::ToolFixture at;
   at.folder.write("f", "needle\n");
-  TellingSandbox sandbox({.denials = {"x may not be read"}});
   at.use(sandbox);
   const std::string note = "[denied by the sandbox: x may not be read]\n";
   CHECK(at.call("search", {{"pattern", "needle"}}).text == "f:1:needle\n" + note);
   const auto failed = at.call("search", {{"pattern", "("}});
   CHECK_FALSE(failed.ok);
   CHECK(contains(failed.text, note));
-  at.close();
 }
 
 TEST_CASE("shell changes the workspace and nothing else") {
