@@ -28,24 +28,33 @@ constexpr ProtectedName kNames[] = {
     {".claude", kOfAgents},
     {".codex", kOfAgents},
     {".gemini", kOfAgents},
+    {".opencode", kOfAgents},
+    {".windsurf", kOfAgents},
     {".mcp.json", "tool server settings, which name programs"},
     {".vscode", kOfEditors},
     {".idea", kOfEditors},
     {".cursor", kOfEditors},
     {".fleet", kOfEditors},
+    {".zed", kOfEditors},
     {".nvim.lua", kOfEditors},
+    {".nvimrc", kOfEditors},
+    {".vimrc", kOfEditors},
     {".exrc", kOfEditors},
+    {".devcontainer", "settings of a container, which name programs and mounts"},
     {".husky", "repository hooks, which run programs"},
     {".gitconfig", "repository settings, which can name programs"},
     {".bashrc", kStartUp},
     {".bash_profile", kStartUp},
     {".bash_login", kStartUp},
     {".bash_logout", kStartUp},
+    {".bash_aliases", kStartUp},
     {".profile", kStartUp},
     {".zshrc", kStartUp},
     {".zshenv", kStartUp},
     {".zprofile", kStartUp},
     {".zlogin", kStartUp},
+    {".zlogout", kStartUp},
+    {".inputrc", "key bindings of shells, which can type commands"},
     {".envrc", kEnvironment},
     {".direnv", kEnvironment},
     {".npmrc", kOfPackages},
@@ -58,6 +67,7 @@ constexpr ProtectedName kNames[] = {
 
 constexpr std::string_view kHeldInRepository[] = {"hooks", "config", "config.worktree",
                                                   "commondir"};
+constexpr std::string_view kHeldInCargo[] = {"config", "config.toml"};
 constexpr std::string_view kContentOfRepository[] = {"objects", "refs",  "logs",
                                                      "lfs",     "hooks", "info"};
 
@@ -79,6 +89,13 @@ std::string_view protection_of_name(std::string_view name) {
   return {};
 }
 
+std::string_view protection_in(std::string_view folder, std::string_view name) {
+  if (equal_ignoring_case(folder, ".cargo") && is_one_of(name, kHeldInCargo)) {
+    return "settings of cargo, which name programs that a build runs";
+  }
+  return protection_of_name(name);
+}
+
 bool is_repository_name(std::string_view name) { return equal_ignoring_case(name, ".git"); }
 
 bool is_held_in_repository(std::string_view name) { return is_one_of(name, kHeldInRepository); }
@@ -88,12 +105,14 @@ bool is_content_of_repository(std::string_view name) {
 }
 
 std::optional<std::string_view> protection_of(std::string_view path) {
+  std::string_view folder;
   while (!path.empty()) {
     const size_t slash = path.find('/');
     const std::string_view part = path.substr(0, slash);
     if (is_repository_name(part)) return kOfRepositories;
-    if (const auto why = protection_of_name(part); !why.empty()) return why;
+    if (const auto why = protection_in(folder, part); !why.empty()) return why;
     if (slash == std::string_view::npos) return std::nullopt;
+    folder = part;
     path.remove_prefix(slash + 1);
   }
   return std::nullopt;
@@ -104,7 +123,7 @@ bool is_protected_place(const std::filesystem::path& path) {
   std::string_view before;
   for (const auto& component : path) {
     const std::string_view name = component.native();
-    if (!protection_of_name(name).empty()) return true;
+    if (!protection_in(before, name).empty()) return true;
     if (in_repository && !in_content) {
       if (is_held_in_repository(name)) return true;
       in_content = is_content_of_repository(name);

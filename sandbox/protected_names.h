@@ -10,6 +10,9 @@ namespace sable::sandbox {
 /// Case does not matter, since file systems may fold it.
 std::string_view protection_of_name(std::string_view name);
 
+/// The same for a name in a folder of the name `folder`, in which a few more are protected.
+std::string_view protection_in(std::string_view folder, std::string_view name);
+
 /// Whether it is the name of a repository's folder, or of the pointer to one.
 bool is_repository_name(std::string_view name);
 

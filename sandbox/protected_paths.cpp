@@ -148,17 +148,19 @@ void ProtectedIndex::hear(const std::string& folder, std::string_view name, uint
   const bool made_folder = (mask & IN_ISDIR) != 0 && (mask & (IN_CREATE | IN_MOVED_TO)) != 0;
   std::string path = folder + "/" + std::string(name);
   if (known_.count(path) != 0) found_.reset();
-  if (event_matters(name, mask)) pending_.push_back(folder);
+  if (event_matters(folder, name, mask)) pending_.push_back(folder);
   if (name == "attributes" && last_part(folder) == "info") {
     pending_.push_back(folder.substr(0, folder.rfind('/')));
   }
   if (made_folder) pending_.push_back(std::move(path));
 }
 
-bool ProtectedIndex::event_matters(std::string_view name, uint32_t mask) const {
+bool ProtectedIndex::event_matters(std::string_view folder, std::string_view name,
+                                   uint32_t mask) const {
   if ((mask & (IN_CREATE | IN_MOVED_TO)) == 0) return false;  // what is gone, found() sees
   return is_repository_name(name) || name == "HEAD" || name == "objects" || name == "info" ||
-         name == "attributes" || !protection_of_name(name).empty() || is_held_in_repository(name);
+         name == "attributes" || !protection_in(last_part(folder), name).empty() ||
+         is_held_in_repository(name);
 }
 
 void ProtectedIndex::look_into(const std::string& folder) {
@@ -177,7 +179,12 @@ void ProtectedIndex::look_into(const std::string& folder) {
     has_objects = has_objects || name == "objects";
     has_refs = has_refs || name == "refs";
     const bool is_directory = is_folder(folder, *entry);
-    if (!protection_of_name(name).empty() || (is_repository_name(name) && !is_directory)) {
+    const bool held = !protection_in(last_part(folder), name).empty();
+    // By its folder's name alone, which must then stay as well.
+    if (held && protection_of_name(name).empty() && folder != root_) {
+      note(folder, ProtectedPath::Hold::pinned);
+    }
+    if (held || (is_repository_name(name) && !is_directory)) {
       note(folder + "/" + entry->d_name, ProtectedPath::Hold::read_only);
     } else if (is_directory) {
       folders.push_back(folder + "/" + entry->d_name);

@@ -60,7 +60,7 @@ class ProtectedIndex {
  private:
   bool read_events(std::chrono::steady_clock::time_point until);
   void hear(const std::string& folder, std::string_view name, uint32_t mask);
-  bool event_matters(std::string_view name, uint32_t mask) const;
+  bool event_matters(std::string_view folder, std::string_view name, uint32_t mask) const;
   void start_over();
   void look_into(const std::string& folder);
   void watch(const std::string& folder);

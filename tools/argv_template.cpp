@@ -18,25 +18,11 @@ tl::unexpected<Error> refuse(std::string message) {
   return fail(ErrorCode::invalid_input, std::move(message));
 }
 
-/// The letter of the option whose value this program reads as a program text, or 0.
-char script_option(std::string_view program) {
-  if (const size_t slash = program.rfind('/'); slash != std::string_view::npos) {
-    program.remove_prefix(slash + 1);
-  }
-  for (const std::string_view shell :
-       {"sh", "bash", "dash", "zsh", "ksh", "fish", "busybox", "su"}) {
-    if (program == shell) return 'c';
-  }
-  if (program.starts_with("python")) return 'c';
-  for (const std::string_view name : {"perl", "ruby", "node", "nodejs", "lua", "php"}) {
-    if (program == name) return name == "php" ? 'r' : 'e';
-  }
-  return 0;
-}
-
-bool is_script_option(std::string_view item, char letter) {
-  return letter != 0 && item.size() > 1 && item[0] == '-' && item[1] != '-' &&
-         item.find(letter) != std::string_view::npos;
+std::string shown_place(const TextTemplate::Place& place) {
+  return fmt::format("\"{{{}{}}}\"", place.name,
+                     place.as_items  ? "..."
+                     : place.as_json ? ":json"
+                                     : "");
 }
 
 }  // namespace
@@ -75,26 +61,38 @@ Result<void> ArgvTemplate::check(const ArgumentNames& names) const {
   if (!program || program->empty() || parts_[0].optional) {
     return refuse("the program must be a fixed name, without places for arguments");
   }
-  const char letter = script_option(*program);
-  bool next_is_script = false;
   for (const auto& part : parts_) {
     for (const auto& item : part.items) {
       for (const auto& place : item.text.places()) {
         const bool optional =
             part.optional && (part.condition.empty() || part.condition == place.name);
         SABLE_TRY_VOID(check_place(place, names, optional));
-        if (!next_is_script) continue;
-        return refuse(
-            fmt::format("\"{{{}}}\" stands in a program text that {} would read; give the value "
-                        "as an argument of its own behind the text and use it there as \"$1\" or "
-                        "the like",
-                        place.name, *program));
       }
-      const auto literal = item.text.literal();
-      next_is_script = literal && is_script_option(*literal, letter);
     }
   }
   return {};
+}
+
+std::optional<ProgramTextFault> ArgvTemplate::program_text_fault(
+    const TextTemplate* stdin_text) const {
+  std::vector<CommandWords> parts;
+  for (const auto& part : parts_) {
+    CommandWords words{.may_be_absent = part.optional};
+    for (const auto& item : part.items) {
+      const auto& places = item.text.places();
+      CommandWord word{.head = item.text.head()};
+      if (!places.empty()) {
+        word.place = shown_place(places[0]);
+        word.is_list = places[0].as_items;
+        word.may_begin_with_dash = item.text.starts_with_place() &&
+                                   (item.behind_options || dash_allowed_.contains(places[0].name));
+      }
+      words.words.push_back(std::move(word));
+    }
+    parts.push_back(std::move(words));
+  }
+  const bool has_place = stdin_text != nullptr && !stdin_text->places().empty();
+  return find_program_text(parts, has_place ? shown_place(stdin_text->places()[0]) : "");
 }
 
 Result<void> ArgvTemplate::render_item(const Item& item, const Json& arguments,

@@ -2,12 +2,14 @@
 // text.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
+#include "tools/program_text.h"
 #include "tools/text_template.h"
 
 namespace sable::tools {
@@ -37,10 +39,12 @@ class ArgvTemplate {
   /// A value may begin with "-" although it stands where options do.
   void allow_dash(std::string name) { dash_allowed_.insert(std::move(name)); }
 
-  /// Whether every place names an argument that is there when it is needed, the program is fixed,
-  /// and no place lies in text that a shell or an interpreter will read as a program. The error
-  /// names the item.
+  /// Whether every place names an argument that is there when it is needed, and the program is
+  /// fixed.
   Result<void> check(const ArgumentNames& names) const;
+  /// Where a shell or an interpreter would read a value as a program, in the order in which parts
+  /// and their items were added. `stdin_text` (may be null) is what the program gets as its input.
+  std::optional<ProgramTextFault> program_text_fault(const TextTemplate* stdin_text) const;
 
   /// The command line for arguments that fit the schema. Errors (invalid_input) are for the model:
   /// a value that begins with "-" where it would be read as an option.

@@ -94,6 +94,17 @@ std::string meaning_of_exit(int code) {
   return "";
 }
 
+Json as_json(const sandbox::NetworkDecision& decision) {
+  Json json = {{"host", to_utf8(decision.host)},
+               {"port", decision.port},
+               {"allowed", decision.allowed},
+               {"bytes_sent", decision.bytes_sent},
+               {"bytes_received", decision.bytes_received}};
+  if (!decision.reason.empty()) json["reason"] = to_utf8(decision.reason);
+  if (!decision.address.empty()) json["address"] = to_utf8(decision.address);
+  return json;
+}
+
 }  // namespace
 
 std::string plain_text(std::string_view bytes) {
@@ -235,6 +246,13 @@ Json ending_details(const sandbox::RunResult& result) {
   if (!result.protected_changes.empty()) {
     Json& changes = details["protected_changes"] = Json::array();
     for (const auto& path : result.protected_changes) changes.push_back(to_utf8(path.string()));
+  }
+  if (!result.network_decisions.empty()) {
+    Json& network = details["network"] = Json::array();
+    for (const auto& decision : result.network_decisions) network.push_back(as_json(decision));
+  }
+  if (result.network_decisions_left_out > 0) {
+    details["network_left_out"] = result.network_decisions_left_out;
   }
   return details;
 }

@@ -6,6 +6,7 @@
 
 #include "base/task_group.h"
 #include "base/text.h"
+#include "tools/argument_text.h"
 #include "tools/command_output.h"
 #include "tools/narrowed_policy.h"
 #include "tools/shown_text.h"
@@ -142,10 +143,7 @@ class CommandRunner : public Runner {
 }  // namespace
 
 Result<RenderedCommand> render(const CommandSpec& spec, const Json& arguments) {
-  Json all = arguments;
-  for (const auto& [name, value] : spec.defaults.items()) {
-    if (!all.contains(name)) all[name] = value;
-  }
+  const Json all = with_defaults(arguments, spec.defaults);
   RenderedCommand command;
   SABLE_TRY(command.argv, spec.argv.render(all));
   if (spec.stdin_text) {

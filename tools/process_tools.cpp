@@ -138,7 +138,7 @@ asio::awaitable<Result<Outcome>> tell(CallContext context, std::string id, Patie
     outcome.ok = ended->end == sandbox::End::exited && ended->exit_code == 0;
     outcome.details = ending_details(*ended);
     ending = fmt::format("[{} has ended: {}]\n", id, ending_in_words(*ended)) +
-             protected_changes_note(*ended);
+             denials_note(*ended) + protected_changes_note(*ended);
   }
   outcome.details["process"] = id;
   outcome.details["running"] = gathered.running;

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/task_group.h"
 #include "base/text.h"
+#include "tools/argument_text.h"
 #include "tools/builtins.h"
 #include "tools/shown_text.h"
 #include "tools/tool.h"
@@ -99,22 +100,27 @@ Result<void> Registry::add_yaml(std::string_view text, std::string_view file_nam
   return {};
 }
 
-Approval Registry::approval_for(const Call& call) const {
+Approval Registry::approval_for(const Call& call) const { return decision_for(call).approval; }
+
+ApprovalDecision Registry::decision_for(const Call& call) const {
   const Tool* tool = state_->find(call.name);
-  if (tool == nullptr) return Approval::deny;
-  Approval approval = tool->definition.approval;
-  if (const Tool* other = state_->find(tool->as_strict_as)) {
-    approval = std::max(approval, other->definition.approval);
+  if (tool == nullptr) return {.approval = Approval::deny, .tool = call.name};
+  ApprovalDecision decision{.approval = tool->definition.approval, .tool = call.name};
+  if (const Tool* other = state_->find(tool->as_strict_as);
+      other != nullptr && other->definition.approval > decision.approval) {
+    decision = {.approval = other->definition.approval, .tool = other->definition.name};
   }
+  if (tool->approval_rules.empty() || !call.arguments.is_object()) return decision;
+  const Json arguments = with_defaults(call.arguments, tool->defaults);
   for (const auto& rule : tool->approval_rules) {
-    if (rule.approval <= approval || !call.arguments.is_object()) continue;
-    const auto value = call.arguments.find(rule.argument);
-    if (value == call.arguments.end()) continue;
-    const std::string text = value->is_string() ? value->get<std::string>() : dump_json(*value);
+    if (rule.approval <= decision.approval) continue;
+    const auto value = arguments.find(rule.argument);
+    if (value == arguments.end()) continue;
     // A text that the pattern cannot be tried on counts as one that it matches.
-    if (rule.pattern.found_in(text).value_or(true)) approval = rule.approval;
+    if (!rule.pattern.found_in(argument_text(*value)).value_or(true)) continue;
+    decision = {.approval = rule.approval, .tool = call.name, .argument = rule.argument};
   }
-  return approval;
+  return decision;
 }
 
 std::vector<const Definition*> Registry::list() const {

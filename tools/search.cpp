@@ -159,6 +159,7 @@ Outcome outcome_of(const Request& request, const sandbox::RunResult& ran, std::s
     if (errors.find("regex") != std::string_view::npos) {
       outcome.text += "[set literal to search for exactly this text]\n";
     }
+    outcome.text += denials_note(ran);
     return outcome;
   }
   outcome.text = results.text();
@@ -174,6 +175,7 @@ Outcome outcome_of(const Request& request, const sandbox::RunResult& ran, std::s
   }
   if (!whole)
     outcome.text += fmt::format("[not all files were searched: {}]\n", ending_in_words(ran));
+  outcome.text += denials_note(ran);
   return outcome;
 }
 

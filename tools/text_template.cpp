@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "tools/argument_text.h"
 
 namespace sable::tools {
 
@@ -43,17 +44,13 @@ Result<TextTemplate::Place> parse_place(std::string_view inside, size_t column) 
 
 Result<std::string> value_text(const Json& value, const TextTemplate::Place& place) {
   if (place.as_json) return dump_json(value);
-  std::string text;
-  if (value.is_string()) {
-    text = value.get<std::string>();
-  } else if (value.is_number() || value.is_boolean()) {
-    text = dump_json(value);
-  } else {
+  if (!value.is_string() && !value.is_number() && !value.is_boolean()) {
     return refuse(
         fmt::format("the argument \"{}\" is {}, and only strings, numbers and booleans can stand "
                     "here",
                     place.name, value.is_null() ? "null" : "a list or an object"));
   }
+  std::string text = argument_text(value);
   if (text.find('\0') != std::string::npos) {
     return refuse(fmt::format("the argument \"{}\" holds a NUL byte", place.name));
   }

@@ -25,10 +25,12 @@ class TextTemplate {
 
   const std::vector<Place>& places() const { return places_; }
   bool starts_with_place() const { return !places_.empty() && literals_[0].empty(); }
+  /// What stands before the first place.
+  const std::string& head() const { return literals_[0]; }
   /// The text itself when it has no places.
   std::optional<std::string> literal() const;
 
-  /// With the values of `arguments` put in. Strings as they are, numbers and booleans as JSON
+  /// With the values of `arguments` put in. Strings, numbers and booleans as argument_text()
   /// writes them. Errors (invalid_input) name the argument: absent, a list or object, with a NUL
   /// byte.
   Result<std::string> render(const Json& arguments) const;

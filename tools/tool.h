@@ -30,6 +30,7 @@ struct Tool {
   Schema schema;  ///< definition.parameters, compiled
   std::unique_ptr<Runner> runner;
   std::vector<ApprovalRule> approval_rules = {};
+  Json defaults = Json::object();  ///< of absent arguments, as the runner puts them in
   /// A tool by whose name this one does no less: whoever wants to be asked about that one is asked
   /// about this one as well.
   std::string as_strict_as = {};

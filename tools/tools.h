@@ -124,6 +124,13 @@ struct CallContext {
 /// What a sandbox profile allows, by its name. not_found names those that there are.
 using ProfileLookup = std::function<Result<sandbox::Policy>(const std::string& name)>;
 
+/// The approval class of one call, and what decided it.
+struct ApprovalDecision {
+  Approval approval = Approval::deny;
+  std::string tool;      ///< whose class it is: the called one, or one that it follows
+  std::string argument;  ///< whose value matched a rule of that tool's file; empty: no rule did
+};
+
 /// The tools a session has. Built once, then only read.
 class Registry {
  public:
@@ -147,8 +154,10 @@ class Registry {
   const Definition* find(std::string_view name) const;  ///< nullptr when unknown
 
   /// The approval class of this very call: the tool's, or a stricter one that its file asks for by
-  /// patterns on arguments. deny for an unknown tool.
+  /// patterns on arguments, absent ones at their defaults. deny for an unknown tool.
   Approval approval_for(const Call& call) const;
+  /// The same, with what decided it.
+  ApprovalDecision decision_for(const Call& call) const;
 
   /// Changes a tool's approval class, e.g. by configuration. not_found when unknown.
   Result<void> set_approval(std::string_view name, Approval approval);

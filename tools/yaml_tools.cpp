@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "tools/json_pointer.h"
+#include "tools/shown_text.h"
 #include "tools/yaml_fields.h"
 
 namespace sable::tools {
@@ -63,6 +64,7 @@ class ToolReader {
     SABLE_TRY_VOID(read_sandbox(fields, spec));
     SABLE_TRY_VOID(read_output(fields, spec));
     spec.defaults = defaults_;
+    result.defaults = defaults_;
     SABLE_TRY_VOID(try_examples(fields, result.schema, spec));
     result.runner = command_runner(std::move(spec));
     return result;
@@ -205,6 +207,11 @@ class ToolReader {
     if (const YamlValue* text = run.find("stdin")) {
       SABLE_TRY(spec.stdin_text, read_text(*text));
     }
+    const TextTemplate* const input = spec.stdin_text ? &*spec.stdin_text : nullptr;
+    if (const auto fault = spec.argv.program_text_fault(input)) {
+      return fail_at(file_, fault->in_stdin ? *run.find("stdin") : item_of(*argv, *fault),
+                     fault->why);
+    }
     SABLE_TRY(spec.working_directory, run.text_or("working_directory", ""));
     return read_environment(run, spec);
   }
@@ -248,6 +255,14 @@ class ToolReader {
     return part;
   }
 
+  /// An item of argv, which may stand in a group.
+  static const YamlValue& item_of(const YamlValue& argv, const ProgramTextFault& fault) {
+    const YamlValue& part = argv.items.at(fault.part);
+    const YamlValue* const then = part.find("then");
+    const YamlValue& group = then != nullptr ? *then : part;
+    return group.kind == YamlValue::Kind::sequence ? group.items.at(fault.word) : part;
+  }
+
   Result<void> read_environment(const YamlFields& run, CommandSpec& spec) {
     const YamlValue* value = run.find("environment");
     if (value == nullptr) return {};
@@ -262,6 +277,13 @@ class ToolReader {
                         });
       if (!good) return fail_at(file_, key, "a variable has letters, digits and \"_\"");
       SABLE_TRY(auto parsed, read_text(text));
+      if (!parsed.places().empty() && is_start_up_variable(name)) {
+        return fail_at(file_, text,
+                       fmt::format("\"{{{}}}\" would stand in {}, by which programs find or run "
+                                   "code when they start; give this variable a fixed value, and "
+                                   "the argument in a variable of the tool's own",
+                                   parsed.places()[0].name, name));
+      }
       spec.environment.emplace_back(name, std::move(parsed));
     }
     return {};
@@ -429,7 +451,7 @@ class ToolReader {
 
 Result<std::vector<Tool>> read_yaml_tools(std::string_view text, std::string_view file,
                                           const ProfileLookup& profiles) {
-  const std::string name(file);
+  const std::string name = shown_path(file);  // it stands in one line of each message
   SABLE_TRY(const YamlValue root, parse_yaml(text, name));
   SABLE_TRY(const auto fields, YamlFields::open(name, root, {"tools"}));
   SABLE_TRY(const YamlValue* list, fields.need("tools"));
@@ -460,7 +482,7 @@ std::string place_of_tool(std::string_view text, std::string_view file, std::str
     const YamlValue* value = item.find("name");
     if (value != nullptr && value->scalar == name) place = value->place();
   }
-  return fmt::format("{}:{}", file, place);
+  return fmt::format("{}:{}", shown_path(file), place);
 }
 
 }  // namespace sable::tools

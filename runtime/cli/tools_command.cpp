@@ -72,15 +72,34 @@ int check_action(const Program& program, const ToolsOptions& options) {
   for (const auto* tool : registry.list()) {
     if (tool->source != "built-in") std::printf("%s: ok\n", tool->name.c_str());
   }
-  return registry.list().size() > n_before ? 0 : 1;
+  if (registry.list().size() > n_before) return 0;
+  return program.fail_with(
+      {ErrorCode::invalid_input, "this file defines no tool: its list \"tools\" is empty"});
+}
+
+/// Which setting denies this call, and where it stands; empty if none does.
+std::string denial_of(const tools::Registry& registry, const config::Config& config,
+                      const tools::Call& call) {
+  const auto decision = registry.decision_for(call);
+  if (decision.approval != tools::Approval::deny) return {};
+  const auto* tool = registry.find(decision.tool);
+  const std::string source = tool == nullptr ? std::string() : escape_controls(tool->source);
+  if (!decision.argument.empty()) {
+    return fmt::format("{}: a rule on its argument \"{}\" denies this call of {}", source,
+                       decision.argument, call.name);
+  }
+  const auto set = config.tools.find(decision.tool);
+  if (set != config.tools.end() && *set->second.approval == tools::Approval::deny) {
+    return fmt::format("{}: tools.{}.approval is deny{}", set->second.approval.origin.text(),
+                       decision.tool,
+                       decision.tool == call.name ? "" : ", which holds for " + call.name + " too");
+  }
+  return fmt::format("{}: the approval of {} is deny", source, decision.tool);
 }
 
 asio::awaitable<int> call_and_print(const Program& program, const tools::Registry& registry,
                                     tools::Call call, tools::Workspace& workspace,
                                     sandbox::Sandbox& sandbox, asio::thread_pool& workers) {
-  if (const auto checked = registry.check(call); !checked) {
-    co_return program.fail_with(checked.error());
-  }
   tools::CallContext context{.workspace = workspace,
                              .sandbox = sandbox,
                              .workers = workers,
@@ -135,11 +154,18 @@ int call_action(const Program& program, const ToolsOptions& options) {
   if (!trusted->notice.empty()) std::fprintf(stderr, "sable: %s\n", trusted->notice.c_str());
   const auto registry = make_registry(*loaded, *repository, *trusted);
   if (!registry) return program.fail_with(registry.error());
+  tools::Call call{"call_1", options.name, std::move(*arguments)};
+  if (const auto checked = registry->check(call); !checked) {
+    return program.fail_with(checked.error());
+  }
+  if (const auto denial = denial_of(*registry, loaded->config, call); !denial.empty()) {
+    return program.fail_with({ErrorCode::denied, denial + "; nothing was run"});
+  }
   auto workspace = tools::Workspace::open(*repository, config::to_policy(*loaded, *repository));
   if (!workspace) return program.fail_with(workspace.error());
   Loop loop;
-  return loop.run(call_once(program, *registry, {"call_1", options.name, std::move(*arguments)},
-                            **workspace, **sandbox, loop.workers()));
+  return loop.run(
+      call_once(program, *registry, std::move(call), **workspace, **sandbox, loop.workers()));
 }
 
 }  // namespace

@@ -294,3 +294,45 @@ TEST_CASE("a tool file is checked with the sandbox profiles that there are") {
   INFO(called.err);
   CHECK(called.out == "hi\n");
 }
+
+TEST_CASE("a tool that is denied does not run by hand either, and the setting is named") {
+  World world;
+  const std::string head =
+      "tools:\n  - name: say\n    description: d\n    parameters:\n      type: object\n"
+      "      properties: {word: {type: string, default: loud}}\n"
+      "    run: {argv: [echo, \"{word}\"]}\n";
+  const auto say = [&](const std::string& approval, const Json& arguments) {
+    world.folder().write("user/.config/sable/tools/t.yaml", head + approval);
+    return by_hand(world, "say", arguments);
+  };
+  const auto refused = [](const Finished& ended, const std::string& setting) {
+    INFO(ended.err);
+    CHECK(ended.exit_code == 1);
+    CHECK(ended.out.empty());
+    CHECK(contains(ended.err, setting));
+    CHECK(contains(ended.err, "nothing was run"));
+  };
+  refused(say("    approval: deny\n", Json::object()), "t.yaml: the approval of say is deny");
+  const std::string rule = "    approval: {rules: [{argument: word, matches: loud, then: deny}]}\n";
+  refused(say(rule, Json::object()), "t.yaml: a rule on its argument \"word\" denies");
+  CHECK(say(rule, {{"word", "low"}}).out == "low\n");
+  CHECK(say("    approval: ask\n", Json::object()).out == "loud\n");
+
+  world.folder().write("user/.config/sable/config.yaml", "tools: {shell: {approval: deny}}\n");
+  for (const char* tool : {"shell", "process_start"}) {
+    refused(by_hand(world, tool, {{"command", "echo ran"}}),
+            "config.yaml:1:27: tools.shell.approval is deny");
+  }
+}
+
+TEST_CASE(
+    "a file of tools without a tool is told of, and a name with a newline stays in its line") {
+  World world;
+  const auto empty = world.sable({"tools", "check", world.folder().write("t.yaml", "tools: []\n")});
+  CHECK(empty.exit_code == 1);
+  CHECK(contains(empty.err, "this file defines no tool"));
+  const auto broken =
+      world.sable({"tools", "check", world.folder().write("a\nb.yaml", "tools: [{name: 3}]\n")});
+  CHECK(broken.exit_code == 1);
+  CHECK(contains(broken.err, "a\\nb.yaml:1:9: "));
+}

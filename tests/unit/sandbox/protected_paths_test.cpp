@@ -59,6 +59,22 @@ TEST_CASE("protected paths are found at any depth, and only they") {
   CHECK(found.at(folder / "sub/.git").hold == ProtectedPath::Hold::read_only);
 }
 
+TEST_CASE("settings of cargo are held with the folder by whose name they are known") {
+  TemporaryFolder folder;
+  folder.write("a/.cargo/config.toml", "");
+  folder.write("a/.cargo/registry/x", "");
+  folder.write("b/.cargo/registry/x", "");
+  ProtectedIndex index(folder.path());
+  const auto before = look(index);
+  CHECK(before.size() == 2);
+  CHECK(before.at(folder / "a/.cargo").hold == ProtectedPath::Hold::pinned);
+  CHECK(before.at(folder / "a/.cargo/config.toml").hold == ProtectedPath::Hold::read_only);
+  folder.write("b/.cargo/config", "");
+  const auto after = look(index);
+  CHECK(after.count(folder / "b/.cargo/config") == 1);
+  CHECK(names(folder, changes_between(before, after)) == std::vector<std::string>{"b/.cargo"});
+}
+
 TEST_CASE("what is made, replaced, moved or removed later shows as a change") {
   TemporaryFolder folder;
   folder.write("a/.git/config", "1");

@@ -285,15 +285,33 @@ TEST_CASE("a store is empty and elsewhere; a damaged one is refused") {
 }
 
 TEST_CASE("what is protected is known by name and place") {
-  for (const char* path : {".envrc", "a/.vscode/tasks.json", "a/.git", ".git/hooks/x",
-                           "x/.GIT/config", ".git/modules/m/config", ".git/info/attributes",
-                           ".git/worktrees/w/commondir", ".Sable/x"}) {
+  for (const char* path : {".envrc",
+                           "a/.vscode/tasks.json",
+                           "a/.git",
+                           ".git/hooks/x",
+                           "x/.GIT/config",
+                           ".git/modules/m/config",
+                           ".git/info/attributes",
+                           ".git/worktrees/w/commondir",
+                           ".Sable/x",
+                           ".zed/x",
+                           "a/.cargo/config",
+                           ".cargo/config.toml",
+                           ".devcontainer/x",
+                           ".windsurf/x",
+                           ".opencode/x",
+                           ".zlogout",
+                           ".bash_aliases",
+                           ".inputrc",
+                           ".vimrc",
+                           ".nvimrc"}) {
     INFO(path);
     CHECK(is_protected_place(path));
     CHECK(protection_of(path));
   }
-  for (const char* path : {"a/b", "hooks/x", "config", ".git/objects/config", ".git/HEAD",
-                           ".git/refs/heads/hooks", ".git/index", ".gitignore", "profile"}) {
+  for (const char* path :
+       {"a/b", "hooks/x", "config", ".git/objects/config", ".git/HEAD", ".git/refs/heads/hooks",
+        ".git/index", ".gitignore", "profile", ".cargo/registry/x", "config.toml"}) {
     INFO(path);
     CHECK_FALSE(is_protected_place(path));
   }

@@ -270,6 +270,16 @@ TEST_CASE("a server in the background answers the shell's calls where loopback i
   CHECK(contains(fetched.text, "served\n"));
 }
 
+TEST_CASE("the end of a process says what the sandbox denied") {
+  test::SandboxedTools at;
+  const auto ended =
+      at.call("process_start", {{"command", "echo x > /etc/sable-y"}, {"wait_seconds", 20}});
+  INFO(ended.text);
+  CHECK_FALSE(ended.ok);
+  CHECK(contains(ended.text, "[p1 has ended: exit code 1]\n[denied by the sandbox: "));
+  CHECK(contains(ended.text, "/etc/sable-y"));
+}
+
 TEST_CASE("whoever is asked about shell is asked about processes as well") {
   auto registry = tools::Registry::with_builtins();
   const tools::Call start{.id = "c", .name = "process_start", .arguments = {{"command", "ls"}}};

@@ -10,7 +10,75 @@
 using namespace sable;
 namespace fs = std::filesystem;
 
-namespace {}  // namespace
+namespace {
+
+/// A plain sandbox that tells of more than it saw.
+class TellingSandbox : public test::PlainSandbox {
+ public:
+  explicit TellingSandbox(sandbox::RunResult told) : told_(std::move(told)) {}
+
+  asio::awaitable<Result<sandbox::RunResult>> run(sandbox::Policy policy, sandbox::Command command,
+                                                  sandbox::OutputSink output) override {
+    auto ran = co_await PlainSandbox::run(std::move(policy), std::move(command), std::move(output));
+    if (ran) {
+      ran->denials = told_.denials;
+      ran->network_decisions = told_.network_decisions;
+      ran->network_decisions_left_out = told_.network_decisions_left_out;
+    }
+    co_return ran;
+  }
+
+ private:
+  const sandbox::RunResult told_;
+};
+
+}  // namespace
+
+TEST_CASE("what the proxy decided is in the details of the outcome, which the log keeps") {
+  TellingSandbox sandbox(
+      {.network_decisions = {{.host = "good.example",
+                              .port = 443,
+                              .allowed = true,
+                              .address = "192.0.2.1",
+                              .bytes_sent = 10,
+                              .bytes_received = 2'000},
+                             {.host = "bad.example", .port = 80, .reason = "not allowed"}},
+       .network_decisions_left_out = 7});
+  test::ToolFixture at;
+  at.use(sandbox);
+  const auto outcome = at.call("shell", {{"command", "true"}});
+  REQUIRE(outcome.details.contains("network"));
+  REQUIRE(outcome.details.contains("network_left_out"));
+  CHECK(outcome.details["network"] == Json::array({{{"host", "good.example"},
+                                                    {"port", 443},
+                                                    {"allowed", true},
+                                                    {"bytes_sent", 10},
+                                                    {"bytes_received", 2'000},
+                                                    {"address", "192.0.2.1"}},
+                                                   {{"host", "bad.example"},
+                                                    {"port", 80},
+                                                    {"allowed", false},
+                                                    {"bytes_sent", 0},
+                                                    {"bytes_received", 0},
+                                                    {"reason", "not allowed"}}}));
+  CHECK(outcome.details["network_left_out"] == 7);
+  test::ToolFixture other;
+  const auto quiet = other.call("shell", {{"command", "true"}});
+  CHECK_FALSE(quiet.details.contains("network"));
+  CHECK_FALSE(quiet.details.contains("network_left_out"));
+}
+
+TEST_CASE("search says what the sandbox denied") {
+  TellingSandbox sandbox({.denials = {"x may not be read"}});
+  test::ToolFixture at;
+  at.folder.write("f", "needle\n");
+  at.use(sandbox);
+  const std::string note = "[denied by the sandbox: x may not be read]\n";
+  CHECK(at.call("search", {{"pattern", "needle"}}).text == "f:1:needle\n" + note);
+  const auto failed = at.call("search", {{"pattern", "("}});
+  CHECK_FALSE(failed.ok);
+  CHECK(contains(failed.text, note));
+}
 
 TEST_CASE("shell changes the workspace and nothing else") {
   test::SandboxedTools at;

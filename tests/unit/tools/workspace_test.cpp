@@ -184,14 +184,36 @@ TEST_CASE("a folder that somebody keeps swapping with a link to the outside lead
 }
 
 TEST_CASE("what programs outside the sandbox trust is protected at any depth and by any way") {
-  for (const char* path : {".git", ".git/hooks/pre-commit", "a/.git/config", ".GIT/config",
-                           ".sable/config.yaml", "x/.envrc", ".vscode/tasks.json", ".npmrc",
-                           "sub/.Bashrc", ".gdbinit", "x/.claude/settings.json", "sub/.git"}) {
+  for (const char* path : {".git",
+                           ".git/hooks/pre-commit",
+                           "a/.git/config",
+                           ".GIT/config",
+                           ".sable/config.yaml",
+                           "x/.envrc",
+                           ".vscode/tasks.json",
+                           ".npmrc",
+                           "sub/.Bashrc",
+                           ".gdbinit",
+                           "x/.claude/settings.json",
+                           "sub/.git",
+                           ".zed/tasks.json",
+                           ".devcontainer/devcontainer.json",
+                           ".zlogout",
+                           ".bash_aliases",
+                           ".inputrc",
+                           ".vimrc",
+                           ".exrc",
+                           ".nvimrc",
+                           ".cargo/config.toml",
+                           "sub/.Cargo/config",
+                           ".opencode/x",
+                           ".windsurf/rules/x"}) {
     INFO(path);
     CHECK(sandbox::protection_of(path));
   }
   for (const char* path : {"git/hooks", ".github/workflows/ci.yml", ".gitignore", "src/.git-notes",
-                           "profile", ".envrc.example", "bashrc"}) {
+                           "profile", ".envrc.example", "bashrc", ".cargo", ".cargo/registry/x",
+                           "config.toml", "cargo/config.toml", ".cargo/x/config.toml"}) {
     INFO(path);
     CHECK_FALSE(sandbox::protection_of(path));
   }

@@ -231,6 +231,44 @@ TEST_CASE("approval rules on arguments can only make a call stricter") {
   CHECK(registry.approval_for({.id = "c", .name = "unknown", .arguments = {}}) == Approval::deny);
 }
 
+TEST_CASE("an approval rule holds for the default of an argument that is left out") {
+  Registry registry;
+  REQUIRE(registry.add_yaml(
+      "tools:\n  - name: deploy\n    description: d\n    parameters:\n      type: object\n"
+      "      properties: {target: {type: string, default: production}, n: {type: integer}}\n"
+      "    run: {argv: [echo, \"{target}\"]}\n"
+      "    approval: {rules: [{argument: target, matches: '^production$', then: deny},\n"
+      "                       {argument: n, matches: '^[0-9]{3,}$', then: ask}]}\n",
+      "t.yaml"));
+  const auto decision = [&](Json arguments) {
+    return registry.decision_for({.id = "c", .name = "deploy", .arguments = std::move(arguments)});
+  };
+  CHECK(decision(Json::object()).approval == Approval::deny);
+  CHECK(decision(Json::object()).argument == "target");
+  CHECK(decision({{"target", "staging"}}).approval == Approval::allow);
+  CHECK(decision({{"target", "staging"}}).argument.empty());
+  // A whole number is one however it is written.
+  for (const char* n : {"1000", "1000.0", "1e3", "1E+3", "1e30", "18446744073709551616"}) {
+    INFO(n);
+    const auto value = parse_json(n);
+    REQUIRE(value);
+    CHECK(decision({{"target", "staging"}, {"n", *value}}).approval == Approval::ask);
+  }
+  CHECK(decision({{"target", "staging"}, {"n", 99.0}}).approval == Approval::allow);
+}
+
+TEST_CASE("a whole number is rendered as its digits") {
+  const auto text = TextTemplate::parse("{n}");
+  REQUIRE(text);
+  for (const auto& [written, rendered] :
+       {std::pair("1000.0", "1000"), std::pair("1e3", "1000"), std::pair("-0.0", "0"),
+        std::pair("-7", "-7"), std::pair("0.5", "0.5"),
+        std::pair("1e22", "10000000000000000000000")}) {
+    INFO(written);
+    CHECK(text->render({{"n", parse_json(written).value()}}).value() == rendered);
+  }
+}
+
 TEST_CASE("defaults are put in") {
   test::ToolFixture at;
   const std::string text =
@@ -284,6 +322,18 @@ TEST_CASE("a name that another file has taken is refused with its place and whos
   const auto added = registry.add_yaml(file_with(""), "two.yaml");
   REQUIRE_FALSE(added);
   CHECK(added.error().message == "two.yaml:2:11: there is already a tool \"say\" (one.yaml)");
+}
+
+TEST_CASE("a file's name stands in one line of every message") {
+  for (const auto& text :
+       {std::string("tolls: []"), std::string("a: ["), std::string("tools: [{name: 3}]")}) {
+    Registry registry;
+    const auto added = registry.add_yaml(text, "a\nb.yaml");
+    REQUIRE_FALSE(added);
+    INFO(added.error().message);
+    CHECK(added.error().message.starts_with("a\\nb.yaml:"));
+    CHECK_FALSE(contains(added.error().message, "\n"));
+  }
 }
 
 TEST_CASE("one wrong tool refuses the whole file") {
