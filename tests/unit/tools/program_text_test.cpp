@@ -30,7 +30,7 @@ std::string file_with(const std::string& run) {
 }
 
 /// Empty when the file is accepted.
-std::string error_of(const std::string& run) {
+std::string refusal_of(const std::string& run) {
   Registry registry;
   const auto added = registry.add_yaml(file_with(run), "t.yaml");
   return added ? "" : added.error().message;
@@ -39,7 +39,7 @@ std::string error_of(const std::string& run) {
 void check_refused(std::initializer_list<const char*> runs) {
   for (const char* run : runs) {
     INFO(run);
-    const std::string error = error_of(run);
+    const std::string error = refusal_of(run);
     CHECK(error.starts_with("t.yaml:10:"));
     CHECK(contains(error, "}\""));
   }
@@ -48,7 +48,7 @@ void check_refused(std::initializer_list<const char*> runs) {
 void check_accepted(std::initializer_list<const char*> runs) {
   for (const char* run : runs) {
     INFO(run);
-    CHECK(error_of(run) == "");
+    CHECK(refusal_of(run) == "");
   }
 }
 
@@ -186,12 +186,13 @@ TEST_CASE("variables by which programs find or start code hold no values") {
         "NODE_OPTIONS", "PERL5OPT", "RUBYOPT", "GIT_SSH_COMMAND", "HOME"}) {
     INFO(name);
     const std::string variable = std::string("{argv: [ls], environment: {") + name;
-    const std::string error = error_of(variable + ": \"{text}\"}}");
+    const std::string error = refusal_of(variable + ": \"{text}\"}}");
     CHECK(error.starts_with("t.yaml:10:"));
     CHECK(contains(error, std::string("\"{text}\" would stand in ") + name));
-    CHECK(error_of(variable + ": fixed}}") == "");
+    CHECK(refusal_of(variable + ": fixed}}") == "");
   }
-  CHECK(error_of("{argv: [ls], environment: {GREETING: \"{text}\", NODE_ENV: \"{text}\"}}") == "");
+  CHECK(refusal_of("{argv: [ls], environment: {GREETING: \"{text}\", NODE_ENV: \"{text}\"}}") ==
+        "");
 }
 
 TEST_CASE("values behind a fixed script are data") {
@@ -226,13 +227,14 @@ TEST_CASE("values behind a fixed script are data") {
 }
 
 TEST_CASE("a refused place is named with line, column, reason and the safe way") {
-  CHECK(error_of("argv: [bash, -c, --, \"echo {text}\"]") ==
+  CHECK(refusal_of("argv: [bash, -c, --, \"echo {text}\"]") ==
         "t.yaml:10:28: \"{text}\" stands in a program text that bash would read, or where it names "
         "one; give a fixed script first and the value behind it, where the script has it as "
         "\"$1\": [bash, -c, 'grep -- \"$1\"', bash, \"{name}\"]");
-  CHECK(error_of("argv: [ls, {if: loud, then: [a]}]") == "");
-  CHECK(error_of("argv: [sh, {if: loud, then: [-x, \"{text}\"]}]").starts_with("t.yaml:10:"));
-  CHECK(error_of("{argv: [sh], stdin: \"{text}\"}").starts_with("t.yaml:10:27: \"{text}\" in sta"));
+  CHECK(refusal_of("argv: [ls, {if: loud, then: [a]}]") == "");
+  CHECK(refusal_of("argv: [sh, {if: loud, then: [-x, \"{text}\"]}]").starts_with("t.yaml:10:"));
+  CHECK(
+      refusal_of("{argv: [sh], stdin: \"{text}\"}").starts_with("t.yaml:10:27: \"{text}\" in sta"));
 }
 
 TEST_CASE("a command line with too many ways to be read is refused, soon") {
