@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,12 @@ Result<void> write_all(int fd, std::string_view bytes) {
   const int error = write_all_or_errno(fd, bytes);
   if (error != 0) return fail_errno("write", error);
   return {};
+}
+
+UniqueFd lock_folder(const std::filesystem::path& folder) {
+  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) fd.reset();
+  return fd;
 }
 
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content,

@@ -19,6 +19,11 @@ Result<std::string> read_file(const std::filesystem::path& path,
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content,
                                    unsigned mode = 0644);
 
+/// The exclusive lock of a folder (flock(2)), which nobody waits for: held as long as the
+/// descriptor is open, by whatever process has it. Empty: somebody else holds it, or it is no
+/// folder.
+UniqueFd lock_folder(const std::filesystem::path& folder);
+
 /// write(2) until everything is written, EINTR included.
 Result<void> write_all(int fd, std::string_view bytes);
 

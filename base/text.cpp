@@ -107,10 +107,23 @@ std::string escape_controls(std::string_view text) {
   return safe;
 }
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
+namespace {
+
+bool same_letter(char a, char b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
+  return lower(a) == lower(b);
+}
+
+}  // namespace
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_letter);
+}
+
+size_t find_ignoring_case(std::string_view text, std::string_view words) {
+  const auto at = std::search(text.begin(), text.end(), words.begin(), words.end(), same_letter);
+  return at == text.end() && !words.empty() ? std::string_view::npos
+                                            : static_cast<size_t>(at - text.begin());
 }
 
 size_t edit_distance(std::string_view a, std::string_view b) {

@@ -19,6 +19,8 @@ size_t utf8_prefix(std::string_view text, size_t bytes_max);
 
 /// Whether two texts are the same but for the case of ASCII letters.
 bool equal_ignoring_case(std::string_view a, std::string_view b);
+/// Where `words` first stands in `text`, ASCII letters in either case; npos: nowhere.
+size_t find_ignoring_case(std::string_view text, std::string_view words);
 
 /// Makes text inert on a terminal: control characters except newline and tab (C0, DEL, C1, and the
 /// bidirectional overrides) appear as visible escapes; ill-formed UTF-8 as U+FFFD.

@@ -12,14 +12,6 @@ namespace {
 constexpr size_t kTextMax = 1000;     // bytes that may be asked for
 constexpr size_t kExcerptSide = 100;  // bytes shown before and behind them
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-size_t find_ignoring_case(std::string_view in, std::string_view text) {
-  const auto equal = [](char a, char b) { return lower(a) == lower(b); };
-  const auto at = std::search(in.begin(), in.end(), text.begin(), text.end(), equal);
-  return at == in.end() ? std::string_view::npos : static_cast<size_t>(at - in.begin());
-}
-
 /// One line around `text` in the first string of `value` that holds it; empty if none does.
 std::string excerpt_of(const Json& value, std::string_view text) {
   if (const auto* words = value.get_ptr<const std::string*>()) {

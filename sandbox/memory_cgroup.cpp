@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -83,20 +82,13 @@ Result<void> try_entrance(const LimitedCgroup& group) {
                     WIFEXITED(status) ? WEXITSTATUS(status) : EFAULT);
 }
 
-/// The folder's lock, if nobody has it.
-UniqueFd locked(const fs::path& folder) {
-  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) fd.reset();
-  return fd;
-}
-
 /// What a process that was killed has left: its lock is free, and its calls died with it. Whatever
 /// is not empty yet stays for the next one.
 void remove_stale(const fs::path& place) {
   std::error_code error;
   for (fs::directory_iterator it(place, error), end; !error && it != end; it.increment(error)) {
     if (!it->path().filename().string().starts_with(kPrefix)) continue;
-    const UniqueFd lock = locked(it->path());
+    const UniqueFd lock = lock_folder(it->path());
     if (!lock) continue;
     std::error_code ignored;
     for (fs::directory_iterator call(it->path(), ignored); !ignored && call != end;
@@ -164,7 +156,7 @@ Result<std::shared_ptr<MemoryCgroups>> MemoryCgroups::open(const CgroupPlace& pl
   for (int i = 0; i < kAttempts && !groups; ++i) {
     std::string folder = (place.folder / (std::string(kPrefix) + "XXXXXX")).string();
     if (::mkdtemp(folder.data()) == nullptr) return fail_errno(place.folder.string(), errno);
-    UniqueFd lock = locked(folder);
+    UniqueFd lock = lock_folder(folder);
     struct stat held {
     }, there{};
     // Another one that opens may have taken it for a leftover before it was locked.

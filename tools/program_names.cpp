@@ -125,7 +125,6 @@ constexpr Starter kStarters[] = {
     {.name = "prlimit", .values = "p", .attached = "cdefilmnqrstuvxy"},
     {.name = "unshare", .values = "SGRwl", .attached = "muinpUCT", .flags = "--fork --user --net"},
     {.name = "nsenter", .values = "tSG", .attached = "muinpUCTrw"},
-
     {.name = "strace", .values = "eopsuEPISaObX"},
     {.name = "ltrace", .values = "eopsuaADFlnwx"},
     {.name = "fakeroot", .values = "lsibu"},

@@ -2,9 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <fcntl.h>
 #include <iostream>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -23,18 +21,12 @@ using sandbox::Transaction;
 
 constexpr size_t kShownFileMax = size_t{1} << 20;  // a larger one is named, not shown
 
-UniqueFd locked(const fs::path& folder) {
-  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) fd.reset();
-  return fd;
-}
-
 /// What began to be applied is applied whole; the rest is gone with the command that made it.
 void finish_interrupted(const fs::path& place) {
   std::error_code ignored;
   for (fs::directory_iterator it(place, ignored), end; !ignored && it != end;
        it.increment(ignored)) {
-    const UniqueFd lock = locked(it->path());
+    const UniqueFd lock = lock_folder(it->path());
     if (!lock) continue;
     std::error_code error;
     for (fs::directory_iterator store(it->path(), error); !error && store != end;
@@ -99,7 +91,7 @@ Result<KeptApart> KeptApart::begin(const fs::path& home, sandbox::Policy& policy
   finish_interrupted(place);
   std::string folder = (place / "XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr) return fail_errno(place.string(), errno);
-  UniqueFd lock = locked(folder);
+  UniqueFd lock = lock_folder(folder);
   if (!lock) return fail_errno("locking " + folder, errno);
   KeptApart kept(folder, std::move(lock));
   for (const auto& root : policy.writable) {

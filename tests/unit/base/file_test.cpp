@@ -71,6 +71,18 @@ TEST_CASE("a write that fails says why") {
   CHECK(write_all(full.get(), "x").error().message.find("No space left") != std::string::npos);
 }
 
+TEST_CASE("a folder is locked by one at a time, and a file or a link not at all") {
+  test::TemporaryFolder folder;
+  auto first = lock_folder(folder.path());
+  CHECK(first);
+  CHECK_FALSE(lock_folder(folder.path()));
+  first.reset();
+  CHECK(lock_folder(folder.path()));
+  CHECK_FALSE(lock_folder(folder.write("file", "")));
+  std::filesystem::create_directory_symlink(folder.path(), folder / "link");
+  CHECK_FALSE(lock_folder(folder / "link"));
+}
+
 TEST_CASE("a folder's entries come without itself and its parent; a file has none") {
   test::TemporaryFolder folder;
   folder.write("a", "");

@@ -57,3 +57,12 @@ TEST_CASE("names are compared without the case of ASCII letters, and of no other
   CHECK_FALSE(equal_ignoring_case("\xC3\x84", "\xC3\xA4"));
   CHECK_FALSE(equal_ignoring_case(std::string_view("a\0b", 3), std::string_view("a\0c", 3)));
 }
+
+TEST_CASE("words are found in either case, at their first place") {
+  CHECK(find_ignoring_case("the Marmot, the marmot", "mARMOT") == 4);
+  CHECK(find_ignoring_case("marmot", "marmots") == std::string_view::npos);
+  CHECK(find_ignoring_case("a\xC3\x84", "\xC3\xA4") == std::string_view::npos);
+  CHECK(find_ignoring_case("", "") == 0);
+  CHECK(find_ignoring_case("ab", "b") == 1);
+  CHECK(find_ignoring_case("", "b") == std::string_view::npos);
+}
