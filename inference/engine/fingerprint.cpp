@@ -8,7 +8,6 @@ namespace sable::inference {
 
 namespace {
 
-constexpr uint64_t kHashedBytesMax = uint64_t{256} << 20;
 constexpr size_t kSampleBytes = 64;
 constexpr size_t kSampledTensorsMax = 4096;  // of a huge model, every n-th tensor is sampled
 
@@ -35,11 +34,11 @@ class Writer {
   Sha256 hash_;
 };
 
-void write_weights(Writer& w, const Checkpoint& checkpoint) {
+void write_weights(Writer& w, const Checkpoint& checkpoint, uint64_t hashed_bytes_max) {
   const auto& tensors = checkpoint.tensors();
   uint64_t n_bytes = 0;
   for (const Tensor& t : tensors) n_bytes += t.bytes.size() + t.scales.size();
-  const bool whole = n_bytes <= kHashedBytesMax;
+  const bool whole = n_bytes <= hashed_bytes_max;
   w.number(whole);
   if (!whole) {
     w.number(checkpoint.file_bytes());
@@ -96,7 +95,7 @@ void write_config(Writer& w, const ModelConfig& c) {
 }  // namespace
 
 Digest fingerprint_of(const Checkpoint& checkpoint, const Digest* tokenizer,
-                      const GraphSettings& settings, bool double_sums) {
+                      const GraphSettings& settings, bool double_sums, uint64_t hashed_bytes_max) {
   Writer w;
   w.text("sable inference state");
   w.number(kSavedFormatVersion);
@@ -107,7 +106,7 @@ Digest fingerprint_of(const Checkpoint& checkpoint, const Digest* tokenizer,
   w.number(double_sums);
   w.text(tokenizer == nullptr ? std::string() : to_hex(*tokenizer));
   write_config(w, checkpoint.config());
-  write_weights(w, checkpoint);
+  write_weights(w, checkpoint, hashed_bytes_max);
   return w.finish();
 }
 

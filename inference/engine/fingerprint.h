@@ -17,7 +17,9 @@ inline constexpr uint32_t kSavedFormatVersion = 1;
 /// to, so that a copy of it counts as another model, and one that was edited in place too.
 /// `tokenizer` may be null. `double_sums`: the reference backend, whose results have other last
 /// bits.
+/// `hashed_bytes_max`: other than 256 MiB only for tests.
 Digest fingerprint_of(const Checkpoint& checkpoint, const Digest* tokenizer,
-                      const GraphSettings& settings, bool double_sums);
+                      const GraphSettings& settings, bool double_sums,
+                      uint64_t hashed_bytes_max = uint64_t{256} << 20);
 
 }  // namespace sable::inference

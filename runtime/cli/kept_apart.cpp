@@ -21,7 +21,8 @@ using sandbox::Transaction;
 
 constexpr size_t kShownFileMax = size_t{1} << 20;  // a larger one is named, not shown
 
-/// What began to be applied is applied whole; the rest is gone with the command that made it.
+/// What began to be applied is applied whole; the rest is gone with the command that made it. What
+/// cannot be brought to its end now (a full disk, say) stays for the next one, and that is said.
 void finish_interrupted(const fs::path& place) {
   std::error_code ignored;
   for (fs::directory_iterator it(place, ignored), end; !ignored && it != end;
@@ -29,11 +30,20 @@ void finish_interrupted(const fs::path& place) {
     const UniqueFd lock = lock_folder(it->path());
     if (!lock) continue;
     std::error_code error;
+    bool finished = true;
     for (fs::directory_iterator store(it->path(), error); !error && store != end;
          store.increment(error)) {
-      (void)Transaction::open(store->path());
+      const auto opened = Transaction::open(store->path());
+      if (opened || opened.error().code == ErrorCode::not_found ||
+          opened.error().code == ErrorCode::corrupt) {
+        continue;
+      }
+      finished = false;
+      std::fprintf(stderr, "sable: changes that began to be applied wait in %s: %s\n",
+                   escape_controls(store->path().string()).c_str(),
+                   escape_controls(opened.error().message).c_str());
     }
-    fs::remove_all(it->path(), error);
+    if (finished) fs::remove_all(it->path(), error);
   }
 }
 
@@ -104,7 +114,7 @@ Result<KeptApart> KeptApart::begin(const fs::path& home, sandbox::Policy& policy
 }
 
 KeptApart::~KeptApart() {
-  if (!lock_) return;  // moved from
+  if (!lock_ || unfinished_) return;  // or moved from
   std::error_code ignored;
   fs::remove_all(folder_, ignored);
 }
@@ -140,8 +150,16 @@ Result<bool> KeptApart::settle(Apply apply, const Style& style) {
     std::fputs("sable: nobody can be asked here: --apply yes applies without a question\n", stderr);
   }
   if (wanted) {
+    if (has_protected && names == Transaction::Protected::refuse) {
+      return fail(ErrorCode::denied,
+                  "protected paths are among the changes, so nothing was applied; a person at a "
+                  "terminal can accept them");
+    }
     for (auto& transaction : transactions_) {
-      SABLE_TRY_VOID(transaction.apply(names));
+      const auto applied = transaction.apply(names);
+      if (applied) continue;
+      unfinished_ = applied.error().code != ErrorCode::denied;  // then nothing had begun
+      return fail(applied.error());
     }
   }
   std::fprintf(stderr, "sable: %s\n", wanted ? "applied" : "dropped; nothing was changed");

@@ -27,7 +27,7 @@ class KeptApart {
 
   /// Prints the changes to standard error, diffs of text included, and applies or drops them.
   /// `ask`: the person at the terminal; without one they are dropped, and that is said. `yes`: no
-  /// protected name may be among them. Returns whether they were applied.
+  /// protected name may be among them. Returns whether they were applied: each folder's as a whole.
   Result<bool> settle(Apply apply, const Style& style);
 
  private:
@@ -37,6 +37,7 @@ class KeptApart {
   std::filesystem::path folder_;
   UniqueFd lock_;
   std::vector<sandbox::Transaction> transactions_;
+  bool unfinished_ = false;  ///< part of it is applied; the rest is for the next one that begins
 };
 
 }  // namespace sable::runtime

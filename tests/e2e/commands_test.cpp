@@ -235,5 +235,23 @@ TEST_CASE("sandbox run keeps changes apart, shows them, and applies or drops the
   CHECK(read_file(made, 100).value() == "new\n");
   CHECK(std::filesystem::is_empty(stores));
   CHECK(contains(run("true", {"--no-sandbox"}).err, "--transaction"));
+
+  // What a crash left half applied is applied by the next one, or waits until it can be.
+  const auto left = [&](const std::string& name, const std::filesystem::path& root) {
+    const auto store = "home/transactions/" + name + "/0";
+    const Json state{{"version", 1}, {"root", root.string()}, {"since_ns", 0}, {"applying", true}};
+    world.folder().write(store + "/state", dump_json(state));
+    world.folder().write(store + "/upper/" + name, "finished");
+    std::filesystem::create_directories(world.folder() / (store + "/work"));
+  };
+  left("half", world.repository());
+  left("waiting", world.repository() / "not there now");
+  const auto next = run("true", {});
+  INFO(next.err);
+  CHECK(next.exit_code == 0);
+  CHECK(read_file(world.repository() / "half", 100).value() == "finished");
+  CHECK_FALSE(std::filesystem::exists(stores / "half"));
+  CHECK(std::filesystem::exists(stores / "waiting/0/upper/waiting"));
+  CHECK(contains(next.err, "wait in " + (stores / "waiting/0").string()));
   CHECK(world.sable({"sandbox", "run", "--transaction", "--", "true"}).exit_code != 0);
 }

@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "inference/engine/fingerprint.h"
 #include "inference/inference.h"
 #include "tests/support/mini_checkpoint.h"
 #include "tests/support/temporary_folder.h"
@@ -415,6 +416,26 @@ TEST_CASE("one changed bit anywhere in the weights is another fingerprint") {
     flip(at);
   }
   CHECK(fingerprint() == whole);
+}
+
+TEST_CASE("a model too large to be hashed whole is another one once its file was written to") {
+  const auto original = sable::test::mini_checkpoint("--layers 4 --ratios 0,4,128,4,0");
+  const sable::test::TemporaryFolder folder;
+  const auto copy = folder / "copy";
+  std::filesystem::copy(original, copy, std::filesystem::copy_options::recursive);
+  const auto weights = copy / "model.safetensors";
+  const auto fingerprint = [&](uint64_t hashed_bytes_max) {
+    const auto checkpoint = Checkpoint::open(copy);
+    REQUIRE(checkpoint);
+    return fingerprint_of(**checkpoint, nullptr, {}, false, hashed_bytes_max);
+  };
+  const auto large = fingerprint(0), whole = fingerprint(UINT64_MAX);
+  CHECK(large == fingerprint(0));
+  CHECK(large != whole);
+  std::filesystem::last_write_time(
+      weights, std::filesystem::last_write_time(weights) + std::chrono::seconds(1));
+  CHECK(fingerprint(0) != large);
+  CHECK(fingerprint(UINT64_MAX) == whole);
 }
 
 TEST_CASE("the tokenizer beside the weights comes with the engine") {
