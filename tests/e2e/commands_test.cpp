@@ -184,6 +184,9 @@ TEST_CASE("sandbox run ends as its command did, and says what the sandbox did to
   const auto late = ended("trap 'exit 0' TERM; sleep 20 & wait", {"--timeout", "300ms"});
   CHECK(late.exit_code == 124);
   CHECK(contains(late.err, "longer than its limit"));
+  const auto killed = ended("sleep 20", {"--timeout", "300ms"});
+  CHECK(killed.exit_code == 124);
+  CHECK(killed.signal == 0);
   const auto odd = ended("true", {"--timeout", "1.5"});
   CHECK(odd.exit_code != 0);
   CHECK(contains(odd.err, "1.5"));
