@@ -67,6 +67,10 @@ class SessionRunner {
   std::unique_ptr<sandbox::Session> session_;
 };
 
+/// A shell command that prints how many processes it sees and its parent's id. The shell itself
+/// does both: the programs of a pipe come up one after another, so that counting them would race.
+inline constexpr const char* count_processes_and_parent =
+    "set -- /proc/[0-9]*; echo $#; echo $PPID";
 /// A name that no other process on the machine carries in its arguments.
 std::string unique_marker();
 /// How many processes have `marker` in their command line or environment.

