@@ -157,6 +157,9 @@ struct TurnResult {
   std::chrono::milliseconds wall{0};
 };
 
+/// What becomes of a turn that the program's stop broke off, when its session is taken over.
+enum class BrokenTurn { ended, kept };
+
 /// One conversation of an agent, owned by this process. One turn at a time. Lives on the loop's
 /// thread.
 class Session {
@@ -171,12 +174,11 @@ class Session {
 
   /// Takes over an existing session: rebuilds its history from the log; a tool call that a crash
   /// left without outcome gets one, which the model and the person are told: "unknown" if it may
-  /// have run, else "cancelled".
-  static asio::awaitable<Result<std::unique_ptr<Session>>> resume(Services services,
-                                                                  SessionSetup setup,
-                                                                  Provider& provider,
-                                                                  const tools::Registry& registry,
-                                                                  std::string id);
+  /// have run, else "cancelled". The turn that it broke off is ended, or kept open for
+  /// continue_turn(), together with its calls that have not run.
+  static asio::awaitable<Result<std::unique_ptr<Session>>> resume(
+      Services services, SessionSetup setup, Provider& provider, const tools::Registry& registry,
+      std::string id, BrokenTurn broken);
   virtual ~Session() = default;
 
   virtual const std::string& id() const = 0;
@@ -193,6 +195,12 @@ class Session {
   /// corrupt. Denied when a turn is already running. Cancelling the coroutine ends the turn as
   /// "interrupted".
   virtual asio::awaitable<Result<TurnResult>> run_turn(std::string prompt) = 0;
+
+  /// The same without a prompt: the newest turn goes on where it was broken off, interrupted,
+  /// failed or limited, as if it had not been: calls that had not run are run, and the model is
+  /// asked what it would have been asked. After a limit its bounds count from here. Further errors:
+  /// denied when the model has had its last word, so that there is nothing to go on with.
+  virtual asio::awaitable<Result<TurnResult>> continue_turn() = 0;
 
   /// Ends the running turn with status "interrupted" and this reason; nothing if none runs.
   virtual void interrupt(std::string reason) = 0;

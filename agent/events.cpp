@@ -68,6 +68,8 @@ memory::NewEvent turn_started(int turn, std::string_view prompt) {
   return {"turn.started", {{"turn", turn}, {"prompt", to_utf8(prompt)}}};
 }
 
+memory::NewEvent turn_continued(int turn) { return {"turn.continued", {{"turn", turn}}}; }
+
 memory::NewEvent model_requested(int turn, int step, const Provider& provider, size_t n_messages,
                                  const Sampling& sampling) {
   return {"model.requested",

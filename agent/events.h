@@ -20,6 +20,7 @@ memory::NewEvent opt_outs_changed(const std::vector<std::string>& opt_outs);
 /// `notice`: what people should know of the tools, or empty.
 memory::NewEvent tools_changed(const std::vector<OfferedTool>& tools, std::string_view notice);
 memory::NewEvent turn_started(int turn, std::string_view prompt);
+memory::NewEvent turn_continued(int turn);
 memory::NewEvent model_requested(int turn, int step, const Provider& provider, size_t n_messages,
                                  const Sampling& sampling);
 memory::NewEvent model_finished(int turn, int step, const Reply& reply,

@@ -41,7 +41,53 @@ Result<void> take_context(const Json& data, std::vector<Message>& messages,
   return take_tools(data, tools);
 }
 
+uint64_t count_in(const Json& usage, const char* key) {
+  if (!usage.is_object()) return 0;
+  const auto it = usage.find(key);
+  return it != usage.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
+}
+
+void add_reply(TurnSoFar& turn, const Json& data) {
+  turn.n_steps = int_or(data, "step", turn.n_steps + 1);
+  if (const auto text = string_or(data, "text", ""); !text.empty()) turn.text = text;
+  turn.finish =
+      parse_finish_reason(string_or(data, "finish_reason", "")).value_or(FinishReason::stop);
+  if (const auto usage = data.find("usage"); usage != data.end()) {
+    turn.usage.input_tokens += count_in(*usage, "input_tokens");
+    turn.usage.cached_tokens += count_in(*usage, "cached_tokens");
+    turn.usage.output_tokens += count_in(*usage, "output_tokens");
+  }
+}
+
+void add_outcome(TurnSoFar& turn, const Json& data) {
+  if (string_or(data, "status", "") != "cancelled") ++turn.n_tool_calls;
+  const auto changes = data.find("changes");
+  if (changes == data.end() || !changes->is_array()) return;
+  auto& files = turn.files_changed;
+  for (const auto& change : *changes) {
+    auto path = string_or(change, "path", "");
+    if (!path.empty() && std::find(files.begin(), files.end(), path) == files.end()) {
+      files.push_back(std::move(path));
+    }
+  }
+}
+
 }  // namespace
+
+/// One that starts has a prompt; one that goes on has what the log tells of it.
+Result<void> History::take_turn(const Json& data, std::string_view type) {
+  if (type == "turn.started") {
+    SABLE_TRY(auto prompt, text_of(data, "prompt"));
+    messages_.push_back({.role = Role::user, .text = std::move(prompt)});
+    turn_ = {};
+    ++n_turns_;
+  } else {
+    n_turns_ = std::max(n_turns_, int_or(data, "turn", 0));
+  }
+  turn_open_ = true;
+  rewound_ = false;
+  return {};
+}
 
 Result<void> History::take_reply(const Json& data) {
   Message message{.role = Role::assistant};
@@ -58,6 +104,7 @@ Result<void> History::take_reply(const Json& data) {
   }
   if (data.contains("replay")) message.replay = data["replay"];
   reply_calls_ = message.tool_calls;
+  add_reply(turn_, data);
   cut_ = false;
   started_.clear();
   answered_.clear();
@@ -73,6 +120,7 @@ Result<void> History::take_outcome(const Json& data) {
     auto locator = string_or(*details, "output", "");
     if (!locator.empty()) kept_outputs_.push_back(std::move(locator));
   }
+  add_outcome(turn_, data);
   messages_.push_back({.role = Role::tool, .text = std::move(text), .tool_call_id = std::move(id)});
   return {};
 }
@@ -81,9 +129,8 @@ Result<void> History::take_outcome(const Json& data) {
 /// turns are counted on, so that calls of later ones never get an old one's id.
 void History::take_rewind(const Json& data) {
   turn_open_ = false;
-  if (const auto turn = data.find("turn"); turn != data.end() && turn->is_number_integer()) {
-    n_turns_ = std::max(n_turns_, turn->get<int>());
-  }
+  rewound_ = true;
+  n_turns_ = std::max(n_turns_, int_or(data, "turn", 0));
 }
 
 Result<void> History::take(const memory::Event& event) {
@@ -97,12 +144,8 @@ Result<void> History::take(const memory::Event& event) {
       opt_outs_ = std::move(*opt_outs);
       return {};
     }
-    if (event.type == "turn.started") {
-      SABLE_TRY(auto prompt, text_of(event.data, "prompt"));
-      messages_.push_back({.role = Role::user, .text = std::move(prompt)});
-      ++n_turns_;
-      turn_open_ = true;
-      return {};
+    if (event.type == "turn.started" || event.type == "turn.continued") {
+      return take_turn(event.data, event.type);
     }
     if (event.type == "model.finished") return take_reply(event.data);
     if (event.type == "tool.outcome") return take_outcome(event.data);
@@ -136,6 +179,11 @@ std::optional<std::vector<std::string>> opt_outs_from(const memory::Event& event
     }
   }
   return opt_outs;
+}
+
+bool History::can_continue() const {
+  if (n_turns_ == 0 || messages_.empty()) return false;
+  return messages_.back().role != Role::assistant || !open_calls().empty();
 }
 
 std::vector<RequestedCall> History::open_calls() const {

@@ -3,12 +3,23 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/provider.h"
 #include "memory/memory.h"
 
 namespace sable::agent {
+
+/// The newest turn as far as the log tells of it.
+struct TurnSoFar {
+  int n_steps = 0;       ///< whose reply is whole
+  int n_tool_calls = 0;  ///< that have an outcome, but for those that never ran
+  Usage usage;
+  std::string text;                          ///< the model's last words
+  FinishReason finish = FinishReason::stop;  ///< of its newest reply
+  std::vector<std::string> files_changed;    ///< by tools that say so; in order, each once
+};
 
 /// What a session knows after its events. Feeding the same events gives the same state, bit for
 /// bit.
@@ -22,6 +33,12 @@ class History {
   const std::vector<OfferedTool>& tools() const { return tools_; }
   int n_turns() const { return n_turns_; }
   bool turn_open() const { return turn_open_; }
+  const TurnSoFar& turn() const { return turn_; }
+  /// The number that the newest turn has when it goes on: its own, but a fresh one when later turns
+  /// were taken back, so that nothing of those is met again.
+  int continued_turn() const { return rewound_ ? n_turns_ + 1 : n_turns_; }
+  /// Whether the newest turn lacks the model's last word, so that it can go on without a prompt.
+  bool can_continue() const;
   bool knows_call(const std::string& id) const { return call_ids_.contains(id); }
   bool empty() const { return messages_.empty(); }
 
@@ -46,6 +63,7 @@ class History {
   const std::set<std::string>& allowed_for_session() const { return allowed_for_session_; }
 
  private:
+  Result<void> take_turn(const Json& data, std::string_view type);
   Result<void> take_reply(const Json& data);
   Result<void> take_outcome(const Json& data);
   void take_rewind(const Json& data);
@@ -61,8 +79,10 @@ class History {
   std::set<std::string> call_ids_;
   std::set<std::string> allowed_for_session_;
   memory::TaskState tasks_;
+  TurnSoFar turn_;
   int n_turns_ = 0;
   bool turn_open_ = false;
+  bool rewound_ = false;  ///< since the newest turn began or went on
   bool cut_ = false;  ///< behind the newest reply the log has lost events, or another one has more
 };
 

@@ -35,6 +35,14 @@ std::string_view name_of(FinishReason reason) {
   return "stop";
 }
 
+std::optional<FinishReason> parse_finish_reason(std::string_view name) {
+  for (const auto reason : {FinishReason::stop, FinishReason::tool_calls, FinishReason::length,
+                            FinishReason::filtered}) {
+    if (name == name_of(reason)) return reason;
+  }
+  return {};
+}
+
 std::string_view HttpHead::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
     if (equal_ignoring_case(key, name)) return value;

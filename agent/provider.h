@@ -88,6 +88,7 @@ struct Usage {
 enum class FinishReason { stop, tool_calls, length, filtered };
 
 std::string_view name_of(FinishReason reason);
+std::optional<FinishReason> parse_finish_reason(std::string_view name);
 
 /// One whole model reply.
 struct Reply {

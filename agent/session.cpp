@@ -1,5 +1,6 @@
 // The turn loop: ask the model, run the calls it asks for, log every fact, until it is done.
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -30,6 +31,15 @@ struct Verdict {
   std::string status;
   std::string reason;
 };
+
+/// What a session is for, until somebody says it better: what it was first asked. Nothing for a
+/// prompt that cannot be a goal.
+std::optional<memory::NewEvent> goal_of(std::string_view prompt) {
+  constexpr size_t kGoalBytesMax = 4000;
+  auto goal = memory::set_goal(to_utf8(prompt.substr(0, utf8_prefix(prompt, kGoalBytesMax))));
+  if (!goal) return {};
+  return std::move(*goal);
+}
 
 class LiveSession final : public Session {
  public:
@@ -63,17 +73,18 @@ class LiveSession final : public Session {
   asio::awaitable<void> close() override { return workspace_->close(); }
 
   asio::awaitable<Result<TurnResult>> run_turn(std::string prompt) override {
-    if (interruption_) {
-      co_return fail(ErrorCode::denied, "a turn of this session is already running");
-    }
-    // In a coroutine of its own, so that its protection against cancellation ends with it.
-    co_return co_await asio::co_spawn(co_await asio::this_coro::executor,
-                                      run_turn_to_its_end(std::move(prompt)), asio::use_awaitable);
+    std::optional<std::string> given(std::move(prompt));
+    return guarded_turn(std::move(given));
+  }
+
+  asio::awaitable<Result<TurnResult>> continue_turn() override {
+    std::optional<std::string> none;
+    return guarded_turn(std::move(none));
   }
 
   /// Writes the first context, or finishes what a crash left open. `resumed`: not by the process
   /// that began it, so that the first event may not tell how it goes on.
-  asio::awaitable<Result<void>> begin(bool resumed) {
+  asio::awaitable<Result<void>> begin(bool resumed, BrokenTurn broken) {
     std::vector<memory::NewEvent> opening;
     if (history_.empty()) {
       const auto builder = context_builder();
@@ -81,7 +92,8 @@ class LiveSession final : public Session {
       SABLE_CO_TRY(const auto offered, offered_tools(*registry_, setup_.agent));
       opening.push_back(events::context_built(context.system, offered, context.instructions));
     } else {
-      opening = events_of_recovery(history_);
+      opening = broken == BrokenTurn::ended ? events_of_recovery(history_)
+                                            : outcomes_of_broken_calls(history_);
     }
     if (resumed && setup_.opt_outs != history_.opt_outs()) {
       opening.push_back(events::opt_outs_changed(setup_.opt_outs));
@@ -131,13 +143,29 @@ class LiveSession final : public Session {
 
   // ---- one turn
 
-  asio::awaitable<Result<TurnResult>> run_turn_to_its_end(std::string prompt) {
+  /// Without a prompt the newest turn goes on.
+  asio::awaitable<Result<TurnResult>> guarded_turn(std::optional<std::string> prompt) {
+    if (interruption_) {
+      co_return fail(ErrorCode::denied, "a turn of this session is already running");
+    }
+    if (!prompt && !history_.turn_open() && !history_.can_continue()) {
+      co_return fail(
+          ErrorCode::denied,
+          fmt::format("session {} has nothing unfinished; say what is to be done", id()));
+    }
+    // In a coroutine of its own, so that its protection against cancellation ends with it.
+    co_return co_await asio::co_spawn(co_await asio::this_coro::executor,
+                                      run_turn_to_its_end(std::move(prompt)), asio::use_awaitable);
+  }
+
+  asio::awaitable<Result<TurnResult>> run_turn_to_its_end(std::optional<std::string> prompt) {
     // What must be logged is logged, also when this coroutine is cancelled.
     co_await asio::this_coro::throw_if_cancelled(false);
     const auto executor = co_await asio::this_coro::executor;
     const auto start = services_.clock.monotonic_now();
     turn_ = TurnResult{};
     n_steps_ = n_tool_calls_ = n_failures_in_a_row_ = 0;
+    steps_max_ = setup_.limits.steps_max;
     failures_of_.clear();
     repeated_failure_.clear();
     interruption_.emplace(executor, std::chrono::steady_clock::now() + setup_.limits.time_max);
@@ -157,12 +185,46 @@ class LiveSession final : public Session {
     return changed;
   }
 
-  asio::awaitable<Result<TurnResult>> logged_turn(std::string prompt, MonotonicTime start) {
+  /// How the newest turn goes on: with what it has used up, if it was broken off, else with its
+  /// bounds anew.
+  memory::NewEvent continued_turn() {
+    const TurnSoFar& so_far = history_.turn();
+    n_steps_ = so_far.n_steps;
+    turn_.text = so_far.text;
+    if (history_.turn_open()) {
+      n_tool_calls_ = so_far.n_tool_calls;
+      turn_.usage = so_far.usage;
+    } else {
+      steps_max_ += n_steps_;
+    }
+    return events::turn_continued(history_.continued_turn());
+  }
+
+  /// The files that changed since `before`, and those that tools said they changed in the turn.
+  std::vector<std::string> files_changed(const FileScan& before, const FileScan& after) const {
+    std::vector<std::string> changed = changed_between(before, after);
+    for (const auto& file : history_.turn().files_changed) {
+      if (std::find(changed.begin(), changed.end(), file) == changed.end()) changed.push_back(file);
+    }
+    return changed;
+  }
+
+  asio::awaitable<Result<TurnResult>> logged_turn(std::optional<std::string> prompt,
+                                                  MonotonicTime start) {
     const auto root = setup_.repository;
     const std::function<FileScan()> scan = [root] { return scan_files(root); };
     const auto before = co_await run_blocking(services_.workers, scan);
     SABLE_CO_TRY(auto opening, events_of_changed_tools());
-    opening.push_back(events::turn_started(history_.n_turns() + 1, prompt));
+    if (prompt && history_.turn_open()) {  // kept, but not gone on with
+      auto ending = events_of_recovery(history_);
+      opening.insert(opening.begin(), std::make_move_iterator(ending.begin()),
+                     std::make_move_iterator(ending.end()));
+    }
+    opening.push_back(prompt ? events::turn_started(history_.n_turns() + 1, *prompt)
+                             : continued_turn());
+    if (prompt && history_.tasks().goal.empty()) {
+      if (auto goal = goal_of(*prompt)) opening.push_back(std::move(*goal));
+    }
     SABLE_CO_TRY_VOID(co_await log(std::move(opening)));
     auto stepped = co_await steps();
     // From here on nothing may cut the story short.
@@ -171,7 +233,7 @@ class LiveSession final : public Session {
     SABLE_CO_TRY_VOID(co_await close_open_calls());
 
     const auto after = co_await run_blocking(services_.workers, scan);
-    turn_.files_changed = changed_between(before, after);
+    turn_.files_changed = prompt ? changed_between(before, after) : files_changed(before, after);
     turn_.status = stepped->status;
     turn_.reason = stepped->reason;
     turn_.wall = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -185,10 +247,17 @@ class LiveSession final : public Session {
 
   /// Steps until the model is done or something ends the turn. Errors are those of the log.
   asio::awaitable<Result<Verdict>> steps() {
+    // Of a turn that goes on: it may lack nothing but its end, or what it was broken off before.
+    if (!history_.can_continue()) {
+      co_return verdict_on_last_words(history_.turn().finish, history_.messages().back().text);
+    }
+    if (const auto calls = history_.open_calls(); !calls.empty()) {
+      SABLE_CO_TRY(const auto verdict, co_await run_calls(calls));
+      if (verdict) co_return *verdict;
+    }
     while (true) {
-      if (n_steps_ >= setup_.limits.steps_max) {
-        co_return Verdict{"limit", fmt::format("the limit of {} steps is reached; continue the "
-                                               "session to go on, or raise limits.steps",
+      if (n_steps_ >= steps_max_) {
+        co_return Verdict{"limit", fmt::format("the limit of {} steps is reached (limits.steps)",
                                                setup_.limits.steps_max)};
       }
       ++n_steps_;
@@ -228,8 +297,14 @@ class LiveSession final : public Session {
                                    services_.clock.monotonic_now() - asked));
     SABLE_CO_TRY_VOID(co_await log_one(std::move(model_finished)));
     if (!reply.text.empty()) turn_.text = reply.text;
-    if (reply.tool_calls.empty()) co_return Going(verdict_on_last_words(reply));
-    for (const auto& call : reply.tool_calls) {
+    if (reply.tool_calls.empty()) co_return Going(verdict_on_last_words(reply.finish, reply.text));
+    co_return co_await run_calls(reply.tool_calls);
+  }
+
+  /// The calls of a reply, in their order; a verdict when the turn is over.
+  asio::awaitable<Result<std::optional<Verdict>>> run_calls(std::vector<RequestedCall> calls) {
+    using Going = std::optional<Verdict>;
+    for (const auto& call : calls) {
       if (interruption_->stopped()) co_return Going(stopped());
       if (++n_tool_calls_ > setup_.limits.tool_calls_max) {
         co_return Going(Verdict{"limit", fmt::format("the limit of {} tool calls is reached",
@@ -281,8 +356,8 @@ class LiveSession final : public Session {
     co_return co_await provider_.complete(std::move(request), on_delta);
   }
 
-  Verdict verdict_on_last_words(const Reply& reply) const {
-    switch (reply.finish) {
+  Verdict verdict_on_last_words(FinishReason finish, const std::string& text) const {
+    switch (finish) {
       case FinishReason::length:
         return {
             "failed",
@@ -294,7 +369,7 @@ class LiveSession final : public Session {
       case FinishReason::tool_calls:
         break;
     }
-    if (reply.text.empty()) return {"failed", "the model answered nothing"};
+    if (text.empty()) return {"failed", "the model answered nothing"};
     return {"finished", ""};
   }
 
@@ -508,7 +583,7 @@ class LiveSession final : public Session {
   // Of the running turn.
   std::optional<Interruption> interruption_;
   TurnResult turn_;
-  int n_steps_ = 0;
+  int n_steps_ = 0, steps_max_ = 0;
   int n_tool_calls_ = 0;
   int n_failures_in_a_row_ = 0;
   std::string last_failure_;
@@ -551,15 +626,13 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services servi
   SABLE_CO_TRY(auto lease, co_await services.store.create_session(std::move(start)));
   auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
                                                registry, std::move(lease), std::move(workspace));
-  SABLE_CO_TRY_VOID(co_await session->begin(false));
+  SABLE_CO_TRY_VOID(co_await session->begin(false, BrokenTurn::ended));
   co_return std::unique_ptr<Session>(std::move(session));
 }
 
-asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(Services services,
-                                                                  SessionSetup setup,
-                                                                  Provider& provider,
-                                                                  const tools::Registry& registry,
-                                                                  std::string id) {
+asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(
+    Services services, SessionSetup setup, Provider& provider, const tools::Registry& registry,
+    std::string id, BrokenTurn broken) {
   SABLE_CO_TRY(const auto info, co_await services.store.find(std::move(id)));
   setup.repository = info.working_directory;
   SABLE_CO_TRY(auto workspace, co_await tools::Workspace::open_on(services.workers,
@@ -568,7 +641,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(Services servi
   auto session = std::make_unique<LiveSession>(std::move(services), std::move(setup), provider,
                                                registry, std::move(lease), std::move(workspace));
   SABLE_CO_TRY_VOID(co_await session->replay_log(info.agent));
-  SABLE_CO_TRY_VOID(co_await session->begin(true));
+  SABLE_CO_TRY_VOID(co_await session->begin(true, broken));
   co_return std::unique_ptr<Session>(std::move(session));
 }
 

@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <numeric>
 #include <vector>
@@ -157,6 +158,19 @@ std::string string_or(const Json& object, const char* key, std::string_view fall
     }
   }
   return std::string(fallback);
+}
+
+int int_or(const Json& object, const char* key, int fallback) {
+  if (!object.is_object()) return fallback;
+  const auto it = object.find(key);
+  if (it == object.end() || !it->is_number_integer()) return fallback;
+  if (it->is_number_unsigned() && it->get<uint64_t>() > std::numeric_limits<int>::max()) {
+    return fallback;
+  }
+  const auto value = it->get<int64_t>();
+  const bool fits =
+      value >= std::numeric_limits<int>::min() && value <= std::numeric_limits<int>::max();
+  return fits ? static_cast<int>(value) : fallback;
 }
 
 }  // namespace sable

@@ -28,4 +28,7 @@ std::string dump_json(const Json& value);
 /// `object[key]` if it is there and a string, else the fallback.
 std::string string_or(const Json& object, const char* key, std::string_view fallback);
 
+/// `object[key]` if it is there and an integer that an int holds, else the fallback.
+int int_or(const Json& object, const char* key, int fallback);
+
 }  // namespace sable

@@ -41,7 +41,7 @@ ViewEffects apply_event(SessionView& view, const Event& event, const Digest& has
     view.parent_seq = event.seq - 1;
     view.created_ms = view.updated_ms;
     view.status = "idle";
-  } else if (event.type == "turn.started") {
+  } else if (event.type == "turn.started" || event.type == "turn.continued") {
     view.status = "running";
   } else if (event.type == "turn.ended") {
     // After a finished turn the session waits for the next one; other ends stay visible.

@@ -42,7 +42,7 @@ asio::awaitable<Result<void>> AgentSessionHost::open_session(std::string id) {
   auto& parts = made->parts;
   SABLE_CO_TRY(made->session,
                co_await agent::Session::resume(services_, parts.setup, *parts.provider,
-                                               parts.registry, info.id));
+                                               parts.registry, info.id, agent::BrokenTurn::ended));
   live_.emplace(info.id, std::move(made));
   co_return Result<void>();
 }
@@ -102,8 +102,8 @@ asio::awaitable<void> AgentSessionHost::reload_tools(Live& live) {
   }
 }
 
-asio::awaitable<Result<agent::TurnResult>> AgentSessionHost::run_turn(std::string id,
-                                                                      std::string prompt) {
+asio::awaitable<Result<agent::TurnResult>> AgentSessionHost::run_turn(
+    std::string id, std::optional<std::string> prompt) {
   auto* found = live(id);
   if (found == nullptr) co_return fail(ErrorCode::not_found, "session " + id + " is not open here");
   if (found->turn_running) {
@@ -111,7 +111,9 @@ asio::awaitable<Result<agent::TurnResult>> AgentSessionHost::run_turn(std::strin
   }
   found->turn_running = true;
   co_await reload_tools(*found);
-  auto result = co_await found->session->run_turn(std::move(prompt));
+  auto turn =
+      prompt ? found->session->run_turn(std::move(*prompt)) : found->session->continue_turn();
+  auto result = co_await std::move(turn);
   found->turn_running = false;
   forget_if_idle(id);
   co_return result;

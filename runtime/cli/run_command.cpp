@@ -26,7 +26,7 @@ constexpr size_t kTaskBytesMax = size_t{1} << 20;
 constexpr size_t kEventsPerRead = 100;
 
 struct RunOptions {
-  std::string task;
+  std::optional<std::string> task;  ///< none: what the session has not finished
   std::string repository;
   std::string resume;
 };
@@ -77,13 +77,16 @@ class CommandObserver : public agent::Observer {
 
   /// The model's last words, for a reader that is not a terminal and has seen no progress; and why
   /// the turn is not finished, for one that has not seen the summary say so.
-  void finish(const agent::TurnResult& result) {
+  void finish(const agent::TurnResult& result, const std::string& session) {
     if (!json_ && !out_.is_terminal() && !result.text.empty()) {
       out_.write(result.text + (result.text.ends_with('\n') ? "" : "\n"));
     }
     const bool summary_shown = !json_ && err_.is_terminal();
     if (result.status != "finished" && !summary_shown) {
       tell("sable: " + result.status + ": " + escape_controls(result.reason) + "\n");
+    }
+    if (!json_ && (result.status == "interrupted" || result.status == "limit")) {
+      tell("go on with it: sable run --resume " + session + "\n");
     }
   }
 
@@ -128,6 +131,10 @@ asio::awaitable<Result<void>> show_from(memory::Store& store, std::string id, me
   }
 }
 
+agent::BrokenTurn broken_turn(const RunOptions& options) {
+  return options.task ? agent::BrokenTurn::ended : agent::BrokenTurn::kept;
+}
+
 /// The session that the command is about, with its beginning or, when it goes on, what was repaired
 /// of it shown.
 asio::awaitable<Result<std::unique_ptr<agent::Session>>> open_session(
@@ -136,10 +143,11 @@ asio::awaitable<Result<std::unique_ptr<agent::Session>>> open_session(
   std::unique_ptr<agent::Session> session;
   if (resumed) {
     SABLE_CO_TRY(session, co_await agent::Session::resume(services, parts.setup, *parts.provider,
-                                                          parts.registry, resumed->id));
+                                                          parts.registry, resumed->id,
+                                                          broken_turn(options)));
   } else {
     SABLE_CO_TRY(session, co_await agent::Session::create(services, parts.setup, *parts.provider,
-                                                          parts.registry, title_of(options.task)));
+                                                          parts.registry, title_of(*options.task)));
   }
   const memory::Seq from = resumed ? resumed->n_events + 1 : 1;
   SABLE_CO_TRY_VOID(co_await show_from(services.store, session->id(), from, observer));
@@ -154,7 +162,8 @@ asio::awaitable<Result<agent::TurnResult>> run_turn(Loop& loop, const RunOptions
     session.interrupt(signal == SIGINT ? "the user pressed Ctrl-C"
                                        : "the program was asked to stop");
   });
-  auto result = co_await session.run_turn(options.task);
+  auto turn = options.task ? session.run_turn(*options.task) : session.continue_turn();
+  auto result = co_await std::move(turn);
   loop.on_stop({});
   session.remove_observer(observer);
   co_await session.close();
@@ -198,9 +207,12 @@ asio::awaitable<int> run_task(Room room, const RunOptions& options,
   auto session = co_await open_session(options, resumed, *parts, services, observer);
   if (!session) co_return fail_with(session.error());
   if (!room.program.json) observer.tell("session " + (*session)->id() + "\n");
+  if (const auto& tasks = (*session)->tasks(); !room.program.json && !tasks.empty()) {
+    observer.tell(escape_controls(memory::render_tasks(tasks)));
+  }
   const auto result = co_await run_turn(room.loop, options, **session, observer);
   if (!result) co_return fail_with(result.error());
-  observer.finish(*result);
+  observer.finish(*result, (*session)->id());
   const auto written = observer.drain();
   const int status = exit_status(room.loop, *result);
   if (!written && status == 0) co_return room.program.fail_with(written.error());
@@ -251,16 +263,23 @@ Result<std::string> read_task(const std::string& given) {
 }
 
 int run_action(const Program& program, RunOptions options) {
-  auto task = read_task(options.task);
-  if (!task) return program.fail_with(task.error());
-  options.task = std::move(*task);
-  if (options.task.find_first_not_of(" \t\r\n") == std::string::npos) {
-    return program.fail_with(
-        {ErrorCode::invalid_input, "the task is empty; say what is to be done"}, 2);
-  }
   // A session that goes on has a repository of its own, which its record names; until that is read
   // only the user's own configuration counts.
   const bool resumes = !options.resume.empty();
+  if (options.task) {
+    auto task = read_task(*options.task);
+    if (!task) return program.fail_with(task.error());
+    options.task = std::move(*task);
+    if (options.task->find_first_not_of(" \t\r\n") == std::string::npos) {
+      return program.fail_with(
+          {ErrorCode::invalid_input, "the task is empty; say what is to be done"}, 2);
+    }
+  } else if (!resumes) {
+    return program.fail_with({ErrorCode::invalid_input,
+                              "say what is to be done, or with --resume ID go on with what that "
+                              "session has not finished"},
+                             2);
+  }
   std::optional<ConfiguredRepository> place;
   if (!resumes) {
     auto configured = configured_repository(program, options.repository);
@@ -287,8 +306,9 @@ int run_action(const Program& program, RunOptions options) {
 void add_run_command(CLI::App& app, Program& program, Action& chosen) {
   auto* command = app.add_subcommand("run", "Give an agent one task on a repository");
   const auto options = std::make_shared<RunOptions>();
-  command->add_option("task", options->task, "What is to be done; - reads it from standard input")
-      ->required();
+  command->add_option("task", options->task,
+                      "What is to be done; - reads it from standard input; with --resume it may be "
+                      "left out: the session goes on with what it has not finished");
   command->add_option("--repo", options->repository, "The repository (default: here)")
       ->type_name("DIR");
   command->add_option("--resume", options->resume, "Go on with this session instead of a new one")

@@ -155,6 +155,10 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
   if (!tasks->empty()) out.write("\n" + escape_controls(memory::render_tasks(*tasks)));
   out.write(fmt::format("\nstatus {}, {} events\n", info->owner_pid ? "running" : info->status,
                         info->n_events));
+  const bool broken = info->status != "idle";
+  if (!info->owner_pid && broken) {
+    out.write("go on with it: sable run --resume " + info->id + "\n");
+  }
   for (const auto& event : *unfinished) {
     const auto what = fmt::format("{} ({})", string_or(event.data, "name", "?"),
                                   string_or(event.data, "call_id", "?"));

@@ -106,6 +106,7 @@ void AcpConnection::dispatch(RpcMessage message) {
   }
   // At once, so that a session/cancel right behind it finds the turn.
   if (message.method == "session/prompt") return prompt(message);
+  if (message.method == "_sable/continue") return start_turn(message, std::nullopt);
   if (message.method == "_sable/subscribe") return subscribe(message);
 
   static constexpr std::array<std::pair<std::string_view, Handler>, 6> kHandlers{{
@@ -228,10 +229,14 @@ AcpConnection::Attachment& AcpConnection::attach_updates(const std::string& sess
 // ---- turns
 
 void AcpConnection::prompt(const RpcMessage& message) {
-  const auto session = session_id_from(message.params);
-  if (!session) return outbox_.push(rpc_error(message.id, session.error()));
   auto text = prompt_text(message.params);
   if (!text) return outbox_.push(rpc_error(message.id, text.error()));
+  start_turn(message, std::move(*text));
+}
+
+void AcpConnection::start_turn(const RpcMessage& message, std::optional<std::string> text) {
+  const auto session = session_id_from(message.params);
+  if (!session) return outbox_.push(rpc_error(message.id, session.error()));
   const auto* facts = sessions_.facts(*session);
   if (facts == nullptr) {
     return refuse(message.id, RpcCode::not_found,
@@ -245,7 +250,7 @@ void AcpConnection::prompt(const RpcMessage& message) {
   // Set before the turn starts: its first events may come before start_turn() returns.
   const Json earlier_id = std::exchange(attachment.prompt_id, message.id);
   const auto earlier_after = std::exchange(attachment.prompt_after, last);
-  const auto started = sessions_.start_turn(*session, std::move(*text));
+  const auto started = sessions_.start_turn(*session, std::move(text));
   if (!started) {
     attachment.prompt_id = earlier_id;
     attachment.prompt_after = earlier_after;
@@ -417,7 +422,7 @@ void AcpConnection::show_update(const std::string& session, const memory::Event&
     push_update(session, std::move(update));
   }
   // Once for all changes of a call: its outcome comes behind them.
-  if (renderer.plan_is_stale() && event.type != "task.todo") {
+  if (renderer.plan_is_stale() && !event.type.starts_with("task.")) {
     if (auto plan = renderer.plan(sessions_.host().tasks(session))) {
       push_update(session, std::move(*plan));
     }

@@ -67,6 +67,8 @@ class AcpConnection final : public SessionWatcher {
   void on_answer(const RpcMessage& message);
   void initialize(const RpcMessage& message);
   void prompt(const RpcMessage& message);
+  /// Answers `message` at the turn's end; without a text the newest turn goes on.
+  void start_turn(const RpcMessage& message, std::optional<std::string> text);
   void subscribe(const RpcMessage& message);
   void cancel(const Json& params);
   void refuse(const Json& id, RpcCode code, std::string text);

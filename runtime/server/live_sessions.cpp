@@ -184,7 +184,7 @@ void LiveSessions::unwatch_all(SessionWatcher& watcher) {
   for (const auto& [id, hub] : hubs_) hub->remove(watcher);
 }
 
-Result<void> LiveSessions::start_turn(const std::string& id, std::string prompt) {
+Result<void> LiveSessions::start_turn(const std::string& id, std::optional<std::string> prompt) {
   Hub* hub = find(id);
   if (hub == nullptr) return fail(ErrorCode::not_found, "no such live session: " + id);
   if (stopping_) return fail(ErrorCode::denied, "the server is stopping");
@@ -198,7 +198,7 @@ Result<void> LiveSessions::start_turn(const std::string& id, std::string prompt)
   return {};
 }
 
-asio::awaitable<void> LiveSessions::run_turn(Hub& hub, std::string prompt) {
+asio::awaitable<void> LiveSessions::run_turn(Hub& hub, std::optional<std::string> prompt) {
   auto result = co_await host_.run_turn(hub.id(), std::move(prompt));
   hub.facts.turn_running = false;
   hub.interruption.reset();

@@ -69,7 +69,7 @@ class LiveSessions {
 
   /// Begins a turn; its end is told to all who watch by then. Errors: not_found (not live), denied
   /// (one is running).
-  Result<void> start_turn(const std::string& id, std::string prompt);
+  Result<void> start_turn(const std::string& id, std::optional<std::string> prompt);
   /// Nothing if no turn runs.
   void interrupt(const std::string& id, const std::string& reason);
 
@@ -84,7 +84,7 @@ class LiveSessions {
  private:
   class Hub;
   asio::awaitable<Result<void>> make_live(std::string id);
-  asio::awaitable<void> run_turn(Hub& hub, std::string prompt);
+  asio::awaitable<void> run_turn(Hub& hub, std::optional<std::string> prompt);
   Hub* find(const std::string& id) const;
 
   SessionHost& host_;

@@ -29,9 +29,10 @@ class SessionHost {
   virtual void add_observer(const std::string& id, agent::Observer& observer) = 0;
   virtual void remove_observer(const std::string& id, agent::Observer& observer) = 0;
 
-  /// One turn of a live session, to its end. Denied when one is already running.
-  virtual asio::awaitable<Result<agent::TurnResult>> run_turn(std::string id,
-                                                              std::string prompt) = 0;
+  /// One turn of a live session, to its end; without a prompt its newest one goes on
+  /// (agent::Session::continue_turn). Denied when one is already running, or nothing is unfinished.
+  virtual asio::awaitable<Result<agent::TurnResult>> run_turn(
+      std::string id, std::optional<std::string> prompt) = 0;
   /// Ends the running turn as "interrupted"; nothing if none runs.
   virtual void interrupt(const std::string& id, std::string reason) = 0;
 

@@ -51,12 +51,6 @@ const char* plan_status(memory::TodoStatus status) {
   return status == memory::TodoStatus::done ? "completed" : "pending";
 }
 
-int int_or(const Json& object, const char* key, int fallback) {
-  if (!object.is_object()) return fallback;
-  const auto it = object.find(key);
-  return it != object.end() && it->is_number_integer() ? it->get<int>() : fallback;
-}
-
 }  // namespace
 
 std::string_view tool_kind(std::string_view tool) {
@@ -98,7 +92,7 @@ std::vector<Json> SessionUpdates::on_event(const memory::Event& event, bool echo
   std::vector<Json> updates;
   const Json& data = event.data;
   // Changes of the task come in one step with the outcome of the call that made them.
-  if (event.type == "task.todo" || event.type == memory::kRewound) plan_is_stale_ = true;
+  if (event.type.starts_with("task.") || event.type == memory::kRewound) plan_is_stale_ = true;
   if (const auto sentences = agent::opt_outs_from(event)) {
     auto told = opt_outs_told(*sentences, fmt::format("notice.{}", event.seq));
     if (told) updates.push_back(std::move(*told));
@@ -114,6 +108,8 @@ std::vector<Json> SessionUpdates::on_event(const memory::Event& event, bool echo
       updates.push_back(chunk("user_message_chunk", string_or(data, "prompt", ""),
                               fmt::format("{}.prompt", turn_)));
     }
+  } else if (event.type == "turn.continued") {
+    turn_ = int_or(data, "turn", turn_);
   } else if (event.type == "model.requested") {
     begin_step(int_or(data, "step", step_ + 1));
   } else if (event.type == "model.finished") {
@@ -158,9 +154,20 @@ std::optional<Json> SessionUpdates::plan(const memory::TaskState& tasks) {
                            {"status", memory::name_of(todo.status)},
                            {"evidence", todo.evidence}}}}}});
   }
-  if (entries == plan_entries_) return {};
-  plan_entries_ = entries;
-  return Json{{"sessionUpdate", "plan"}, {"entries", std::move(entries)}};
+  // The goal alone is what the person has just said.
+  Json whole = memory::to_json(tasks);
+  const bool told = !plan_.is_null();
+  if (!told && entries.empty() && tasks.decisions.empty() && tasks.notes.empty()) return {};
+  Json plan{{"sessionUpdate", "plan"},
+            {"entries", std::move(entries)},
+            {"_meta",
+             {{"sable",
+               {{"goal", std::move(whole["goal"])},
+                {"decisions", std::move(whole["decisions"])},
+                {"notes", std::move(whole["notes"])}}}}}};
+  if (plan == plan_) return {};
+  plan_ = plan;
+  return plan;
 }
 
 void SessionUpdates::complete(std::vector<Json>& updates, const char* kind,

@@ -90,6 +90,9 @@ void TurnPrinter::on_event(const memory::Event& event) {
     }
   } else if (event.type == "tool.outcome") {
     print_outcome(event.data);
+  } else if (event.type == "turn.continued") {
+    output_.write(
+        style_.dim(fmt::format("going on with turn {}\n", int_or(event.data, "turn", 0))));
   } else if (event.type == "turn.ended") {
     print_summary(event.data);
   } else if (event.type == memory::kRewound) {

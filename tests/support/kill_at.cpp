@@ -1,12 +1,12 @@
 // Loaded into the program before everything else (LD_PRELOAD). Either it ends the program with
 // SIGKILL right before its n-th operation on files below a folder: an operation is a write, a sync,
-// a cut, a rename, a removal, or the making of a file or folder. Or it lets the n-th allocation
-// find no memory (operator new, and what Asio uses beside it). Programs that it starts are left
-// alone.
+// a cut, a rename, a removal, or the making of a file or folder. Or it does so at its n-th
+// allocation (operator new, and what Asio uses beside it), which is anywhere at all; or lets that
+// allocation find no memory. Programs that it starts are left alone.
 //
 //   SABLE_TEST_KILL_BELOW      the folder
 //   SABLE_TEST_KILL_AT         n, from 0
-//   SABLE_TEST_NO_MEMORY_AT    n, from 0
+//   SABLE_TEST_KILL_AT_ALLOCATION, SABLE_TEST_NO_MEMORY_AT    n, from 0
 //   SABLE_TEST_KILL_COUNT      when the process ends by itself, this file has the number of its
 //                              operations and of its allocations
 #include <atomic>
@@ -28,7 +28,7 @@ namespace {
 struct Plan {
   const char* below = nullptr;
   const char* count_file = nullptr;
-  long kill_at = -1, no_memory_at = -1;
+  long kill_at = -1, kill_at_allocation = -1, no_memory_at = -1;
 };
 
 // Constant: allocations and writes come before constructors run.
@@ -68,7 +68,10 @@ void count() {
 /// Whether there is none left. Counted from when main has said what then is to happen: before it
 /// nothing is open that could be lost.
 bool counts_allocation() {
-  return std::get_new_handler() != nullptr && n_allocations++ == plan.no_memory_at;
+  if (std::get_new_handler() == nullptr) return false;
+  const long n = n_allocations++;
+  if (n == plan.kill_at_allocation) ::kill(::getpid(), SIGKILL);
+  return n == plan.no_memory_at;
 }
 
 struct ReadsPlan {
@@ -80,6 +83,7 @@ struct ReadsPlan {
     plan.below = std::getenv("SABLE_TEST_KILL_BELOW");
     plan.count_file = std::getenv("SABLE_TEST_KILL_COUNT");
     plan.kill_at = number("SABLE_TEST_KILL_AT");
+    plan.kill_at_allocation = number("SABLE_TEST_KILL_AT_ALLOCATION");
     plan.no_memory_at = number("SABLE_TEST_NO_MEMORY_AT");
     n_allocations = 0;
     ::unsetenv("LD_PRELOAD");

@@ -106,8 +106,8 @@ asio::awaitable<agent::Permission> ScriptedSessionHost::ask(Scripted& session,
   co_return permission;
 }
 
-asio::awaitable<Result<agent::TurnResult>> ScriptedSessionHost::run_turn(std::string id,
-                                                                         std::string prompt) {
+asio::awaitable<Result<agent::TurnResult>> ScriptedSessionHost::run_turn(
+    std::string id, std::optional<std::string> prompt) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto executor = co_await asio::this_coro::executor;
   auto& session = sessions_.at(id);
@@ -115,13 +115,14 @@ asio::awaitable<Result<agent::TurnResult>> ScriptedSessionHost::run_turn(std::st
     co_return fail(ErrorCode::denied, "a turn of this session is already running");
   }
   session.interrupted = false;
-  prompts.push_back(prompt);
+  prompts.push_back(prompt.value_or(""));
   std::vector<Act> acts;
   if (!turns.empty()) {
     acts = std::move(turns.front());
     turns.pop_front();
   }
-  append(id, "turn.started", {{"turn", 1}, {"prompt", prompt}});
+  prompt ? append(id, "turn.started", {{"turn", 1}, {"prompt", *prompt}})
+         : append(id, "turn.continued", {{"turn", 1}});
   int n_asked = 0;
   for (auto& act : acts) {
     if (session.interrupted) break;

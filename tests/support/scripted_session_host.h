@@ -52,7 +52,8 @@ class ScriptedSessionHost final : public runtime::SessionHost {
   asio::awaitable<Result<void>> open_session(std::string id) override;
   void add_observer(const std::string& id, agent::Observer& observer) override;
   void remove_observer(const std::string& id, agent::Observer& observer) override;
-  asio::awaitable<Result<agent::TurnResult>> run_turn(std::string id, std::string prompt) override;
+  asio::awaitable<Result<agent::TurnResult>> run_turn(std::string id,
+                                                      std::optional<std::string> prompt) override;
   void interrupt(const std::string& id, std::string reason) override;
   std::vector<std::string> opt_outs(const std::string&) const override { return opted_out; }
   memory::TaskState tasks(const std::string& id) const override;

@@ -94,8 +94,10 @@ struct Player {
                        .approval = ApprovalMode::all,
                        .limits = {.steps_max = kStepsInTurn},
                        .checkpoints = false};
-    auto opened = id.empty() ? run(Session::create(services, setup, provider, registry, "script"))
-                             : run(Session::resume(services, setup, provider, registry, id));
+    auto opened =
+        id.empty()
+            ? run(Session::create(services, setup, provider, registry, "script"))
+            : run(Session::resume(services, setup, provider, registry, id, BrokenTurn::ended));
     if (!opened) return fail(opened.error());
     (*opened)->add_observer(told);
     const auto turn = run((*opened)->run_turn("go on"));

@@ -159,7 +159,7 @@ TEST_CASE("a log that fails at any append shows nothing that is not durable") {
     const std::string effect = world.repository.read("counted.txt");
     world.provider.replies.clear();
     auto resumed = run(Session::resume(world.services(*world.store), world.setup(), world.provider,
-                                       world.registry, broken.session));
+                                       world.registry, broken.session, BrokenTurn::ended));
     REQUIRE(resumed);
     const auto turn = run((*resumed)->run_turn("go on"));
     REQUIRE(turn);

@@ -61,3 +61,14 @@ TEST_CASE("any bytes are either refused or survive a round trip") {
     }
   });
 }
+
+TEST_CASE("an integer that is missing, no integer or too large for an int gives the fallback") {
+  const auto value = parse_json(
+      R"({"small":-7,"large":2147483648,"huge":18446744073709551615,"real":1.5,"text":"1"})");
+  REQUIRE(value);
+  CHECK(int_or(*value, "small", 1) == -7);
+  for (const char* key : {"large", "huge", "real", "text", "missing"}) {
+    CHECK(int_or(*value, key, 1) == 1);
+  }
+  CHECK(int_or(Json::array(), "small", 1) == 1);
+}
