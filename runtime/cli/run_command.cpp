@@ -275,10 +275,11 @@ int run_action(const Program& program, RunOptions options) {
           {ErrorCode::invalid_input, "the task is empty; say what is to be done"}, 2);
     }
   } else if (!resumes) {
-    return program.fail_with({ErrorCode::invalid_input,
-                              "say what is to be done, or with --resume ID go on with what that "
-                              "session has not finished"},
-                             2);
+    return program.fail_with(
+        {ErrorCode::invalid_input,
+         "the task is missing: say what is to be done, or with --resume ID go on with what that "
+         "session has not finished"},
+        2);
   }
   std::optional<ConfiguredRepository> place;
   if (!resumes) {

@@ -39,7 +39,7 @@ TEST_CASE("a repository or a configuration that cannot be used is named") {
   const auto broken = world.folder().write("broken.yaml", "limits:\n  stepps: 3\n");
   check_refused(world.run("x", {"--config", broken.string()}), 1, "broken.yaml:2:3");
   check_refused(world.run("x", {"--config", broken.string()}), 1, "steps");
-  check_refused(world.sable({"run"}), 2, "task");
+  check_refused(world.sable({"run"}), 2, "task is missing");
   check_refused(world.sable({"rum", "x"}), 2, "rum");
   check_refused(world.run("  \n"), 2, "task is empty");
 }

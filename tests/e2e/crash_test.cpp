@@ -73,6 +73,27 @@ TEST_CASE("kill -9 in the middle of a tool call loses nothing acknowledged, and 
   const auto shown = world.sable({"session", "show", id});
   CHECK(shown.out.find("whether it took effect is unknown") != std::string::npos);
 
+  CHECK(shown.out.find("sable run --resume " + id) != std::string::npos);
+
+  SECTION("without a task the turn itself goes on, and the model is told") {
+    std::filesystem::remove(world.repository() / "started");
+    auto& model = world.play(Json::array(
+        {{{"expect", {{"contains", Json::array({"Whether it took effect is unknown"})}}},
+          {"text", "I have looked."}}}));
+    std::vector<std::string> arguments{"run", "--resume", id, "--json"};
+    for (const auto& argument : world.model_arguments()) arguments.push_back(argument);
+    const auto resumed = world.sable(arguments);
+    INFO(resumed.err);
+    CHECK(resumed.exit_code == 0);
+    CHECK(model.complaints().empty());
+    CHECK_FALSE(std::filesystem::exists(world.repository() / "started"));
+    CHECK(types_of(resumed.json_lines()) ==
+          std::vector<std::string>{"tool.outcome", "turn.continued", "model.requested",
+                                   "model.finished", "turn.ended"});
+    const auto again = world.sable(arguments);
+    CHECK(again.exit_code == 1);
+    CHECK(again.err.find("nothing unfinished") != std::string::npos);
+  }
   SECTION("going on tells the model, and repeats nothing by itself") {
     std::filesystem::remove(world.repository() / "started");
     auto& model = world.play(Json::array(

@@ -65,16 +65,16 @@ TEST_CASE("an agent fixes the example's failing test, and the log tells the whol
   const auto events = ran.json_lines();
   CHECK(types_of(events) ==
         std::vector<std::string>{
-            "session.started",    "context.built",    "turn.started",     "model.requested",
-            "model.finished",     "tool.intent",      "approval.decided", "files.checkpointed",
-            "tool.started",       "tool.outcome",     "model.requested",  "model.finished",
-            "tool.intent",        "approval.decided", "tool.started",     "tool.outcome",
-            "tool.intent",        "approval.decided", "tool.started",     "tool.outcome",
-            "model.requested",    "model.finished",   "tool.intent",      "approval.decided",
-            "files.checkpointed", "tool.started",     "tool.outcome",     "model.requested",
-            "model.finished",     "tool.intent",      "approval.decided", "files.checkpointed",
-            "tool.started",       "tool.outcome",     "model.requested",  "model.finished",
-            "turn.ended"});
+            "session.started",    "context.built",      "turn.started",     "task.goal",
+            "model.requested",    "model.finished",     "tool.intent",      "approval.decided",
+            "files.checkpointed", "tool.started",       "tool.outcome",     "model.requested",
+            "model.finished",     "tool.intent",        "approval.decided", "tool.started",
+            "tool.outcome",       "tool.intent",        "approval.decided", "tool.started",
+            "tool.outcome",       "model.requested",    "model.finished",   "tool.intent",
+            "approval.decided",   "files.checkpointed", "tool.started",     "tool.outcome",
+            "model.requested",    "model.finished",     "tool.intent",      "approval.decided",
+            "files.checkpointed", "tool.started",       "tool.outcome",     "model.requested",
+            "model.finished",     "turn.ended"});
   uint64_t seq = 1;
   for (const auto& event : events) CHECK(event["seq"] == seq++);
   CHECK(find_event(events, "model.finished")["text"] == "I run the tests — first.");

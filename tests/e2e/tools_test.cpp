@@ -106,12 +106,15 @@ TEST_CASE("todos go into the log with the call's outcome, and outlive the proces
   REQUIRE(ran.exit_code == 0);
   CHECK(model.complaints().empty());
   const auto events = ran.json_lines();
-  CHECK(data_of(events, "task.goal") == std::vector<Json>{{{"text", "ship it"}}});
+  CHECK(
+      data_of(events, "task.goal") ==
+      std::vector<Json>{{{"text", "x"}}, {{"text", "ship it"}}});  // the prompt, then a better one
   const auto todos = data_of(events, "task.todo");
   REQUIRE(todos.size() == 3);  // the refused change left none
   CHECK(todos[2]["status"] == "done");
   const auto types = types_of(events);
-  const auto goal = std::find(types.begin(), types.end(), "task.goal");
+  const auto prompt = std::find(types.begin(), types.end(), "task.goal");
+  const auto goal = std::find(prompt + 1, types.end(), "task.goal");
   CHECK(std::vector<std::string>(goal, goal + 4) ==
         std::vector<std::string>{"task.goal", "task.todo", "task.todo", "tool.outcome"});
 

@@ -115,7 +115,7 @@ asio::awaitable<Result<agent::TurnResult>> ScriptedSessionHost::run_turn(
     co_return fail(ErrorCode::denied, "a turn of this session is already running");
   }
   session.interrupted = false;
-  prompts.push_back(prompt.value_or(""));
+  prompts.push_back(prompt.value_or("(goes on)"));
   std::vector<Act> acts;
   if (!turns.empty()) {
     acts = std::move(turns.front());

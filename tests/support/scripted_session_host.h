@@ -44,7 +44,7 @@ class ScriptedSessionHost final : public runtime::SessionHost {
   void release();
   size_t n_events(const std::string& id) const;
   std::vector<std::string> interruptions;
-  std::vector<std::string> prompts;
+  std::vector<std::string> prompts;  ///< "(goes on)" for a turn without one
   std::set<std::string> owned_elsewhere;
   std::vector<std::string> opted_out;  ///< of all sessions
 

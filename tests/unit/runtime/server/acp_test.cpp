@@ -155,6 +155,17 @@ TEST_CASE("how a turn ended is how the prompt is answered") {
   CHECK(failed["error"]["data"]["sable"]["status"] == "failed");
 }
 
+TEST_CASE("continue goes on with the newest turn and is answered like a prompt") {
+  ProtocolServer server;
+  ProtocolClient client(server);
+  const auto session = client.new_session();
+  CHECK(client.call("_sable/continue", {{"sessionId", session}})["result"]["stopReason"] ==
+        "end_turn");
+  CHECK(server.host.prompts == std::vector<std::string>{"(goes on)"});
+  CHECK(client.call("_sable/continue", {{"sessionId", "other"}})["error"].is_object());
+  CHECK(client.call("_sable/continue", Json::object())["error"].is_object());
+}
+
 TEST_CASE("cancel ends the turn as cancelled, even when it comes right behind the prompt") {
   ProtocolServer server;
   ProtocolClient client(server);

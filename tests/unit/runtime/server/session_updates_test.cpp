@@ -137,6 +137,30 @@ TEST_CASE("a rewind makes the plan stale too, and the same plan is not sent twic
   CHECK((*gone)["entries"] == Json::array());
 }
 
+TEST_CASE("a plan carries goal, decisions and notes; a goal alone is no plan") {
+  SessionUpdates updates("s", "/repo");
+  memory::TaskState tasks{.goal = "ship it"};
+  updates.on_event(event("task.goal", {{"text", "ship it"}}), true);
+  CHECK_FALSE(updates.plan(tasks));
+  tasks.decisions.push_back({.text = "use zlib", .reason = "it is there"});
+  tasks.notes.push_back({.text = "the tests are slow"});
+  for (const char* type : {"task.decision", "task.note"}) {
+    updates.on_event(event(type, {{"text", "x"}}), true);
+    CHECK(updates.plan_is_stale());
+  }
+  const auto plan = updates.plan(tasks);
+  REQUIRE(plan);
+  CHECK((*plan)["entries"] == Json::array());
+  const Json& told = (*plan)["_meta"]["sable"];
+  CHECK(told["goal"] == "ship it");
+  CHECK(told["decisions"][0]["text"] == "use zlib");
+  CHECK(told["decisions"][0]["reason"] == "it is there");
+  CHECK(told["notes"][0]["text"] == "the tests are slow");
+  CHECK_FALSE(updates.plan(tasks));
+  tasks.goal = "ship it tomorrow";
+  CHECK(updates.plan(tasks));
+}
+
 TEST_CASE("events with missing or odd fields lead to something valid or to nothing") {
   SessionUpdates updates("s", "/repo");
   for (const char* type :
