@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,7 +61,23 @@ struct Retention {
   /// Since the session's newest event. Nothing goes by age while the newest event of all sessions
   /// is older than this: the clock may have jumped.
   std::optional<std::chrono::hours> age_max;
-  std::optional<uint64_t> bytes_max;  ///< of all events' data together
+  std::optional<uint64_t> bytes_max;  ///< of all events' data and all kept outputs together
+};
+
+/// A session that a policy no longer keeps.
+struct ExpiredSession {
+  std::string id, title;
+  WallTime updated;    ///< its newest event
+  uint64_t bytes = 0;  ///< of its events' data and its kept outputs
+};
+
+/// What was left by processes that died, and has been taken away.
+struct Swept {
+  uint64_t n_sessions = 0;     ///< half removed, or never filled
+  uint64_t n_blobs = 0;        ///< that nothing names
+  uint64_t n_checkpoints = 0;  ///< file checkpoints of sessions that do not exist
+  uint64_t n_snapshots = 0;    ///< the same of cache snapshots
+  bool nothing() const { return n_sessions + n_blobs + n_checkpoints + n_snapshots == 0; }
 };
 
 /// The right to append to one session: one at a time over all processes (a lock that dies with its
@@ -143,7 +160,12 @@ class Store {
   /// Deletes a session's events from the file, not only from the list, and the blobs, snapshots and
   /// file checkpoints that only it needed; leaves a tombstone (id, count, last hash). Errors:
   /// denied while a process owns it.
+  /// One that is cut off is finished by the next start that finds the home unused, or by sweep().
   virtual asio::awaitable<Result<void>> remove(std::string session) = 0;
+
+  /// Takes away what removals, forks, imports and writers left that were cut off: compares every
+  /// blob, file checkpoint and snapshot with the log. What belongs to a live process stays.
+  virtual asio::awaitable<Result<Swept>> sweep() = 0;
 
   /// A new session with copies of events 1..at of another one and "session.forked" {from, seq, id}
   /// after them, owned by the caller. The other is only read; it may have an owner. Errors:
@@ -158,8 +180,18 @@ class Store {
   /// returns the id. Errors: corrupt, unsupported (newer format), io.
   virtual asio::awaitable<Result<std::string>> import_session(std::filesystem::path file) = 0;
 
-  /// Removes what a policy no longer keeps; returns the ids.
-  virtual asio::awaitable<Result<std::vector<std::string>>> retain(Retention policy) = 0;
+  /// What a policy does not keep, oldest first. Changes nothing.
+  virtual asio::awaitable<Result<std::vector<ExpiredSession>>> expired(Retention policy) = 0;
+
+  /// Removes what a policy no longer keeps, in transactions so short that others hardly wait;
+  /// returns what went. Gives up soon after `stop` (cancelled, where nothing had gone by then); a
+  /// removal that was under way is finished as sweep() says.
+  virtual asio::awaitable<Result<std::vector<ExpiredSession>>> retain(
+      Retention policy, std::stop_token stop = {}) = 0;
+
+  /// Rewrites the file when more than half of it is free; holds up all writing meanwhile. False
+  /// when it is not worth it, or a disk is too full for it.
+  virtual asio::awaitable<Result<bool>> shrink() = 0;
 };
 
 /// What a check found. `problems` are sentences for people; empty means sound.

@@ -75,7 +75,10 @@ std::set<int64_t> hidden_in(const fs::path& file) {
   auto database = LogDatabase::open(file, OpenMode::read_only);
   if (!database) return {};
   const auto hidden = database->hidden_sessions();
-  return hidden ? std::set<int64_t>(hidden->begin(), hidden->end()) : std::set<int64_t>();
+  std::set<int64_t> numbers;
+  if (!hidden) return numbers;
+  for (const auto& session : *hidden) numbers.insert(session.number);
+  return numbers;
 }
 
 /// Fills the new database. Commits every few thousand rows; nobody sees it before it is in place.

@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "memory/memory.h"
+#include "tests/support/made_up_state.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace sable;
@@ -19,6 +20,9 @@ struct Pretended {
   bool read_only = false;
 };
 std::optional<Pretended> pretended;
+
+/// Free bytes that the kernel tells, while it is set.
+std::optional<uint64_t> pretended_free;
 
 struct Pretending {
   explicit Pretending(Pretended what) { pretended = what; }
@@ -36,6 +40,12 @@ int __wrap_statfs(const char* path, struct statfs* info) {
   if (code != 0 || !pretended) return code;
   if (pretended->type != 0) info->f_type = pretended->type;
   if (pretended->read_only) info->f_flags |= ST_RDONLY;
+  return code;
+}
+int __real_statvfs(const char* path, struct statvfs* info);
+int __wrap_statvfs(const char* path, struct statvfs* info) {
+  const int code = __real_statvfs(path, info);
+  if (code == 0 && pretended_free) info->f_bavail = *pretended_free / info->f_frsize;
   return code;
 }
 }
@@ -65,4 +75,26 @@ TEST_CASE("a home on a read-only file system is refused, also where it was writt
   const auto store = memory::Store::open(folder / "home");
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().code == ErrorCode::unsupported);
+}
+
+TEST_CASE("where nobody says how much, snapshots take a quarter of what the disk has for them") {
+  test::TemporaryFolder folder;
+  const auto store = memory::Store::open(folder / "home");
+  REQUIRE(store.has_value());
+  const auto cache = memory::SnapshotStore::open(folder / "home", {.free_bytes_min = 0});
+  REQUIRE(cache.has_value());
+  constexpr uint64_t kFree = 200 * 4096;
+  pretended_free = kFree;
+  for (int i = 0; i < 40; ++i) {
+    test::MadeUpState state(test::made_up_tokens(300 + static_cast<size_t>(i)));
+    const auto saved = (*cache)->save("s_x", state.stream(static_cast<uint8_t>(1 + i)), state);
+    INFO((saved ? "" : saved.error().message));
+    CHECK(saved.has_value());
+  }
+  pretended_free.reset();
+  const auto usage = (*cache)->usage();
+  REQUIRE(usage.has_value());
+  // A quarter of the free space and of what they take themselves.
+  CHECK(usage->bytes <= (kFree + usage->bytes) / 4);
+  CHECK(usage->bytes > kFree / 8);
 }

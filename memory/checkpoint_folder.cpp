@@ -1,0 +1,180 @@
+#include "memory/checkpoint_folder.h"
+
+#include <cerrno>
+#include <set>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "memory/file_lock.h"
+#include "memory/home.h"
+#include "memory/session_id.h"
+
+namespace sable::memory {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kUnswept = "unswept";
+
+Result<void> remove_file(const fs::path& file) {
+  std::error_code error;
+  fs::remove(file, error);
+  return error ? fail_errno(file.string(), error.value()) : Result<void>();
+}
+
+/// Everything that a checkpoint and those before it are made of.
+Result<void> add_needed(GitObjects& objects, ObjectId commit, const std::stop_token& stop,
+                        std::set<ObjectId>& needed) {
+  while (!commit.empty() && needed.insert(commit).second) {
+    SABLE_TRY(const auto record, objects.read_commit(commit));
+    std::vector<ObjectId> trees{record.tree};
+    while (!trees.empty()) {
+      const ObjectId tree = std::move(trees.back());
+      trees.pop_back();
+      if (!needed.insert(tree).second) continue;
+      if (stop.stop_requested()) return fail(ErrorCode::cancelled, "a sweep was given up");
+      SABLE_TRY(const auto entries, objects.read_tree(tree));
+      for (const TreeEntry& entry : entries) {
+        if (entry.mode == TreeMode::folder) {
+          trees.push_back(entry.id);
+        } else {
+          needed.insert(entry.id);
+        }
+      }
+    }
+    commit = record.parent;
+  }
+  return {};
+}
+
+/// Names in sessions/; `temporary`: what writers left there that died.
+std::vector<std::string> names_in(const fs::path& sessions, bool temporary) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(sessions, error), end; !error && it != end; it.increment(error)) {
+    auto name = it->path().filename().string();
+    if (may_be_session_id(name) != temporary) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+/// Deletes what no session needs, unless somebody uses the objects: then the mark stays.
+Result<void> sweep(const fs::path& folder, const std::stop_token& stop) {
+  SABLE_TRY(auto lock, open_private_file(folder / "lock"));
+  if (!try_lock(lock.get(), LockKind::alone)) return {};
+  SABLE_TRY(auto objects, GitObjects::open(folder / "objects", /*sync_each=*/false));
+  std::set<ObjectId> needed;
+  for (const auto& session : names_in(folder / "sessions", false)) {
+    SABLE_TRY(const auto newest, newest_checkpoint(folder, session));
+    // Given up, or a damaged chain: what cannot be told to be unneeded stays.
+    if (newest && !add_needed(objects, *newest, stop, needed)) return {};
+  }
+  SABLE_TRY_VOID(objects.keep_only(needed));
+  for (const auto& name : names_in(folder / "sessions", true)) {
+    SABLE_TRY_VOID(remove_file(folder / "sessions" / name));
+  }
+  return remove_file(folder / kUnswept);
+}
+
+}  // namespace
+
+fs::path checkpoint_folder(const fs::path& home, const fs::path& root) {
+  return home / "checkpoints" / to_hex(sha256(root.string())).substr(0, 32);
+}
+
+Result<fs::path> make_checkpoint_folder(const fs::path& home, const fs::path& root) {
+  fs::path folder = checkpoint_folder(home, root);
+  for (const auto& needed :
+       {home / "checkpoints", folder, folder / "objects", folder / "sessions"}) {
+    SABLE_TRY_VOID(make_private_folder(needed));
+  }
+  std::error_code error;
+  if (!fs::exists(folder / "root", error)) {
+    SABLE_TRY_VOID(write_file_atomically(folder / "root", root.string() + "\n", 0600));
+  }
+  return folder;
+}
+
+Result<UniqueFd> use_checkpoints(const fs::path& folder) {
+  SABLE_TRY(auto lock, open_private_file(folder / "lock"));
+  if (!wait_for_lock(lock.get(), LockKind::shared)) {
+    return fail_errno((folder / "lock").string(), errno);
+  }
+  return lock;
+}
+
+Result<std::optional<ObjectId>> newest_checkpoint(const fs::path& folder,
+                                                  const std::string& session) {
+  const auto text = read_file(folder / "sessions" / session, 100);
+  if (!text) {
+    if (text.error().code == ErrorCode::not_found) return std::nullopt;
+    return fail(text.error());
+  }
+  SABLE_TRY(auto id, object_id(*text));
+  return id;
+}
+
+Result<void> set_newest_checkpoint(const fs::path& folder, const std::string& session,
+                                   const ObjectId& commit) {
+  return write_file_atomically(folder / "sessions" / session, hex_of(commit), 0600);
+}
+
+Result<void> mark_unswept(const fs::path& folder) {
+  SABLE_TRY_VOID(open_private_file(folder / kUnswept));
+  return sync_folder(folder);
+}
+
+Result<void> share_checkpoints(const fs::path& home, const fs::path& root, const std::string& from,
+                               const std::string& to) {
+  const fs::path folder = checkpoint_folder(home, root);
+  SABLE_TRY(const auto newest, newest_checkpoint(folder, from));
+  return newest ? set_newest_checkpoint(folder, to, *newest) : Result<void>();
+}
+
+Result<void> forget_checkpoints(const fs::path& home, const fs::path& root,
+                                const std::string& session, const std::stop_token& stop) {
+  return forget_checkpoints_in(checkpoint_folder(home, root), session, stop);
+}
+
+Result<void> forget_checkpoints_in(const fs::path& folder, const std::string& session,
+                                   const std::stop_token& stop) {
+  std::error_code error;
+  if (fs::exists(folder / "sessions" / session, error)) {
+    SABLE_TRY_VOID(mark_unswept(folder));
+    SABLE_TRY_VOID(remove_file(folder / "sessions" / session));
+    SABLE_TRY_VOID(sync_folder(folder / "sessions"));
+  }
+  return fs::exists(folder / kUnswept, error) ? sweep(folder, stop) : Result<void>();
+}
+
+std::vector<fs::path> checkpoint_folders(const fs::path& home) {
+  std::vector<fs::path> folders;
+  std::error_code error;
+  for (fs::directory_iterator it(home / "checkpoints", error), end; !error && it != end;
+       it.increment(error)) {
+    folders.push_back(it->path());
+  }
+  return folders;
+}
+
+std::vector<std::pair<fs::path, std::string>> checkpointed_sessions(const fs::path& home) {
+  std::vector<std::pair<fs::path, std::string>> found;
+  for (const auto& folder : checkpoint_folders(home)) {
+    for (auto& session : names_in(folder / "sessions", false)) {
+      found.emplace_back(folder, std::move(session));
+    }
+  }
+  return found;
+}
+
+Result<void> sweep_checkpoints(const fs::path& home, Sweep which) {
+  for (const auto& folder : checkpoint_folders(home)) {
+    std::error_code error;
+    if (which == Sweep::marked && !fs::exists(folder / kUnswept, error)) continue;
+    SABLE_TRY_VOID(sweep(folder, {}));
+  }
+  return {};
+}
+
+}  // namespace sable::memory
