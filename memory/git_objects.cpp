@@ -184,6 +184,11 @@ fs::path GitObjects::file_of(const ObjectId& id) const {
   return folder_ / hex.substr(0, 2) / hex.substr(2);
 }
 
+bool GitObjects::is_missing(const ObjectId& id) const {
+  std::error_code error;
+  return !fs::exists(file_of(id), error) && !error;
+}
+
 Result<ObjectId> GitObjects::name_of(ObjectKind kind, std::string_view bytes) {
   git_oid oid;
   const int code = git_odb_hash(&oid, bytes.data(), bytes.size(), type_of(kind));

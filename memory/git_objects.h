@@ -63,6 +63,8 @@ class GitObjects {
   Result<std::vector<TreeEntry>> read_tree(const ObjectId& id);
   Result<CommitRecord> read_commit(const ObjectId& id);
 
+  bool is_missing(const ObjectId& id) const;
+
   /// Makes everything written so far durable.
   Result<void> sync();
 

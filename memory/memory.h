@@ -71,6 +71,13 @@ struct ExpiredSession {
   uint64_t bytes = 0;  ///< of its events' data and its kept outputs
 };
 
+/// What an exported session holds.
+struct ExportReport {
+  Seq n_events = 0;
+  uint64_t n_checkpoint_objects = 0;
+  std::string files_left_out;  ///< why its file checkpoints are not in it; empty: they are
+};
+
 /// What was left by processes that died, and has been taken away.
 struct Swept {
   uint64_t n_sessions = 0;     ///< half removed, or never filled
@@ -172,12 +179,15 @@ class Store {
   /// not_found; invalid_input when there is no event `at`.
   virtual asio::awaitable<Result<std::unique_ptr<Lease>>> fork(std::string session, Seq at) = 0;
 
-  /// Writes a session with its blobs to one file (docs/durability.md), replacing it atomically.
-  virtual asio::awaitable<Result<void>> export_session(std::string session,
-                                                       std::filesystem::path file) = 0;
+  /// Writes a session with its blobs and file checkpoints to one file (docs/durability.md),
+  /// replacing it atomically.
+  virtual asio::awaitable<Result<ExportReport>> export_session(std::string session,
+                                                               std::filesystem::path file) = 0;
 
-  /// Reads such a file; every hash is checked. The session keeps its id unless that is taken;
-  /// returns the id. Errors: corrupt, unsupported (newer format), io.
+  /// Reads such a file, which may be anybody's; every hash is checked and memory is bounded. The
+  /// session keeps its id unless that is taken; returns the id. After an error nothing is left but
+  /// what the next lone start takes away. Errors: corrupt, unsupported (newer format), exhausted,
+  /// io.
   virtual asio::awaitable<Result<std::string>> import_session(std::filesystem::path file) = 0;
 
   /// What a policy does not keep, oldest first. Changes nothing.
@@ -214,13 +224,19 @@ struct SalvagedSession {
 struct RepairReport {
   bool was_sound = false;          ///< nothing was done
   std::filesystem::path moved_to;  ///< the folder that now holds the damaged files
+  bool rebuilt = false;            ///< the database was replaced by what could be salvaged of it
   uint64_t n_events = 0;
   std::vector<SalvagedSession> sessions;
+  uint64_t n_blobs_lost = 0;          ///< kept outputs; their sessions say so (event "blobs.lost")
+  uint64_t n_objects_lost = 0;        ///< of file checkpoints; rewinds that need them are refused
   std::vector<std::string> problems;  ///< what check() said before
+  Swept swept;                        ///< done in any case
 };
 
-/// Salvages the longest valid prefix of each session into a new database, moves the damaged one
-/// aside and appends "session.recovered" where events were lost. A sound database is left alone.
+/// Where the database is damaged: salvages the longest valid prefix of each session into a new one,
+/// moves the damaged one aside and appends "session.recovered" where events were lost. A sound one
+/// is left as it is. Damaged blobs and objects of file checkpoints are moved aside and noted as
+/// lost. Then takes away what processes left that died, as sweep() does.
 /// Errors: denied while another process uses the home; unsupported for a newer version; io,
 /// exhausted.
 Result<RepairReport> repair(const std::filesystem::path& home, Log log = Log::none());

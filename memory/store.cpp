@@ -273,61 +273,40 @@ class LogStore : public Store {
     co_return lease;
   }
 
-  asio::awaitable<Result<void>> export_session(std::string session,
-                                               std::filesystem::path file) override {
-    auto export_later = on_thread<bool>(long_work_, [this, session, file]() -> Result<bool> {
-      // A connection of its own: a long export does not hold up questions.
-      SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
-      return database.read_consistently([&]() -> Result<bool> {
-        SABLE_TRY(const auto row, database.session(session));
-        SABLE_TRY_VOID(write_session_file(database, row, home_.blobs(), file));
-        return true;
-      });
-    });
+  asio::awaitable<Result<ExportReport>> export_session(std::string session,
+                                                       std::filesystem::path file) override {
+    auto export_later =
+        on_thread<ExportReport>(long_work_, [this, session, file]() -> Result<ExportReport> {
+          // A connection of its own: a long export does not hold up questions.
+          SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
+          return database.read_consistently([&]() -> Result<ExportReport> {
+            SABLE_TRY(const auto row, database.session(session));
+            return write_session_file(database, row, home_, file);
+          });
+        });
     auto exported = co_await std::move(export_later);
-    if (!exported) co_return fail(exported.error());
-    co_return Result<void>{};
+    co_return exported;
   }
 
   asio::awaitable<Result<std::string>> import_session(std::filesystem::path file) override {
     auto import = std::make_shared<Importing>();
-    auto open_later = on_thread<bool>(long_work_, [import, file]() -> Result<bool> {
-      SABLE_TRY(auto reader, SessionFileReader::open(file));
-      import->reader.emplace(std::move(reader));
-      return true;
-    });
-    auto opened = co_await std::move(open_later);
-    if (!opened) co_return fail(opened.error());
-    const WallTime time = clock_.wall_now();
-    auto begin_later = change<bool>([this, import, time](LogDatabase& database) {
-      return begin_filling(database, home_, time, import->filling, import->reader->header().id);
-    });
-    auto begun = co_await std::move(begin_later);
-    if (!begun) co_return fail(begun.error());
-    bool more = true;
-    while (more) {
-      auto read_later = on_thread<bool>(long_work_, [import] { return read_some(*import); });
-      auto read = co_await std::move(read_later);
-      if (!read) co_return fail(read.error());
-      more = *read;
-      for (auto& blob : std::exchange(import->blobs, {})) {
-        auto put_later = put_blob(std::move(blob.bytes));
-        auto put = co_await std::move(put_later);
-        if (!put) co_return fail(put.error());
-      }
-      auto adopt_later =
-          change<bool>([import](LogDatabase& database) { return adopt_some(database, *import); });
-      auto adopted = co_await std::move(adopt_later);
-      if (!adopted) co_return fail(adopted.error());
-    }
-    auto end_later =
-        change<std::string>([this, import](LogDatabase& database) -> Result<std::string> {
-          SABLE_TRY(auto id, finish_import(database, *import));
-          SABLE_TRY(has_pins_, database.unpin_named_blobs(store_name_, import->filling.row.number));
-          return id;
+    auto imported_later = import_in_steps(import, std::move(file));
+    auto imported = co_await std::move(imported_later);
+    if (imported || !import->filling.lock) co_return imported;
+    // Half of a session is nobody's; should taking it away fail, the next lone start does it.
+    const SessionRow& row = import->filling.row;
+    auto removing = std::make_shared<std::optional<Removing>>(Removing{
+        {row.number, row.id, row.view.working_directory}, std::move(import->filling.lock)});
+    auto condemned_later =
+        change<bool>([number = row.number](LogDatabase& database) -> Result<bool> {
+          SABLE_TRY_VOID(database.condemn_session(number));
+          return true;
         });
-    auto id = co_await std::move(end_later);
-    co_return id;
+    auto condemned = co_await std::move(condemned_later);
+    if (!condemned) co_return imported;
+    auto removed_later = finish_removal(removing, kPurgedAtOnce, {});
+    (void)co_await std::move(removed_later);
+    co_return imported;
   }
 
   asio::awaitable<Result<std::vector<ExpiredSession>>> expired(Retention policy) override {
@@ -369,6 +348,75 @@ class LogStore : public Store {
   static std::string make_store_name() {
     std::random_device random;
     return fmt::format("{:08x}{:08x}", random(), random());
+  }
+
+  asio::awaitable<Result<std::string>> import_in_steps(std::shared_ptr<Importing> import,
+                                                       std::filesystem::path file) {
+    auto open_later = on_thread<bool>(long_work_, [import, file]() -> Result<bool> {
+      SABLE_TRY(auto reader, SessionFileReader::open(file));
+      import->reader.emplace(std::move(reader));
+      return true;
+    });
+    auto opened = co_await std::move(open_later);
+    if (!opened) co_return fail(opened.error());
+    const WallTime time = clock_.wall_now();
+    auto begin_later = change<bool>([this, import, time](LogDatabase& database) {
+      return begin_filling(database, home_, time, import->filling, import->reader->header().id);
+    });
+    auto begun = co_await std::move(begin_later);
+    if (!begun) co_return fail(begun.error());
+    auto next = ImportNext::events;
+    while (next == ImportNext::events || next == ImportNext::blob) {
+      auto read_later = on_thread<ImportNext>(long_work_, [import] { return read_some(*import); });
+      auto read = co_await std::move(read_later);
+      if (!read) co_return fail(read.error());
+      next = *read;
+      auto adopt_later =
+          change<bool>([import](LogDatabase& database) { return adopt_some(database, *import); });
+      auto adopted = co_await std::move(adopt_later);
+      if (!adopted) co_return fail(adopted.error());
+      if (next != ImportNext::blob) continue;
+      auto received_later = import_blob(import);
+      auto received = co_await std::move(received_later);
+      if (!received) co_return fail(received.error());
+    }
+    if (next == ImportNext::checkpoints) {
+      auto whole_later =
+          change<bool>([import](LogDatabase& database) { return check_events(database, *import); });
+      auto whole = co_await std::move(whole_later);
+      if (!whole) co_return fail(whole.error());
+      auto files_later = on_thread<bool>(long_work_, [this, import]() -> Result<bool> {
+        SABLE_TRY_VOID(receive_checkpoints(home_, *import));
+        return true;
+      });
+      auto files = co_await std::move(files_later);
+      if (!files) co_return fail(files.error());
+    }
+    auto end_later =
+        change<std::string>([this, import](LogDatabase& database) -> Result<std::string> {
+          SABLE_TRY(auto id, finish_import(database, *import));
+          SABLE_TRY(has_pins_, database.unpin_named_blobs(store_name_, import->filling.row.number));
+          return id;
+        });
+    auto id = co_await std::move(end_later);
+    co_return id;
+  }
+
+  /// Pinned before it is there, as put_blob() does.
+  asio::awaitable<Result<bool>> import_blob(std::shared_ptr<Importing> import) {
+    auto pinned_later = change<bool>([this, import](LogDatabase& database) -> Result<bool> {
+      SABLE_TRY_VOID(database.pin_blob(std::get<FileBlob>(import->held).digest, store_name_));
+      has_pins_ = true;
+      return true;
+    });
+    auto pinned = co_await std::move(pinned_later);
+    if (!pinned) co_return pinned;
+    auto received_later = on_thread<bool>(long_work_, [this, import]() -> Result<bool> {
+      SABLE_TRY_VOID(receive_blob(home_.blobs(), *import));
+      return true;
+    });
+    auto received = co_await std::move(received_later);
+    co_return received;
   }
 
   asio::awaitable<Result<std::vector<ExpiredSession>>> choose(Retention policy,

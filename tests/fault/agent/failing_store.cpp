@@ -53,8 +53,8 @@ asio::awaitable<Result<void>> FailingStore::remove(std::string session) {
 asio::awaitable<Result<std::unique_ptr<Lease>>> FailingStore::fork(std::string session, Seq at) {
   return real_.fork(std::move(session), at);
 }
-asio::awaitable<Result<void>> FailingStore::export_session(std::string session,
-                                                           std::filesystem::path file) {
+asio::awaitable<Result<ExportReport>> FailingStore::export_session(std::string session,
+                                                                   std::filesystem::path file) {
   return real_.export_session(std::move(session), std::move(file));
 }
 asio::awaitable<Result<std::string>> FailingStore::import_session(std::filesystem::path file) {
