@@ -1,10 +1,11 @@
 #include "memory/checkpoint_folder.h"
 
+#include <algorithm>
 #include <cerrno>
-#include <set>
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "memory/file_lock.h"
 #include "memory/home.h"
 #include "memory/session_id.h"
@@ -16,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kUnswept = "unswept";
+constexpr const char* kLost = "lost";
 
 Result<void> remove_file(const fs::path& file) {
   std::error_code error;
@@ -23,30 +25,73 @@ Result<void> remove_file(const fs::path& file) {
   return error ? fail_errno(file.string(), error.value()) : Result<void>();
 }
 
-/// Everything that a checkpoint and those before it are made of.
-Result<void> add_needed(GitObjects& objects, ObjectId commit, const std::stop_token& stop,
-                        std::set<ObjectId>& needed) {
-  while (!commit.empty() && needed.insert(commit).second) {
-    SABLE_TRY(const auto record, objects.read_commit(commit));
-    std::vector<ObjectId> trees{record.tree};
+/// What is known to be lost.
+Result<std::set<ObjectId>> lost_objects(const fs::path& folder) {
+  std::set<ObjectId> lost;
+  const auto text = read_file(folder / kLost);
+  if (!text && text.error().code == ErrorCode::not_found) return lost;
+  if (!text) return fail(text.error());
+  for (const auto line : split_lines(*text)) {
+    if (const auto id = object_id(line)) lost.insert(*id);
+  }
+  return lost;
+}
+
+/// Walks everything that checkpoints are made of, each object once.
+class Walk {
+ public:
+  enum class Blobs { named, read };  ///< whether the content of files is looked at, too
+
+  Walk(GitObjects& objects, Blobs blobs, std::stop_token stop)
+      : objects_(objects), blobs_(blobs), stop_(std::move(stop)) {}
+
+  /// A checkpoint and those before it. Errors: cancelled.
+  Result<void> visit(ObjectId commit) {
+    while (!commit.empty() && needed_.insert(commit).second) {
+      const auto record = objects_.read_commit(commit);
+      if (!record) {
+        unreadable_.insert(commit);
+        return {};
+      }
+      SABLE_TRY_VOID(visit_tree(record->tree));
+      commit = record->parent;
+    }
+    return {};
+  }
+
+  const std::set<ObjectId>& needed() const { return needed_; }
+  const std::set<ObjectId>& unreadable() const { return unreadable_; }
+
+ private:
+  Result<void> visit_tree(const ObjectId& top) {
+    std::vector<ObjectId> trees{top};
     while (!trees.empty()) {
+      if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "a sweep was given up");
       const ObjectId tree = std::move(trees.back());
       trees.pop_back();
-      if (!needed.insert(tree).second) continue;
-      if (stop.stop_requested()) return fail(ErrorCode::cancelled, "a sweep was given up");
-      SABLE_TRY(const auto entries, objects.read_tree(tree));
-      for (const TreeEntry& entry : entries) {
+      if (!needed_.insert(tree).second) continue;
+      const auto entries = objects_.read_tree(tree);
+      if (!entries) {
+        unreadable_.insert(tree);
+        continue;
+      }
+      for (const TreeEntry& entry : *entries) {
         if (entry.mode == TreeMode::folder) {
           trees.push_back(entry.id);
-        } else {
-          needed.insert(entry.id);
+        } else if (needed_.insert(entry.id).second && blobs_ == Blobs::read &&
+                   !objects_.read_blob(entry.id)) {
+          unreadable_.insert(entry.id);
         }
       }
     }
-    commit = record.parent;
+    return {};
   }
-  return {};
-}
+
+  GitObjects& objects_;
+  const Blobs blobs_;
+  const std::stop_token stop_;
+  std::set<ObjectId> needed_, unreadable_;
+};
 
 /// Names in sessions/; `temporary`: what writers left there that died.
 std::vector<std::string> names_in(const fs::path& sessions, bool temporary) {
@@ -64,13 +109,18 @@ Result<void> sweep(const fs::path& folder, const std::stop_token& stop) {
   SABLE_TRY(auto lock, open_private_file(folder / "lock"));
   if (!try_lock(lock.get(), LockKind::alone)) return {};
   SABLE_TRY(auto objects, GitObjects::open(folder / "objects", /*sync_each=*/false));
-  std::set<ObjectId> needed;
+  SABLE_TRY(const auto lost, lost_objects(folder));
+  Walk walk(objects, Walk::Blobs::named, stop);
   for (const auto& session : names_in(folder / "sessions", false)) {
     SABLE_TRY(const auto newest, newest_checkpoint(folder, session));
-    // Given up, or a damaged chain: what cannot be told to be unneeded stays.
-    if (newest && !add_needed(objects, *newest, stop, needed)) return {};
+    if (newest && !walk.visit(*newest)) return {};
   }
-  SABLE_TRY_VOID(objects.keep_only(needed));
+  // New damage: what cannot be told to be unneeded stays.
+  if (!std::includes(lost.begin(), lost.end(), walk.unreadable().begin(),
+                     walk.unreadable().end())) {
+    return {};
+  }
+  SABLE_TRY_VOID(objects.keep_only(walk.needed()));
   for (const auto& name : names_in(folder / "sessions", true)) {
     SABLE_TRY_VOID(remove_file(folder / "sessions" / name));
   }
@@ -166,6 +216,40 @@ std::vector<std::pair<fs::path, std::string>> checkpointed_sessions(const fs::pa
     }
   }
   return found;
+}
+
+Result<std::vector<CheckpointDamage>> check_checkpoints(const fs::path& home) {
+  std::vector<CheckpointDamage> found;
+  for (const auto& folder : checkpoint_folders(home)) {
+    SABLE_TRY(const auto lock, use_checkpoints(folder));
+    SABLE_TRY(auto objects, GitObjects::open(folder / "objects", /*sync_each=*/false));
+    SABLE_TRY(const auto known, lost_objects(folder));
+    const auto root = read_file(folder / "root");
+    CheckpointDamage damage{.folder = folder, .root = root ? *root : std::string()};
+    while (damage.root.ends_with('\n')) damage.root.pop_back();
+    for (const auto& session : names_in(folder / "sessions", false)) {
+      SABLE_TRY(const auto newest, newest_checkpoint(folder, session));
+      if (!newest) continue;
+      // For each session anew, so that it is known which of them are concerned.
+      Walk walk(objects, Walk::Blobs::read, {});
+      SABLE_TRY_VOID(walk.visit(*newest));
+      for (const auto& id : walk.unreadable()) {
+        if (known.contains(id) && objects.is_missing(id)) continue;
+        damage.lost.insert(id);
+        damage.sessions.insert(session);
+      }
+    }
+    if (!damage.lost.empty()) found.push_back(std::move(damage));
+  }
+  return found;
+}
+
+Result<void> note_lost_objects(const fs::path& folder, const std::set<ObjectId>& lost) {
+  SABLE_TRY(auto all, lost_objects(folder));
+  all.insert(lost.begin(), lost.end());
+  std::string text;
+  for (const auto& id : all) text += hex_of(id) + "\n";
+  return write_file_atomically(folder / kLost, text, 0600);
 }
 
 Result<void> sweep_checkpoints(const fs::path& home, Sweep which) {

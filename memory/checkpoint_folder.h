@@ -5,11 +5,13 @@
 //   lock        held shared by whoever uses the objects, alone to delete some
 //   objects/    Git objects
 //   sessions/   each session's newest checkpoint; the ones before it are its ancestors
+//   lost        objects that a repair gave up, a line each
 //   unswept     there while objects may lie here that no session needs
 #pragma once
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -58,6 +60,20 @@ std::vector<std::filesystem::path> checkpoint_folders(const std::filesystem::pat
 /// Every session that has checkpoints, with the folder.
 std::vector<std::pair<std::filesystem::path, std::string>> checkpointed_sessions(
     const std::filesystem::path& home);
+
+/// Objects of one directory's checkpoints that are damaged or missing and not known to be.
+struct CheckpointDamage {
+  std::filesystem::path folder;
+  std::string root;  ///< the directory
+  std::set<ObjectId> lost;
+  std::set<std::string> sessions;  ///< some of whose checkpoints need them
+};
+
+/// Reads every object that some session needs.
+Result<std::vector<CheckpointDamage>> check_checkpoints(const std::filesystem::path& home);
+
+/// From now on it is known that these are lost.
+Result<void> note_lost_objects(const std::filesystem::path& folder, const std::set<ObjectId>& lost);
 
 enum class Sweep { marked, all };
 

@@ -164,4 +164,16 @@ Result<Swept> sweep_caches(LogDatabase& reading, const Home& home) {
   return swept;
 }
 
+Result<Swept> sweep_all(LogDatabase& database, const Home& home) {
+  SABLE_TRY(auto swept, sweep_caches(database, home));
+  SABLE_TRY_VOID(in_transaction(database, [&]() -> Result<void> {
+    for (int subfolder = 0; subfolder < 256; ++subfolder) {
+      SABLE_TRY(const auto n, sweep_blobs(database, home, static_cast<uint8_t>(subfolder)));
+      swept.n_blobs += n;
+    }
+    return {};
+  }));
+  return swept;
+}
+
 }  // namespace sable::memory

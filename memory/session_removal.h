@@ -51,4 +51,7 @@ Result<uint64_t> sweep_blobs(LogDatabase& database, const Home& home, uint8_t su
 /// Deletes the file checkpoints and snapshots of sessions that do not exist. Blocking.
 Result<Swept> sweep_caches(LogDatabase& reading, const Home& home);
 
+/// Both, with the home alone.
+Result<Swept> sweep_all(LogDatabase& database, const Home& home);
+
 }  // namespace sable::memory
