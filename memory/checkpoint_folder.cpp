@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "base/digest.h"
 #include "base/file.h"
@@ -224,22 +225,29 @@ Result<std::vector<CheckpointDamage>> check_checkpoints(const fs::path& home) {
     SABLE_TRY(const auto lock, use_checkpoints(folder));
     SABLE_TRY(auto objects, GitObjects::open(folder / "objects", /*sync_each=*/false));
     SABLE_TRY(const auto known, lost_objects(folder));
-    const auto root = read_file(folder / "root");
-    CheckpointDamage damage{.folder = folder, .root = root ? *root : std::string()};
-    while (damage.root.ends_with('\n')) damage.root.pop_back();
+    std::map<std::string, ObjectId> newest_of;
+    Walk all(objects, Walk::Blobs::read, {});
     for (const auto& session : names_in(folder / "sessions", false)) {
       SABLE_TRY(const auto newest, newest_checkpoint(folder, session));
       if (!newest) continue;
-      // For each session anew, so that it is known which of them are concerned.
-      Walk walk(objects, Walk::Blobs::read, {});
-      SABLE_TRY_VOID(walk.visit(*newest));
-      for (const auto& id : walk.unreadable()) {
-        if (known.contains(id) && objects.is_missing(id)) continue;
-        damage.lost.insert(id);
-        damage.sessions.insert(session);
-      }
+      newest_of[session] = *newest;
+      SABLE_TRY_VOID(all.visit(*newest));
     }
-    if (!damage.lost.empty()) found.push_back(std::move(damage));
+    const auto root = read_file(folder / "root");
+    CheckpointDamage damage{.folder = folder, .root = root ? *root : std::string()};
+    while (damage.root.ends_with('\n')) damage.root.pop_back();
+    for (const auto& id : all.unreadable()) {
+      if (!known.contains(id) || !objects.is_missing(id)) damage.lost.insert(id);
+    }
+    if (damage.lost.empty()) continue;
+    for (const auto& [session, newest] : newest_of) {
+      Walk its(objects, Walk::Blobs::named, {});
+      SABLE_TRY_VOID(its.visit(newest));
+      const bool concerned = std::any_of(damage.lost.begin(), damage.lost.end(),
+                                         [&](const auto& id) { return its.needed().contains(id); });
+      if (concerned) damage.sessions.insert(session);
+    }
+    found.push_back(std::move(damage));
   }
   return found;
 }
