@@ -1,5 +1,8 @@
 // A home on a file system that cannot keep the promises is refused before anything is written to
 // it. The linker sends the store's calls of statfs here (--wrap).
+#include <dirent.h>
+#include <dlfcn.h>
+#include <fstream>
 #include <optional>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -51,6 +54,17 @@ int __wrap_statvfs(const char* path, struct statvfs* info) {
 }
 // NOLINTEND(bugprone-reserved-identifier)
 
+namespace {
+size_t n_names_read = 0;
+}
+
+/// The program's own, in front of the C library's: counts.
+extern "C" dirent* readdir(DIR* folder) {
+  static auto* const real = reinterpret_cast<dirent* (*)(DIR*)>(::dlsym(RTLD_NEXT, "readdir"));
+  ++n_names_read;
+  return real(folder);
+}
+
 TEST_CASE("a home on a network file system is refused by its name, and left as it is") {
   // Numbers of statfs(2).
   const auto [type, name] = GENERATE(table<uint32_t, std::string>({{0x6969, "NFS"},
@@ -97,4 +111,22 @@ TEST_CASE("where nobody says how much, snapshots take a quarter of what the disk
   // A quarter of the free space and of what they take themselves.
   CHECK(usage->bytes <= (kFree + usage->bytes) / 4);
   CHECK(usage->bytes > kFree / 8);
+}
+
+TEST_CASE("of a folder with very many names no more are read than a checkpoint may hold") {
+  test::TemporaryFolder folder;
+  const auto root = folder / "root";
+  std::filesystem::create_directory(root);
+  constexpr size_t kMany = 3000, kMax = 100;
+  for (size_t i = 0; i < kMany; ++i) std::ofstream(root / std::to_string(i));
+  const auto store = memory::Store::open(folder / "home");
+  REQUIRE(store.has_value());
+  auto files = memory::FileCheckpoints::open(folder / "home", root, {.n_files_max = kMax});
+  REQUIRE(files.has_value());
+  n_names_read = 0;
+  const auto taken = (*files)->take("s_x");
+  CHECK(n_names_read > kMax);
+  CHECK(n_names_read < 2 * kMax);
+  REQUIRE_FALSE(taken.has_value());
+  CHECK(taken.error().code == ErrorCode::exhausted);
 }
