@@ -96,6 +96,7 @@ class LogDatabase {
   Result<bool> purge_events(int64_t number, size_t n_max = kPurgedAtOnce);
   /// The last step: nothing knows of the session any more.
   Result<void> erase_session(int64_t number);
+  Result<bool> has_tombstone(const std::string& id);
   /// Those that are being filled or removed, by a live process or by one that died.
   Result<std::vector<HiddenSession>> hidden_sessions();
 

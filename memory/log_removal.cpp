@@ -52,6 +52,13 @@ Result<void> LogDatabase::erase_session(int64_t number) {
   return {};
 }
 
+Result<bool> LogDatabase::has_tombstone(const std::string& id) {
+  SABLE_TRY(auto* select, statement("SELECT 1 FROM tombstone WHERE id = ?"));
+  Run run(*select);
+  run.bind(id);
+  return run.next();
+}
+
 Result<std::vector<HiddenSession>> LogDatabase::hidden_sessions() {
   SABLE_TRY(auto* select,
             statement("SELECT s.number, s.id, coalesce(v.working_directory, '') FROM session s "

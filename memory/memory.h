@@ -160,7 +160,8 @@ class Store {
   virtual asio::awaitable<Result<std::vector<Event>>> unfinished_calls(std::string session) = 0;
 
   /// Keeps a large payload by content (temporary file, sync, rename) and returns its locator
-  /// "blob:sha256:HEX"; durable when it returns. Bounded by what the disk holds.
+  /// "blob:sha256:HEX"; durable when it returns. One that no event names goes after the store has.
+  /// Bounded by what the disk holds.
   virtual asio::awaitable<Result<std::string>> put_blob(std::string bytes) = 0;
   virtual asio::awaitable<Result<std::string>> get_blob(std::string locator) = 0;
 

@@ -52,6 +52,20 @@ Result<void> finish(LogDatabase& database, const Home& home, const HiddenSession
   return in_transaction(database, [&] { return database.erase_session(session.number); });
 }
 
+/// The lock is released last, so its file may outlive the session. One that tells of acknowledged
+/// events stays unless the session is known to have been removed: it is the only witness of a loss.
+Result<void> remove_stale_locks(LogDatabase& database, const Home& home) {
+  for (const auto& session : sessions_with_lock_file(home.locks())) {
+    SABLE_TRY(const bool exists, database.id_is_taken(session));
+    if (exists || !may_be_session_id(session)) continue;
+    auto lock = SessionLock::acquire(home.locks(), session);
+    if (!lock) continue;  // somebody is about to begin it
+    SABLE_TRY(const bool removed, database.has_tombstone(session));
+    if (removed) lock->discard();
+  }
+  return {};
+}
+
 /// Nobody lives who could still name what is pinned.
 Result<void> drop_stale_pins(LogDatabase& database, const Home& home) {
   SABLE_TRY(const auto pinned, database.pinned_blobs());
@@ -126,6 +140,7 @@ Result<void> finish_removals(LogDatabase& database, const Home& home) {
     SABLE_TRY_VOID(finish(database, home, removing->session));
     removing->lock->discard();
   }
+  SABLE_TRY_VOID(remove_stale_locks(database, home));
   SABLE_TRY_VOID(drop_stale_pins(database, home));
   return sweep_checkpoints(home.path(), Sweep::marked);
 }
@@ -143,6 +158,7 @@ Result<uint64_t> sweep_blobs(LogDatabase& database, const Home& home, uint8_t su
 
 Result<Swept> sweep_caches(LogDatabase& reading, const Home& home) {
   Swept swept;
+  SABLE_TRY_VOID(remove_stale_locks(reading, home));
   // What is there is read before it is asked which sessions exist: one that began in between has
   // its row first.
   for (const auto& [folder, session] : checkpointed_sessions(home.path())) {

@@ -142,3 +142,23 @@ TEST_CASE("a sweep leaves a fork alone that another store is filling") {
   CHECK(must(store->sweep()).nothing());
   CHECK(must(store->list(10)).size() == 2);
 }
+
+TEST_CASE("a lock file that a removal left goes; one that tells of lost events stays") {
+  Made made;
+  const auto locks = made.home / "locks";
+  {
+    auto store = open_store(made.home);
+    auto lease = must(store->acquire(made.id));
+    must(store->append(*lease, notes(1, 1)));
+    // As processes leave them that die: the first of this session, the other of one that is
+    // unknown.
+    fs::copy(locks / made.id, made.home / "kept");
+    lease.reset();
+    must(store->remove(made.id));
+  }
+  fs::copy(made.home / "kept", locks / made.id);
+  fs::copy(made.home / "kept", locks / "s_lost");
+  open_store(made.home);
+  CHECK_FALSE(fs::exists(locks / made.id));
+  CHECK(fs::exists(locks / "s_lost"));
+}
