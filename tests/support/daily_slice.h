@@ -26,13 +26,15 @@ class Slice {
   /// The same ones in each run.
   static Slice fixed(size_t stride, size_t first = 0) { return Slice(stride, first); }
 
-  /// On day k those that are k modulo n, so that n days in a row meet every index exactly once. All
-  /// of them where SABLE_TEST_ALL is set.
+  /// On day k those that are k modulo n, so that n days in a row meet every index exactly once.
+  static Slice of_day(size_t day, size_t n) { return Slice(n, day % n); }
+
+  /// Today's; all of them where SABLE_TEST_ALL is set.
   static Slice of_the_day(size_t n) {
     if (all_cases()) return Slice(1, 0);
     std::cout << "indices that are " << day_of_run() % n << " modulo " << n << ", of day "
               << day_of_run() << " (SABLE_TEST_DAY repeats it, SABLE_TEST_ALL takes all of them)\n";
-    return Slice(n, day_of_run() % n);
+    return of_day(day_of_run(), n);
   }
 
   size_t stride() const { return stride_; }
