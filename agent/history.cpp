@@ -134,6 +134,7 @@ void History::take_rewind(const Json& data) {
 }
 
 Result<void> History::take(const memory::Event& event) {
+  SABLE_TRY_VOID(memory::check_understood(event));
   const auto take_known = [&]() -> Result<void> {
     if (event.type == "context.built") return take_context(event.data, messages_, tools_);
     if (event.type == "tools.changed") {

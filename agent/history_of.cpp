@@ -17,6 +17,7 @@ asio::awaitable<Result<History>> history_of(memory::Store& store, std::string id
                co_await store.find_events(id, memory::kRewound, 1, kRewindsMax));
   std::vector<memory::Rewind> rewinds;
   for (const auto& event : rewound) {
+    SABLE_CO_TRY_VOID(memory::check_understood(event));
     if (const auto rewind = memory::rewind_from(event); rewind.at > 0) rewinds.push_back(rewind);
   }
   History history;

@@ -152,6 +152,7 @@ asio::awaitable<Result<void>> finish_rewind(memory::Store& store, asio::thread_p
   // What a crash can leave behind is the rewind as the very last event.
   SABLE_CO_TRY(const auto newest, co_await store.read(lease.session(), lease.last_seq(), 1));
   if (newest.empty() || newest[0].type != memory::kRewound) co_return Result<void>();
+  SABLE_CO_TRY_VOID(memory::check_understood(newest[0]));
   const auto checkpoint = text_or(newest[0].data, "files");
   if (checkpoint.empty()) co_return Result<void>();
   const auto report = co_await restore(store, workers, std::move(working_directory), checkpoint);

@@ -125,11 +125,11 @@ Result<memory::SaveReport> save_copy(memory::SnapshotStore& store, const std::st
 }
 
 Result<std::unique_ptr<inference::Sequence>> restore_sequence(
-    memory::SnapshotStore& store, inference::Engine& engine,
+    memory::SnapshotStore& store, const std::string& session, inference::Engine& engine,
     std::span<const inference::TokenId> tokens) {
   const auto wanted = tokens.first(tokens.empty() ? 0 : tokens.size() - 1);
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
-    SABLE_TRY(const auto reader, store.find({engine.fingerprint(), wanted}));
+    SABLE_TRY(const auto reader, store.find({engine.fingerprint(), wanted}, session));
     std::vector<EntrySource> entries;
     entries.reserve(reader->n_blocks());
     std::vector<inference::ByteSource*> blocks;

@@ -37,10 +37,11 @@ Result<memory::SaveReport> save_copy(memory::SnapshotStore& store, const std::st
                                      const SequenceCopy& copy);
 
 /// The stored state of the longest prefix of `tokens`; the rest is for the caller to append. Leaves
-/// at least one token, so that the next step gives logits. not_found when nothing fits: then a
-/// prefill does it. On the engine's thread.
+/// at least one token, so that the next step gives logits. What is found is kept for `session`
+/// until that stores a state of its own. not_found when nothing fits: then a prefill does it. On
+/// the engine's thread.
 Result<std::unique_ptr<inference::Sequence>> restore_sequence(
-    memory::SnapshotStore& store, inference::Engine& engine,
+    memory::SnapshotStore& store, const std::string& session, inference::Engine& engine,
     std::span<const inference::TokenId> tokens);
 
 }  // namespace sable::agent

@@ -6,8 +6,12 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/result.h"
 
 namespace sable::memory {
+
+/// The newest version of an event's data that this program writes and understands.
+inline constexpr int kEventVersion = 1;
 
 using Seq = uint64_t;  ///< from 1, gapless in each session
 
@@ -24,6 +28,10 @@ struct Event {
 /// {session, seq, time, type, version, data}: the log's payload, a line of --json, the body of an
 /// event on the WebSocket: one JSON everywhere.
 Json to_json(const Event& event);
+
+/// Whether a session may go on from this event. A newer version says that the meaning of a known
+/// type has changed: what this program would make of it is not what happened. Errors: unsupported.
+Result<void> check_understood(const Event& event);
 
 struct NewEvent {
   std::string type;

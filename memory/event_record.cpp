@@ -64,6 +64,14 @@ Json to_json(const Event& event) {
               {"version", event.version},       {"data", event.data}};
 }
 
+Result<void> check_understood(const Event& event) {
+  if (event.version <= kEventVersion) return {};
+  return fail(ErrorCode::unsupported,
+              fmt::format("session {}: event {} ({}) has version {}, this program understands {}; "
+                          "go on with a newer Sable",
+                          event.session, event.seq, event.type, event.version, kEventVersion));
+}
+
 Digest chain_hash(const Digest& previous, Seq seq, std::string_view type, int version,
                   WallTime time, std::string_view data) {
   Sha256 hash;

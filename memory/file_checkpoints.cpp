@@ -1,18 +1,17 @@
 #include "memory/file_checkpoints.h"
 
 #include <algorithm>
+#include <climits>
 #include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
-#include "base/digest.h"
 #include "base/file.h"
-#include "memory/file_lock.h"
+#include "memory/checkpoint_folder.h"
 #include "memory/file_restore.h"
 #include "memory/git_objects.h"
-#include "memory/home.h"
 #include "memory/out_of_memory.h"
 #include "memory/working_files.h"
 
@@ -28,24 +27,10 @@ constexpr size_t kSyncEachMax = 64;
 // A file may change twice within one tick of the file system's clock without a new stamp.
 constexpr int64_t kTickNs = 40'000'000;
 
-fs::path folder_of(const fs::path& home, const fs::path& root) {
-  return home / "checkpoints" / to_hex(sha256(root.string())).substr(0, 32);
-}
-
 int64_t now_ns() {
   timespec time{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
-
-Result<std::optional<ObjectId>> newest_of(const fs::path& folder, const std::string& session) {
-  const auto text = read_file(folder / "sessions" / session, 100);
-  if (!text) {
-    if (text.error().code == ErrorCode::not_found) return std::nullopt;
-    return fail(text.error());
-  }
-  SABLE_TRY(auto id, object_id(*text));
-  return id;
 }
 
 Result<std::string> content_of(int root, const std::string& path, const FileStamp& stamp) {
@@ -116,7 +101,7 @@ class GitCheckpoints : public FileCheckpoints {
   };
 
   Result<FileCheckpoint> keep_files(const std::string& session, const std::stop_token& stop) {
-    SABLE_TRY(const auto parent, newest_of(folder_, session));
+    SABLE_TRY(const auto parent, newest_checkpoint(folder_, session));
     SABLE_TRY(auto captured, capture(stop));
     GitObjects& objects = captured.bulk ? bulk_ : each_;
     SABLE_TRY(const auto files, write_folder(objects, captured.files, ""));
@@ -240,6 +225,9 @@ class GitCheckpoints : public FileCheckpoints {
   Result<void> read_folder(const ObjectId& tree, const std::string& path, KeptFiles& files) {
     SABLE_TRY(const auto entries, each_.read_tree(tree));
     for (const TreeEntry& entry : entries) {
+      if (path.size() + entry.name.size() > PATH_MAX || files.size() > limits_.n_files_max) {
+        return fail(ErrorCode::corrupt, "not a checkpoint that was taken here");
+      }
       if (entry.mode == TreeMode::folder) {
         SABLE_TRY_VOID(read_folder(entry.id, path + entry.name + "/", files));
       } else {
@@ -260,29 +248,6 @@ class GitCheckpoints : public FileCheckpoints {
   std::unordered_map<std::string, Known> known_;
 };
 
-/// Everything that the newest checkpoint of a session and those before it are made of.
-Result<void> add_needed(GitObjects& objects, ObjectId commit, std::set<ObjectId>& needed) {
-  while (!commit.empty() && needed.insert(commit).second) {
-    SABLE_TRY(const auto record, objects.read_commit(commit));
-    std::vector<ObjectId> trees{record.tree};
-    while (!trees.empty()) {
-      const ObjectId tree = std::move(trees.back());
-      trees.pop_back();
-      if (!needed.insert(tree).second) continue;
-      SABLE_TRY(const auto entries, objects.read_tree(tree));
-      for (const TreeEntry& entry : entries) {
-        if (entry.mode == TreeMode::folder) {
-          trees.push_back(entry.id);
-        } else {
-          needed.insert(entry.id);
-        }
-      }
-    }
-    commit = record.parent;
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<FileCheckpoints>> FileCheckpoints::open(const fs::path& home,
@@ -293,50 +258,13 @@ Result<std::unique_ptr<FileCheckpoints>> FileCheckpoints::open(const fs::path& h
   if (error) return fail(ErrorCode::not_found, root.string() + ": " + error.message());
   UniqueFd root_fd(::open(real.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root_fd) return fail_errno(real.string(), errno);
-  const fs::path folder = folder_of(home, real);
-  for (const auto& needed :
-       {home / "checkpoints", folder, folder / "objects", folder / "sessions"}) {
-    SABLE_TRY_VOID(make_private_folder(needed));
-  }
-  if (!fs::exists(folder / "root", error)) {
-    SABLE_TRY_VOID(write_file_atomically(folder / "root", real.string() + "\n", 0600));
-  }
-  SABLE_TRY(auto lock, open_private_file(folder / "lock"));
-  if (!wait_for_lock(lock.get(), LockKind::shared)) {
-    return fail_errno((folder / "lock").string(), errno);
-  }
+  SABLE_TRY(const auto folder, make_checkpoint_folder(home, real));
+  SABLE_TRY(auto lock, use_checkpoints(folder));
   SABLE_TRY(auto each, GitObjects::open(folder / "objects", /*sync_each=*/true));
   SABLE_TRY(auto bulk, GitObjects::open(folder / "objects", /*sync_each=*/false));
   return std::make_unique<GitCheckpoints>(folder, std::move(root_fd), std::move(lock),
                                           IgnoreRules(real), std::move(each), std::move(bulk),
                                           limits, std::move(log));
-}
-
-Result<void> share_checkpoints(const fs::path& home, const fs::path& root, const std::string& from,
-                               const std::string& to) {
-  const fs::path folder = folder_of(home, root);
-  SABLE_TRY(const auto newest, newest_of(folder, from));
-  if (!newest) return {};
-  return write_file_atomically(folder / "sessions" / to, hex_of(*newest), 0600);
-}
-
-Result<void> forget_checkpoints(const fs::path& home, const fs::path& root,
-                                const std::string& session) {
-  const fs::path folder = folder_of(home, root);
-  std::error_code error;
-  if (!fs::remove(folder / "sessions" / session, error)) {
-    return error ? fail_errno(folder.string(), error.value()) : Result<void>();
-  }
-  SABLE_TRY(auto lock, open_private_file(folder / "lock"));
-  if (!try_lock(lock.get(), LockKind::alone)) return {};
-  SABLE_TRY(auto objects, GitObjects::open(folder / "objects", /*sync_each=*/false));
-  std::set<ObjectId> needed;
-  for (const auto& entry : fs::directory_iterator(folder / "sessions", error)) {
-    SABLE_TRY(const auto newest, newest_of(folder, entry.path().filename().string()));
-    // A damaged chain: what cannot be told to be unneeded stays.
-    if (newest && !add_needed(objects, *newest, needed)) return {};
-  }
-  return objects.keep_only(needed);
 }
 
 }  // namespace sable::memory

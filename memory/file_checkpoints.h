@@ -68,15 +68,4 @@ class FileCheckpoints {
   virtual Result<RestoreReport> restore(const std::string& id) = 0;
 };
 
-/// The checkpoints of one session are from now on another one's too (a fork). Not an error when
-/// there are none.
-Result<void> share_checkpoints(const std::filesystem::path& home, const std::filesystem::path& root,
-                               const std::string& from, const std::string& to);
-
-/// Deletes what only this session's checkpoints needed; while another process makes or restores a
-/// checkpoint of the same directory, the space stays until the next time. Not an error when there
-/// is nothing.
-Result<void> forget_checkpoints(const std::filesystem::path& home,
-                                const std::filesystem::path& root, const std::string& session);
-
 }  // namespace sable::memory

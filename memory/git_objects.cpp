@@ -68,6 +68,18 @@ bool is_whole_stream(std::string_view file) {
   return state == Z_STREAM_END;
 }
 
+git_object_t type_of(ObjectKind kind) {
+  switch (kind) {
+    case ObjectKind::blob:
+      return GIT_OBJECT_BLOB;
+    case ObjectKind::tree:
+      return GIT_OBJECT_TREE;
+    case ObjectKind::commit:
+      break;
+  }
+  return GIT_OBJECT_COMMIT;
+}
+
 std::string_view digits_of(TreeMode mode) {
   switch (mode) {
     case TreeMode::file:
@@ -83,6 +95,25 @@ std::string_view digits_of(TreeMode mode) {
 }
 
 }  // namespace
+
+std::string_view name_of(ObjectKind kind) {
+  switch (kind) {
+    case ObjectKind::blob:
+      return "blob";
+    case ObjectKind::tree:
+      return "tree";
+    case ObjectKind::commit:
+      break;
+  }
+  return "commit";
+}
+
+std::optional<ObjectKind> object_kind(std::string_view name) {
+  for (const auto kind : {ObjectKind::blob, ObjectKind::tree, ObjectKind::commit}) {
+    if (name == name_of(kind)) return kind;
+  }
+  return std::nullopt;
+}
 
 std::string hex_of(const ObjectId& id) {
   return to_hex(std::span(reinterpret_cast<const uint8_t*>(id.data()), id.size()));
@@ -113,16 +144,15 @@ Result<GitObjects> GitObjects::open(const fs::path& folder, bool sync_each) {
   return objects;
 }
 
-Result<ObjectId> GitObjects::write(std::string_view bytes, int type) {
+Result<ObjectId> GitObjects::write(std::string_view bytes, ObjectKind kind) {
   git_oid oid;
-  const int code =
-      git_odb_write(&oid, odb_.get(), bytes.data(), bytes.size(), static_cast<git_object_t>(type));
+  const int code = git_odb_write(&oid, odb_.get(), bytes.data(), bytes.size(), type_of(kind));
   if (code != 0) return fail_git("file checkpoint", code);
   return id_of(oid);
 }
 
 Result<ObjectId> GitObjects::write_blob(std::string_view bytes) {
-  return write(bytes, GIT_OBJECT_BLOB);
+  return write(bytes, ObjectKind::blob);
 }
 
 Result<ObjectId> GitObjects::write_tree(std::vector<TreeEntry> entries) {
@@ -138,7 +168,7 @@ Result<ObjectId> GitObjects::write_tree(std::vector<TreeEntry> entries) {
     bytes.push_back('\0');
     bytes.append(entry.id);
   }
-  return write(bytes, GIT_OBJECT_TREE);
+  return write(bytes, ObjectKind::tree);
 }
 
 Result<ObjectId> GitObjects::write_commit(const CommitRecord& commit, std::string_view message) {
@@ -146,13 +176,38 @@ Result<ObjectId> GitObjects::write_commit(const CommitRecord& commit, std::strin
   if (!commit.parent.empty()) text += "parent " + hex_of(commit.parent) + "\n";
   // No clock: the log knows when.
   text += "author Sable <sable@localhost> 0 +0000\ncommitter Sable <sable@localhost> 0 +0000\n\n";
-  return write(text.append(message), GIT_OBJECT_COMMIT);
+  return write(text.append(message), ObjectKind::commit);
 }
 
-Result<std::string> GitObjects::read(const ObjectId& id, int type) {
+fs::path GitObjects::file_of(const ObjectId& id) const {
+  const std::string hex = hex_of(id);
+  return folder_ / hex.substr(0, 2) / hex.substr(2);
+}
+
+bool GitObjects::is_missing(const ObjectId& id) const {
+  std::error_code error;
+  return !fs::exists(file_of(id), error) && !error;
+}
+
+Result<ObjectId> GitObjects::name_of(ObjectKind kind, std::string_view bytes) {
+  git_oid oid;
+  const int code = git_odb_hash(&oid, bytes.data(), bytes.size(), type_of(kind));
+  if (code != 0) return fail_git("file checkpoint", code);
+  return id_of(oid);
+}
+
+Result<void> GitObjects::write_whole(ObjectKind kind, const ObjectId& id, std::string_view bytes) {
+  if (const auto there = read(id, kind); there) return {};
+  std::error_code ignored;  // libgit2 would leave a damaged one as it is
+  fs::remove(file_of(id), ignored);
+  SABLE_TRY_VOID(write(bytes, kind));
+  return {};
+}
+
+Result<std::string> GitObjects::read(const ObjectId& id, ObjectKind kind) {
   // libgit2 waits for ever for the rest of a file that was cut short (1.5).
   const std::string hex = hex_of(id);
-  const auto file = read_file(folder_ / hex.substr(0, 2) / hex.substr(2), kFileBytesMax);
+  const auto file = read_file(file_of(id), kFileBytesMax);
   if (!file && file.error().code != ErrorCode::not_found) return fail(file.error());
   if (file && !is_whole_stream(*file)) return fail(ErrorCode::corrupt, hex + ": cut short");
   const git_oid oid = raw(id);
@@ -162,17 +217,17 @@ Result<std::string> GitObjects::read(const ObjectId& id, int type) {
   }
   const std::unique_ptr<git_odb_object, void (*)(git_odb_object*)> owned(object,
                                                                          git_odb_object_free);
-  if (git_odb_object_type(object) != type) {
+  if (git_odb_object_type(object) != type_of(kind)) {
     return fail(ErrorCode::corrupt, hex + ": not the kind of object that it should be");
   }
   return std::string(static_cast<const char*>(git_odb_object_data(object)),
                      git_odb_object_size(object));
 }
 
-Result<std::string> GitObjects::read_blob(const ObjectId& id) { return read(id, GIT_OBJECT_BLOB); }
+Result<std::string> GitObjects::read_blob(const ObjectId& id) { return read(id, ObjectKind::blob); }
 
 Result<std::vector<TreeEntry>> GitObjects::read_tree(const ObjectId& id) {
-  SABLE_TRY(const auto bytes, read(id, GIT_OBJECT_TREE));
+  SABLE_TRY(const auto bytes, read(id, ObjectKind::tree));
   std::vector<TreeEntry> entries;
   for (std::string_view left = bytes; !left.empty();) {
     const size_t space = left.find(' '), end = left.find('\0');
@@ -189,7 +244,7 @@ Result<std::vector<TreeEntry>> GitObjects::read_tree(const ObjectId& id) {
     }
     // Whoever restores it builds paths of these names.
     if (!known || entry.name.empty() || entry.name == "." || entry.name == ".." ||
-        entry.name.find('/') != std::string::npos) {
+        entry.name == ".git" || entry.name.find('/') != std::string::npos) {
       return fail(ErrorCode::corrupt, hex_of(id) + ": not a tree of ours");
     }
     entries.push_back(std::move(entry));
@@ -199,7 +254,7 @@ Result<std::vector<TreeEntry>> GitObjects::read_tree(const ObjectId& id) {
 }
 
 Result<CommitRecord> GitObjects::read_commit(const ObjectId& id) {
-  SABLE_TRY(const auto text, read(id, GIT_OBJECT_COMMIT));
+  SABLE_TRY(const auto text, read(id, ObjectKind::commit));
   CommitRecord commit;
   for (const auto line : split_lines(text)) {
     if (line.empty()) break;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,6 +22,12 @@ using ObjectId = std::string;  // 20 bytes
 std::string hex_of(const ObjectId& id);
 /// Errors: invalid_input.
 Result<ObjectId> object_id(std::string_view hex);
+
+enum class ObjectKind { blob, tree, commit };
+
+/// "blob", "tree", "commit".
+std::string_view name_of(ObjectKind kind);
+std::optional<ObjectKind> object_kind(std::string_view name);
 
 enum class TreeMode { file, program, link, folder };
 
@@ -44,10 +51,19 @@ class GitObjects {
   Result<ObjectId> write_tree(std::vector<TreeEntry> entries);
   Result<ObjectId> write_commit(const CommitRecord& commit, std::string_view message);
 
+  /// The name that these bytes have.
+  static Result<ObjectId> name_of(ObjectKind kind, std::string_view bytes);
+
+  /// An object whose name is known to be right. A damaged file in its place is replaced.
+  Result<void> write_whole(ObjectKind kind, const ObjectId& id, std::string_view bytes);
+
   /// Errors: not_found; corrupt when the bytes are not what the name says.
+  Result<std::string> read(const ObjectId& id, ObjectKind kind);
   Result<std::string> read_blob(const ObjectId& id);
   Result<std::vector<TreeEntry>> read_tree(const ObjectId& id);
   Result<CommitRecord> read_commit(const ObjectId& id);
+
+  bool is_missing(const ObjectId& id) const;
 
   /// Makes everything written so far durable.
   Result<void> sync();
@@ -59,8 +75,8 @@ class GitObjects {
   struct Free {
     void operator()(git_odb* odb) const;
   };
-  Result<ObjectId> write(std::string_view bytes, int type);
-  Result<std::string> read(const ObjectId& id, int type);
+  Result<ObjectId> write(std::string_view bytes, ObjectKind kind);
+  std::filesystem::path file_of(const ObjectId& id) const;
 
   std::filesystem::path folder_;
   std::unique_ptr<git_odb, Free> odb_;

@@ -1,6 +1,9 @@
 // `check`: reads everything and compares; changes nothing.
+#include "memory/health.h"
+
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "memory/blob_files.h"
 #include "memory/log_database.h"
 #include "memory/session_lock.h"
@@ -16,6 +19,7 @@ struct Fold {
   SessionView view;
   std::map<std::string, Seq> open_calls;
   std::vector<std::string> blobs;
+  std::set<std::string> lost_blobs;
 
   Result<void> add(const std::string& session, const StoredEvent& row) {
     Digest hash = view.head;
@@ -24,6 +28,11 @@ struct Fold {
     if (!effects.call_started.empty()) open_calls[effects.call_started] = event.seq;
     if (!effects.call_ended.empty()) open_calls.erase(effects.call_ended);
     for (auto& digest : blob_digests_in(row.data)) blobs.push_back(std::move(digest));
+    if (event.type == kBlobsLost && event.data.is_object() && event.data.contains("digests")) {
+      for (const auto& digest : event.data["digests"]) {
+        if (digest.is_string()) lost_blobs.insert(digest.get<std::string>());
+      }
+    }
     return {};
   }
 };
@@ -43,14 +52,18 @@ Result<std::map<std::string, Seq>> open_calls_in_table(LogDatabase& database, in
 
 /// Problems of one session; an error of its own when its rows cannot be read.
 Result<void> check_session(LogDatabase& database, const SessionRow& row, const Heads& heads,
-                           const std::filesystem::path& blobs, HealthReport& report) {
+                           const std::filesystem::path& blobs, Health& health) {
   SABLE_TRY_VOID(database.check_seal(row));
   Fold fold;
   SABLE_TRY_VOID(database.visit_events(
       row.number, 1, SIZE_MAX, [&](const StoredEvent& event) { return fold.add(row.id, event); }));
-  report.n_events += fold.view.n_events;
+  health.report.n_events += fold.view.n_events;
+  const auto say = [&](std::string_view text) {
+    health.report.problems.push_back(fmt::format("session {}: {}", row.id, text));
+  };
   const auto problem = [&](std::string_view text) {
-    report.problems.push_back(fmt::format("session {}: {}", row.id, text));
+    say(text);
+    health.log_sound = false;
   };
   if (fold.view.n_events != row.view.n_events) {
     problem(fmt::format("{} events are there, {} were acknowledged", fold.view.n_events,
@@ -65,7 +78,13 @@ Result<void> check_session(LogDatabase& database, const SessionRow& row, const H
   SABLE_TRY(const auto named, database.blobs_of(row.number));
   if (named != fold.blobs) problem("its list of blobs does not agree with its events");
   for (const auto& digest : fold.blobs) {
-    if (const auto bytes = read_blob(blobs, digest); !bytes) problem(bytes.error().message);
+    const auto bytes = read_blob_in_pieces(
+        blobs, digest, [](uint64_t) { return Result<void>(); },
+        [](std::string_view) { return Result<void>(); });
+    if (bytes) continue;
+    if (bytes.error().code == ErrorCode::not_found && fold.lost_blobs.contains(digest)) continue;
+    say(bytes.error().message);
+    health.lost_blobs[digest].insert(row.id);
   }
   if (const auto head = heads.find(row.id);
       head != heads.end() && head->second.seq > fold.view.n_events) {
@@ -75,41 +94,41 @@ Result<void> check_session(LogDatabase& database, const SessionRow& row, const H
   return {};
 }
 
-Result<void> check_all(LogDatabase& database, const Home& home, const Heads& heads,
-                       HealthReport& report) {
-  SABLE_TRY_VOID(check_schema(database.connection()));
+Result<void> check_log(LogDatabase& database, const Home& home, const Heads& heads,
+                       Health& health) {
+  SABLE_TRY_VOID(check_schema(database.connection(), SchemaAge::any));
+  const auto problem = [&](std::string text) {
+    health.report.problems.push_back(std::move(text));
+    health.log_sound = false;
+  };
   SABLE_TRY(auto pages, page_problems(database.connection(), PageCheck::full));
-  for (auto& problem : pages) report.problems.push_back("pages: " + std::move(problem));
+  for (auto& page : pages) problem("pages: " + std::move(page));
   SABLE_TRY(const auto sessions, database.newest_sessions(SIZE_MAX));
-  report.n_sessions = sessions.size();
+  health.report.n_sessions = sessions.size();
   for (const auto& session : sessions) {
-    if (auto checked = check_session(database, session, heads, home.blobs(), report); !checked) {
-      report.problems.push_back(checked.error().message);
+    if (auto checked = check_session(database, session, heads, home.blobs(), health); !checked) {
+      problem(checked.error().message);
     }
   }
   SABLE_TRY(const auto unlisted,
             database.connection().integer("SELECT count(*) FROM session WHERE complete = 1 AND "
                                           "number NOT IN (SELECT session FROM session_view)"));
-  if (unlisted > 0) {
-    report.problems.push_back(fmt::format("{} sessions are missing from the list", unlisted));
-  }
+  if (unlisted > 0) problem(fmt::format("{} sessions are missing from the list", unlisted));
   SABLE_TRY(const auto strays,
             database.connection().integer("SELECT count(*) FROM event WHERE (key >> 40) NOT IN "
                                           "(SELECT number FROM session)"));
-  if (strays > 0) {
-    report.problems.push_back(fmt::format("{} events belong to no session", strays));
-  }
+  if (strays > 0) problem(fmt::format("{} events belong to no session", strays));
   return {};
 }
 
 }  // namespace
 
-Result<HealthReport> check(const std::filesystem::path& path) {
+Result<Health> look_at_home(const std::filesystem::path& path) {
   SABLE_TRY(auto home, Home::open(path));
   SABLE_TRY_VOID(home.share());
-  HealthReport report;
+  Health health;
   std::error_code error;
-  if (!std::filesystem::exists(home.database(), error)) return report;
+  if (!std::filesystem::exists(home.database(), error)) return health;
 
   // Read before the database is: what they name must be in it by then.
   Heads heads;
@@ -119,13 +138,26 @@ Result<HealthReport> check(const std::filesystem::path& path) {
   const auto look = [&]() -> Result<void> {
     SABLE_TRY(auto database, LogDatabase::open(home.database(), OpenMode::read_only));
     return database.read_consistently(
-        [&]() -> Result<void> { return check_all(database, home, heads, report); });
+        [&]() -> Result<void> { return check_log(database, home, heads, health); });
   };
   if (auto looked = look(); !looked) {
     if (looked.error().code != ErrorCode::corrupt) return fail(looked.error());
-    report.problems.push_back(looked.error().message);
+    health.report.problems.push_back(looked.error().message);
+    health.log_sound = false;
   }
-  return report;
+  SABLE_TRY(health.checkpoints, check_checkpoints(home.path()));
+  for (const auto& damage : health.checkpoints) {
+    health.report.problems.push_back(fmt::format(
+        "file checkpoints of {}: {} objects are damaged or missing; sessions {} cannot be taken "
+        "back to moments that need them",
+        to_utf8(damage.root), damage.lost.size(), fmt::join(damage.sessions, ", ")));
+  }
+  return health;
+}
+
+Result<HealthReport> check(const std::filesystem::path& path) {
+  SABLE_TRY(auto health, look_at_home(path));
+  return std::move(health.report);
 }
 
 }  // namespace sable::memory

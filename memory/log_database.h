@@ -17,6 +17,13 @@ struct SessionRow {
   SessionView view;
 };
 
+/// A session that is in no list: it is being filled, or removed.
+struct HiddenSession {
+  int64_t number = 0;
+  std::string id;
+  std::string working_directory;  ///< empty where it is not known yet
+};
+
 /// Events in one transaction, so that no removal holds up the writer for long.
 constexpr size_t kPurgedAtOnce = 4096;
 
@@ -79,18 +86,28 @@ class LogDatabase {
   Result<void> derive_again(SessionRow& session);
   Result<void> write_view(int64_t number, const SessionView& view);
 
-  // Removal, in steps that each fit a short transaction.
-  /// Takes the session from every list and leaves a tombstone; its events are still there. Returns
-  /// the blobs that only this session named.
-  Result<std::vector<std::string>> hide_session(const SessionRow& session, WallTime time);
-  /// Deletes events of a hidden session, at most `n_max`; true when the session is gone.
+  // Removal, in steps that each fit a short transaction; repeating one does no harm.
+  /// Takes the session from every list and leaves a tombstone. Its events and what it names are
+  /// still there.
+  Result<void> hide_session(const SessionRow& session, WallTime time);
+  /// One that never became visible is to go, too.
+  Result<void> condemn_session(int64_t number);
+  /// Deletes events of a hidden session, at most `n_max`; true when none are left.
   Result<bool> purge_events(int64_t number, size_t n_max = kPurgedAtOnce);
-  Result<std::vector<int64_t>> hidden_sessions();
+  /// The last step: nothing knows of the session any more.
+  Result<void> erase_session(int64_t number);
+  Result<bool> has_tombstone(const std::string& id);
+  /// Those that are being filled or removed, by a live process or by one that died.
+  Result<std::vector<HiddenSession>> hidden_sessions();
+
   /// A pin keeps a blob that no event names yet; those of stores that died go at the next lone
-  /// start.
+  /// start, with their blobs.
   Result<void> pin_blob(const std::string& digest, const std::string& store);
   /// Drops the pins that events of this session have replaced; true when the store has others.
   Result<bool> unpin_named_blobs(const std::string& store, int64_t number);
+  Result<std::vector<std::string>> pinned_blobs();
+  Result<void> drop_pins();
+  /// By a pin, or by a session that is not being removed.
   Result<bool> blob_in_use(const std::string& digest);
 
  private:

@@ -189,8 +189,16 @@ Result<std::vector<Event>> LogDatabase::events_of_type(const SessionRow& session
                                                        const std::string& type, Seq from,
                                                        size_t n_max) {
   if (from > session.view.n_events) return std::vector<Event>();
-  SABLE_TRY(auto* select, statement("SELECT key FROM event WHERE key BETWEEN ? AND ? AND type = ? "
-                                    "ORDER BY key LIMIT ?"));
+  // Of the types that are sought there is an index, which only a query with their names may use.
+  const char* const sql =
+      type == "session.rewound"
+          ? "SELECT key FROM event INDEXED BY event_sought WHERE key BETWEEN ?1 AND ?2 AND type = "
+            "?3 AND type = 'session.rewound' ORDER BY key LIMIT ?4"
+      : type == "files.checkpointed"
+          ? "SELECT key FROM event INDEXED BY event_sought WHERE key BETWEEN ?1 AND ?2 AND type = "
+            "?3 AND type = 'files.checkpointed' ORDER BY key LIMIT ?4"
+          : "SELECT key FROM event WHERE key BETWEEN ?1 AND ?2 AND type = ?3 ORDER BY key LIMIT ?4";
+  SABLE_TRY(auto* select, statement(sql));
   Run run(*select);
   run.bind(event_key(session.number, from))
       .bind(event_key(session.number, session.view.n_events))

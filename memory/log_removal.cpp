@@ -1,32 +1,25 @@
-// Taking a session away for good: hidden first, then deleted in short transactions.
+// Taking a session away for good: hidden first, then deleted in short transactions, its own row
+// last, so that whoever finds the row knows what is left to do.
 #include "memory/log_database.h"
 
 namespace sable::memory {
 
-Result<std::vector<std::string>> LogDatabase::hide_session(const SessionRow& session,
-                                                           WallTime time) {
-  SABLE_TRY(auto digests, blobs_of(session.number));
-  for (const char* sql :
-       {"DELETE FROM blob_ref WHERE session = ?", "DELETE FROM open_call WHERE session = ?",
-        "DELETE FROM session_view WHERE session = ?",
-        "UPDATE session SET complete = 0, fence = fence + 1 WHERE number = ?"}) {
-    SABLE_TRY(auto* change, statement(sql));
-    SABLE_TRY_VOID(Run(*change).bind(session.number).finish());
-  }
+Result<void> LogDatabase::hide_session(const SessionRow& session, WallTime time) {
+  SABLE_TRY_VOID(condemn_session(session.number));
   SABLE_TRY(auto* bury, statement("INSERT OR REPLACE INTO tombstone(id, time, n_events, head) "
                                   "VALUES(?, ?, ?, ?)"));
-  SABLE_TRY_VOID(Run(*bury)
-                     .bind(session.id)
-                     .bind(time.time_since_epoch().count())
-                     .bind(static_cast<int64_t>(session.view.n_events))
-                     .bind(std::span<const uint8_t>(session.view.head))
-                     .finish());
-  std::vector<std::string> only_here;
-  for (auto& digest : digests) {
-    SABLE_TRY(const bool used, blob_in_use(digest));
-    if (!used) only_here.push_back(std::move(digest));
-  }
-  return only_here;
+  return Run(*bury)
+      .bind(session.id)
+      .bind(time.time_since_epoch().count())
+      .bind(static_cast<int64_t>(session.view.n_events))
+      .bind(std::span<const uint8_t>(session.view.head))
+      .finish();
+}
+
+Result<void> LogDatabase::condemn_session(int64_t number) {
+  SABLE_TRY(auto* update,
+            statement("UPDATE session SET complete = -1, fence = fence + 1 WHERE number = ?"));
+  return Run(*update).bind(number).finish();
 }
 
 Result<bool> LogDatabase::purge_events(int64_t number, size_t n_max) {
@@ -43,29 +36,39 @@ Result<bool> LogDatabase::purge_events(int64_t number, size_t n_max) {
   SABLE_TRY_VOID(Run(*forbid).bind(number).finish());
 
   SABLE_TRY(auto* more, statement("SELECT 1 FROM event WHERE key BETWEEN ? AND ? LIMIT 1"));
-  {
-    Run run(*more);
-    run.bind(event_key(number, 0)).bind(event_key(number, static_cast<uint64_t>(kSeqMask)));
-    SABLE_TRY(const bool left, run.next());
-    if (left) return false;
-  }
+  Run run(*more);
+  run.bind(event_key(number, 0)).bind(event_key(number, static_cast<uint64_t>(kSeqMask)));
+  SABLE_TRY(const bool left, run.next());
+  return !left;
+}
+
+Result<void> LogDatabase::erase_session(int64_t number) {
   for (const char* sql :
        {"DELETE FROM blob_ref WHERE session = ?", "DELETE FROM open_call WHERE session = ?",
-        "DELETE FROM session WHERE number = ?"}) {
+        "DELETE FROM session_view WHERE session = ?", "DELETE FROM session WHERE number = ?"}) {
     SABLE_TRY(auto* erase, statement(sql));
     SABLE_TRY_VOID(Run(*erase).bind(number).finish());
   }
-  return true;
+  return {};
 }
 
-Result<std::vector<int64_t>> LogDatabase::hidden_sessions() {
-  SABLE_TRY(auto* select, statement("SELECT number FROM session WHERE complete = 0"));
-  std::vector<int64_t> numbers;
+Result<bool> LogDatabase::has_tombstone(const std::string& id) {
+  SABLE_TRY(auto* select, statement("SELECT 1 FROM tombstone WHERE id = ?"));
+  Run run(*select);
+  run.bind(id);
+  return run.next();
+}
+
+Result<std::vector<HiddenSession>> LogDatabase::hidden_sessions() {
+  SABLE_TRY(auto* select,
+            statement("SELECT s.number, s.id, coalesce(v.working_directory, '') FROM session s "
+                      "LEFT JOIN session_view v ON v.session = s.number WHERE s.complete <> 1"));
+  std::vector<HiddenSession> hidden;
   Run run(*select);
   while (true) {
     SABLE_TRY(const bool row, run.next());
-    if (!row) return numbers;
-    numbers.push_back(run.integer(0));
+    if (!row) return hidden;
+    hidden.push_back({run.integer(0), std::string(run.text(1)), std::string(run.text(2))});
   }
 }
 
@@ -84,9 +87,27 @@ Result<bool> LogDatabase::unpin_named_blobs(const std::string& store, int64_t nu
   return run.next();
 }
 
+Result<std::vector<std::string>> LogDatabase::pinned_blobs() {
+  SABLE_TRY(auto* select, statement("SELECT DISTINCT digest FROM blob_pin"));
+  std::vector<std::string> digests;
+  Run run(*select);
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return digests;
+    digests.emplace_back(run.text(0));
+  }
+}
+
+Result<void> LogDatabase::drop_pins() {
+  SABLE_TRY(auto* drop, statement("DELETE FROM blob_pin"));
+  return Run(*drop).finish();
+}
+
 Result<bool> LogDatabase::blob_in_use(const std::string& digest) {
-  SABLE_TRY(auto* select, statement("SELECT 1 WHERE EXISTS(SELECT 1 FROM blob_ref WHERE digest = "
-                                    "?1) OR EXISTS(SELECT 1 FROM blob_pin WHERE digest = ?1)"));
+  SABLE_TRY(auto* select,
+            statement("SELECT 1 WHERE EXISTS(SELECT 1 FROM blob_ref r JOIN session s ON s.number = "
+                      "r.session WHERE r.digest = ?1 AND s.complete >= 0) OR EXISTS(SELECT 1 FROM "
+                      "blob_pin WHERE digest = ?1)"));
   Run run(*select);
   run.bind(digest);
   return run.next();

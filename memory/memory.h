@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,7 +61,30 @@ struct Retention {
   /// Since the session's newest event. Nothing goes by age while the newest event of all sessions
   /// is older than this: the clock may have jumped.
   std::optional<std::chrono::hours> age_max;
-  std::optional<uint64_t> bytes_max;  ///< of all events' data together
+  std::optional<uint64_t> bytes_max;  ///< of all events' data and all kept outputs together
+};
+
+/// A session that a policy no longer keeps.
+struct ExpiredSession {
+  std::string id, title;
+  WallTime updated;    ///< its newest event
+  uint64_t bytes = 0;  ///< of its events' data and its kept outputs
+};
+
+/// What an exported session holds.
+struct ExportReport {
+  Seq n_events = 0;
+  uint64_t n_checkpoint_objects = 0;
+  std::string files_left_out;  ///< why its file checkpoints are not in it; empty: they are
+};
+
+/// What was left by processes that died, and has been taken away.
+struct Swept {
+  uint64_t n_sessions = 0;     ///< half removed, or never filled
+  uint64_t n_blobs = 0;        ///< that nothing names
+  uint64_t n_checkpoints = 0;  ///< file checkpoints of sessions that do not exist
+  uint64_t n_snapshots = 0;    ///< the same of cache snapshots
+  bool nothing() const { return n_sessions + n_blobs + n_checkpoints + n_snapshots == 0; }
 };
 
 /// The right to append to one session: one at a time over all processes (a lock that dies with its
@@ -136,30 +160,49 @@ class Store {
   virtual asio::awaitable<Result<std::vector<Event>>> unfinished_calls(std::string session) = 0;
 
   /// Keeps a large payload by content (temporary file, sync, rename) and returns its locator
-  /// "blob:sha256:HEX"; durable when it returns. Bounded by what the disk holds.
+  /// "blob:sha256:HEX"; durable when it returns. One that no event names goes after the store has.
+  /// Bounded by what the disk holds.
   virtual asio::awaitable<Result<std::string>> put_blob(std::string bytes) = 0;
   virtual asio::awaitable<Result<std::string>> get_blob(std::string locator) = 0;
 
   /// Deletes a session's events from the file, not only from the list, and the blobs, snapshots and
   /// file checkpoints that only it needed; leaves a tombstone (id, count, last hash). Errors:
   /// denied while a process owns it.
+  /// One that is cut off is finished by the next start that finds the home unused, or by sweep().
   virtual asio::awaitable<Result<void>> remove(std::string session) = 0;
+
+  /// Takes away what removals, forks, imports and writers left that were cut off: compares every
+  /// blob, file checkpoint and snapshot with the log. What belongs to a live process stays.
+  virtual asio::awaitable<Result<Swept>> sweep() = 0;
 
   /// A new session with copies of events 1..at of another one and "session.forked" {from, seq, id}
   /// after them, owned by the caller. The other is only read; it may have an owner. Errors:
   /// not_found; invalid_input when there is no event `at`.
   virtual asio::awaitable<Result<std::unique_ptr<Lease>>> fork(std::string session, Seq at) = 0;
 
-  /// Writes a session with its blobs to one file (docs/durability.md), replacing it atomically.
-  virtual asio::awaitable<Result<void>> export_session(std::string session,
-                                                       std::filesystem::path file) = 0;
+  /// Writes a session with its blobs and file checkpoints to one file (docs/durability.md),
+  /// replacing it atomically.
+  virtual asio::awaitable<Result<ExportReport>> export_session(std::string session,
+                                                               std::filesystem::path file) = 0;
 
-  /// Reads such a file; every hash is checked. The session keeps its id unless that is taken;
-  /// returns the id. Errors: corrupt, unsupported (newer format), io.
+  /// Reads such a file, which may be anybody's; every hash is checked and memory is bounded. The
+  /// session keeps its id unless that is taken; returns the id. After an error nothing is left but
+  /// what the next lone start takes away. Errors: corrupt, unsupported (newer format), exhausted,
+  /// io.
   virtual asio::awaitable<Result<std::string>> import_session(std::filesystem::path file) = 0;
 
-  /// Removes what a policy no longer keeps; returns the ids.
-  virtual asio::awaitable<Result<std::vector<std::string>>> retain(Retention policy) = 0;
+  /// What a policy does not keep, oldest first. Changes nothing.
+  virtual asio::awaitable<Result<std::vector<ExpiredSession>>> expired(Retention policy) = 0;
+
+  /// Removes what a policy no longer keeps, in transactions so short that others hardly wait;
+  /// returns what went. Gives up soon after `stop` (cancelled, where nothing had gone by then); a
+  /// removal that was under way is finished as sweep() says.
+  virtual asio::awaitable<Result<std::vector<ExpiredSession>>> retain(
+      Retention policy, std::stop_token stop = {}) = 0;
+
+  /// Rewrites the file when more than half of it is free; holds up all writing meanwhile. False
+  /// when it is not worth it, or a disk is too full for it.
+  virtual asio::awaitable<Result<bool>> shrink() = 0;
 };
 
 /// What a check found. `problems` are sentences for people; empty means sound.
@@ -182,13 +225,19 @@ struct SalvagedSession {
 struct RepairReport {
   bool was_sound = false;          ///< nothing was done
   std::filesystem::path moved_to;  ///< the folder that now holds the damaged files
+  bool rebuilt = false;            ///< the database was replaced by what could be salvaged of it
   uint64_t n_events = 0;
   std::vector<SalvagedSession> sessions;
+  uint64_t n_blobs_lost = 0;          ///< kept outputs; their sessions say so (event "blobs.lost")
+  uint64_t n_objects_lost = 0;        ///< of file checkpoints; rewinds that need them are refused
   std::vector<std::string> problems;  ///< what check() said before
+  Swept swept;                        ///< done in any case
 };
 
-/// Salvages the longest valid prefix of each session into a new database, moves the damaged one
-/// aside and appends "session.recovered" where events were lost. A sound database is left alone.
+/// Where the database is damaged: salvages the longest valid prefix of each session into a new one,
+/// moves the damaged one aside and appends "session.recovered" where events were lost. A sound one
+/// is left as it is. Damaged blobs and objects of file checkpoints are moved aside and noted as
+/// lost. Then takes away what processes left that died, as sweep() does.
 /// Errors: denied while another process uses the home; unsupported for a newer version; io,
 /// exhausted.
 Result<RepairReport> repair(const std::filesystem::path& home, Log log = Log::none());

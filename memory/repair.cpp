@@ -9,8 +9,11 @@
 
 #include "memory/log_database.h"
 #include "memory/page_scan.h"
+#include "memory/repair_files.h"
 #include "memory/replacement.h"
 #include "memory/session_lock.h"
+#include "memory/session_removal.h"
+#include "memory/startup.h"
 
 namespace sable::memory {
 
@@ -75,7 +78,10 @@ std::set<int64_t> hidden_in(const fs::path& file) {
   auto database = LogDatabase::open(file, OpenMode::read_only);
   if (!database) return {};
   const auto hidden = database->hidden_sessions();
-  return hidden ? std::set<int64_t>(hidden->begin(), hidden->end()) : std::set<int64_t>();
+  std::set<int64_t> numbers;
+  if (!hidden) return numbers;
+  for (const auto& session : *hidden) numbers.insert(session.number);
+  return numbers;
 }
 
 /// Fills the new database. Commits every few thousand rows; nobody sees it before it is in place.
@@ -205,26 +211,44 @@ Result<void> build_replacement(const Home& home, RepairReport& report) {
   return sync_folder(home.path());
 }
 
+Result<void> give_up_what_is_lost(LogDatabase& database, const Home& home, const Health& health,
+                                  RepairReport& report) {
+  report.n_blobs_lost = health.lost_blobs.size();
+  for (const auto& damage : health.checkpoints) report.n_objects_lost += damage.lost.size();
+  if (report.n_blobs_lost + report.n_objects_lost == 0) return {};
+  if (report.moved_to.empty()) {
+    SABLE_TRY(report.moved_to, make_damaged_folder(home));
+  }
+  SABLE_TRY_VOID(give_up_blobs(database, home, health, report.moved_to));
+  return give_up_objects(health, report.moved_to);
+}
+
 }  // namespace
 
 Result<RepairReport> repair(const fs::path& path, Log log) {
   RepairReport report;
-  SABLE_TRY(auto health, check(path));
+  SABLE_TRY(auto health, look_at_home(path));
   SABLE_TRY(auto home, Home::open_alone(path));
-  report.problems = std::move(health.problems);
-  report.n_events = health.n_events;
+  report.problems = health.report.problems;
+  report.n_events = health.report.n_events;
   report.was_sound = report.problems.empty();
-  if (report.was_sound) return report;
-  report.n_events = 0;
-  SABLE_TRY_VOID(build_replacement(home, report));
-  SABLE_TRY(report.moved_to, finish_replacement(home));
-  for (const auto& session : sessions_with_lock_file(home.locks())) {
-    // What the last owner acknowledged is told in session.recovered now.
-    std::error_code ignored;
-    fs::remove(home.locks() / session, ignored);
+  if (!health.log_sound) {
+    report.rebuilt = true;
+    report.n_events = 0;
+    SABLE_TRY_VOID(build_replacement(home, report));
+    SABLE_TRY(report.moved_to, finish_replacement(home));
+    for (const auto& session : sessions_with_lock_file(home.locks())) {
+      // What the last owner acknowledged is told in session.recovered now.
+      std::error_code ignored;
+      fs::remove(home.locks() / session, ignored);
+    }
+    log.warning("the database was repaired",
+                {{"events", report.n_events}, {"damaged", report.moved_to.string()}});
   }
-  log.warning("the database was repaired",
-              {{"events", report.n_events}, {"damaged", report.moved_to.string()}});
+  SABLE_TRY_VOID(prepare_database(home, log));
+  SABLE_TRY(auto database, LogDatabase::open(home.database(), OpenMode::read_write));
+  SABLE_TRY_VOID(give_up_what_is_lost(database, home, health, report));
+  SABLE_TRY(report.swept, sweep_all(database, home));
   return report;
 }
 

@@ -7,9 +7,6 @@ namespace sable::memory {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-/// A fresh folder HOME/damaged/N.
 Result<fs::path> make_damaged_folder(const Home& home) {
   const fs::path all = home.path() / "damaged";
   if (::mkdir(all.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno(all.string(), errno);
@@ -19,8 +16,6 @@ Result<fs::path> make_damaged_folder(const Home& home) {
     if (errno != EEXIST) return fail_errno(folder.string(), errno);
   }
 }
-
-}  // namespace
 
 fs::path repaired_database(const Home& home) { return home.path() / "sable.db.repaired"; }
 

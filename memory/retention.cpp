@@ -1,5 +1,8 @@
 #include "memory/retention.h"
 
+#include <set>
+
+#include "memory/blob_files.h"
 #include "memory/session_lock.h"
 
 namespace sable::memory {
@@ -8,31 +11,66 @@ namespace {
 
 constexpr int64_t kFreePagesMin = 4096;  // 16 MiB: below that a rewrite is not worth its writes
 
-Result<std::map<int64_t, uint64_t>> bytes_by_session(LogDatabase& database) {
-  SABLE_TRY(auto* select,
-            database.statement("SELECT key >> 40, sum(length(CAST(data AS BLOB))) FROM event "
-                               "GROUP BY key >> 40"));
-  std::map<int64_t, uint64_t> bytes;
-  Run run(*select);
-  while (true) {
-    SABLE_TRY(const bool row, run.next());
-    if (!row) return bytes;
-    bytes[run.integer(0)] = static_cast<uint64_t>(run.integer(1));
+// Events in one sum, so that it can be given up in between.
+constexpr Seq kEventsPerSum = 4096;
+
+/// What sessions take: their events' data, and blobs, each of which goes with its last session.
+class Sizes {
+ public:
+  Sizes(LogDatabase& database, const Home& home, const std::stop_token& stop)
+      : database_(database), home_(home), stop_(stop) {}
+
+  /// Of the blobs those that no session asked for before names.
+  Result<uint64_t> of(const SessionRow& session) {
+    uint64_t bytes = 0;
+    for (Seq from = 1; from <= session.view.n_events; from += kEventsPerSum) {
+      SABLE_TRY_VOID(go_on());
+      SABLE_TRY(auto* select, database_.statement("SELECT coalesce(sum(length(CAST(data AS "
+                                                  "BLOB))), 0) FROM event WHERE key BETWEEN ? AND "
+                                                  "?"));
+      Run run(*select);
+      run.bind(event_key(session.number, from))
+          .bind(event_key(session.number, from + kEventsPerSum - 1));
+      SABLE_TRY(const bool row, run.next());
+      if (row) bytes += static_cast<uint64_t>(run.integer(0));
+    }
+    SABLE_TRY(const auto digests, database_.blobs_of(session.number));
+    for (const auto& digest : digests) {
+      SABLE_TRY_VOID(go_on());
+      if (seen_.insert(digest).second) bytes += blob_bytes(home_.blobs(), digest);
+    }
+    return bytes;
   }
-}
+
+ private:
+  Result<void> go_on() const {
+    if (!stop_.stop_requested()) return {};
+    return fail(ErrorCode::cancelled, "retention was given up");
+  }
+
+  LogDatabase& database_;
+  const Home& home_;
+  const std::stop_token& stop_;
+  std::set<std::string> seen_;
+};
 
 }  // namespace
 
-Result<std::vector<std::string>> sessions_to_drop(LogDatabase& database,
-                                                  const std::filesystem::path& locks,
-                                                  const Retention& policy, WallTime now) {
-  SABLE_TRY(auto sessions, database.newest_sessions(SIZE_MAX));
+Result<std::vector<ExpiredSession>> expired_sessions(LogDatabase& database, const Home& home,
+                                                     const Retention& policy, WallTime now,
+                                                     const std::stop_token& stop) {
+  SABLE_TRY(const auto sessions, database.newest_sessions(SIZE_MAX));
+  Sizes sizes(database, home, stop);
   std::map<int64_t, uint64_t> bytes;
-  if (policy.bytes_max) {
-    SABLE_TRY(bytes, bytes_by_session(database));
-  }
   uint64_t total = 0;
-  for (const auto& [number, n_bytes] : bytes) total += n_bytes;
+  if (policy.bytes_max) {
+    // From the newest to the oldest: a blob counts for the session that keeps it longest.
+    for (const auto& session : sessions) {
+      SABLE_TRY(const auto n_bytes, sizes.of(session));
+      bytes[session.number] = n_bytes;
+      total += n_bytes;
+    }
+  }
 
   const auto age_of = [now](const SessionRow& session) {
     return now - WallTime(std::chrono::milliseconds(session.view.updated_ms));
@@ -42,15 +80,21 @@ Result<std::vector<std::string>> sessions_to_drop(LogDatabase& database,
   const bool by_age =
       policy.age_max && !sessions.empty() && age_of(sessions.front()) <= *policy.age_max;
 
-  std::vector<std::string> drop;
-  for (auto session = sessions.rbegin(); session != sessions.rend(); ++session) {
-    const bool too_old = by_age && age_of(*session) > *policy.age_max;
+  std::vector<ExpiredSession> expired;
+  for (size_t i = sessions.size(); i-- > 0;) {
+    const SessionRow& session = sessions[i];
+    const bool too_old = by_age && age_of(session) > *policy.age_max;
     const bool too_much = policy.bytes_max && total > *policy.bytes_max;
-    if ((!too_old && !too_much) || live_owner(locks, session->id)) continue;
-    total -= bytes[session->number];
-    drop.push_back(session->id);
+    if ((!too_old && !too_much) || is_owned(home.locks(), session.id)) continue;
+    if (!policy.bytes_max) {
+      SABLE_TRY(bytes[session.number], sizes.of(session));
+    }
+    total -= policy.bytes_max ? bytes[session.number] : 0;
+    expired.push_back({session.id, session.view.title,
+                       WallTime(std::chrono::milliseconds(session.view.updated_ms)),
+                       bytes[session.number]});
   }
-  return drop;
+  return expired;
 }
 
 Result<bool> shrink_if_worth_it(LogDatabase& database) {

@@ -5,10 +5,10 @@
 
 namespace sable::memory {
 
-/// Oldest first; sessions with a live owner always stay.
-Result<std::vector<std::string>> sessions_to_drop(LogDatabase& database,
-                                                  const std::filesystem::path& locks,
-                                                  const Retention& policy, WallTime now);
+/// Oldest first; sessions with a live owner always stay. Errors: cancelled.
+Result<std::vector<ExpiredSession>> expired_sessions(LogDatabase& database, const Home& home,
+                                                     const Retention& policy, WallTime now,
+                                                     const std::stop_token& stop);
 
 /// Rewrites the file when more than half of it is free; outside of a transaction. False when not.
 /// Free pages are reused in any case, so a file that is busy or a disk that is full is no error.

@@ -76,16 +76,25 @@ WHEN NOT EXISTS(SELECT 1 FROM removal WHERE session = OLD.key >> 40)
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 )sql";
 
+// From version 2 on session.complete is -1 while a session is being deleted, and its rows in
+// blob_ref and session_view stay until the end, so that whoever finds it knows what else is to go.
+// The index finds the few events that a session is asked for when it is taken up or rewound,
+// however long it is; the events of other types cost it nothing.
+constexpr const char* kVersion2 = R"sql(
+CREATE INDEX event_sought ON event(type)
+WHERE type = 'session.rewound' OR type = 'files.checkpointed';
+)sql";
+
 // Step n brings a file from version n to n + 1. Steps are never edited once released.
-constexpr const char* kSteps[] = {kVersion1};
+constexpr const char* kSteps[] = {kVersion1, kVersion2};
 static_assert(std::size(kSteps) == kSchemaVersion);
 
-Result<void> apply_steps(Connection& connection, int64_t from) {
-  for (auto step = static_cast<size_t>(from); step < std::size(kSteps); ++step) {
+Result<void> apply_steps(Connection& connection, int64_t from, int64_t to) {
+  for (auto step = static_cast<size_t>(from); step < static_cast<size_t>(to); ++step) {
     SABLE_TRY_VOID(connection.execute(kSteps[step]));
   }
-  const auto pragma = fmt::format("PRAGMA application_id={}; PRAGMA user_version={}",
-                                  kApplicationId, kSchemaVersion);
+  const auto pragma =
+      fmt::format("PRAGMA application_id={}; PRAGMA user_version={}", kApplicationId, to);
   return connection.execute(pragma.c_str());
 }
 
@@ -112,11 +121,13 @@ Result<void> create_or_migrate(Connection& connection) {
   if (!empty && (application != kApplicationId || version >= kSchemaVersion)) {
     return check_schema(connection);
   }
-  if (empty) {
+  if (!empty) {
+    SABLE_TRY_VOID(check_schema(connection, SchemaAge::any));
+  } else {
     SABLE_TRY_VOID(connection.execute("PRAGMA page_size=4096; PRAGMA journal_mode=WAL"));
   }
   SABLE_TRY_VOID(connection.execute("BEGIN EXCLUSIVE"));
-  auto applied = apply_steps(connection, version);
+  auto applied = apply_steps(connection, version, kSchemaVersion);
   if (applied) applied = connection.execute("COMMIT");
   if (!applied) {
     if (connection.in_transaction()) (void)connection.execute("ROLLBACK");
@@ -125,21 +136,27 @@ Result<void> create_or_migrate(Connection& connection) {
   return check_schema(connection);
 }
 
-Result<void> check_schema(Connection& connection) {
+Result<void> check_schema(Connection& connection, SchemaAge age) {
   SABLE_TRY(const auto application, connection.integer("PRAGMA application_id"));
   if (application != kApplicationId) {
     return fail(ErrorCode::unsupported, "the file is not a database of Sable");
   }
   SABLE_TRY(const auto version, connection.integer("PRAGMA user_version"));
-  if (version != kSchemaVersion) {
+  if (version > kSchemaVersion || version < 1) {
     return fail(
         ErrorCode::unsupported,
         fmt::format("the database has schema version {}, this program reads up to {}; use a "
                     "newer Sable",
                     version, kSchemaVersion));
   }
+  if (version < kSchemaVersion && age == SchemaAge::current) {
+    return fail(ErrorCode::unsupported,
+                fmt::format("the database has schema version {} and is to be brought up to {}, but "
+                            "another process uses it; end that and start again",
+                            version, kSchemaVersion));
+  }
   SABLE_TRY(auto reference, Connection::open_in_memory());
-  SABLE_TRY_VOID(apply_steps(reference, 0));
+  SABLE_TRY_VOID(apply_steps(reference, 0, version));
   SABLE_TRY(const auto expected, objects_of(reference));
   SABLE_TRY(const auto found, objects_of(connection));
   if (found != expected) {

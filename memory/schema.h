@@ -9,7 +9,7 @@
 namespace sable::memory {
 
 inline constexpr int32_t kApplicationId = 0x5361626c;  // "Sabl"
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
 /// The key of an event row: its session's number and its seq in one integer, so that a session's
 /// events lie side by side in one b-tree and need no second index.
@@ -23,9 +23,12 @@ constexpr int64_t event_key(int64_t session_number, uint64_t seq) {
 /// home alone. Errors as check_schema.
 Result<void> create_or_migrate(Connection& connection);
 
-/// Errors: unsupported for a file of another program or a newer version; corrupt when the schema is
-/// not exactly ours (a trigger or view that somebody added would run inside our transactions).
-Result<void> check_schema(Connection& connection);
+enum class SchemaAge { current, any };  ///< any: also one that is still to be migrated
+
+/// Errors: unsupported for a file of another program or a newer version, or of an older one where
+/// that will not do; corrupt when the schema is not exactly ours (a trigger or view that somebody
+/// added would run inside our transactions).
+Result<void> check_schema(Connection& connection, SchemaAge age = SchemaAge::current);
 
 enum class PageCheck { quick, full };  ///< full also compares indexes with their tables
 

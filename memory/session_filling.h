@@ -18,11 +18,17 @@ struct Filling {
   std::optional<SessionLock> lock;
 };
 
+/// What an import has come to.
+enum class ImportNext { events, blob, checkpoints, end };
+
 struct Importing {
   std::optional<SessionFileReader> reader;
   Filling filling;
-  std::vector<FileBlob> blobs;
   std::vector<FileEvent> events;
+  FileRecord held;  ///< the one behind them, where it is no event
+  /// The newest event is a rewind whose files were still to be restored. That is not done
+  /// elsewhere: whoever takes the session up would have files written that nobody asked for.
+  bool ends_in_rewind = false;
 };
 
 // Inside a transaction each.
@@ -37,10 +43,18 @@ Result<bool> begin_fork(LogDatabase& database, const Home& home, WallTime time, 
 Result<bool> copy_events(LogDatabase& database, Filling& filling, Seq at);
 /// Stores the events that read_some() took. Errors: corrupt.
 Result<bool> adopt_some(LogDatabase& database, Importing& import);
-/// The session becomes visible if it is what the file's first line promised.
+/// All events that the file's first line promises are there. Errors: corrupt.
+Result<bool> check_events(LogDatabase& database, Importing& import);
+/// The session becomes visible.
 Result<std::string> finish_import(LogDatabase& database, Importing& import);
 
-/// Takes the next records of the file; false when there are no more. Blocking.
-Result<bool> read_some(Importing& import);
+// Blocking; in no transaction.
+
+/// Takes the next events of the file, up to something else or as many as fit a transaction.
+Result<ImportNext> read_some(Importing& import);
+/// Stores the content of the blob that was met; it is pinned.
+Result<void> receive_blob(const std::filesystem::path& blobs, Importing& import);
+/// Takes the file checkpoints, up to the end of the file. The session's row names its directory.
+Result<void> receive_checkpoints(const Home& home, Importing& import);
 
 }  // namespace sable::memory

@@ -128,6 +128,11 @@ void SessionLock::record(int64_t fence, const AcknowledgedHead& head) {
   }
 }
 
+bool is_owned(const fs::path& locks, const std::string& session) {
+  const UniqueFd fd(::open((locks / session).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  return fd && is_held(fd.get());
+}
+
 std::optional<int> live_owner(const fs::path& locks, const std::string& session) {
   const fs::path file = locks / session;
   UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));

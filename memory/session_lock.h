@@ -38,6 +38,9 @@ class SessionLock {
   /// only.
   void record(int64_t fence, const AcknowledgedHead& head);
 
+  /// What the file tells counts no more: the session is gone.
+  void discard() { ours_ = true; }
+
  private:
   SessionLock() = default;
   std::filesystem::path file_;
@@ -45,6 +48,9 @@ class SessionLock {
   std::optional<AcknowledgedHead> left_behind_;
   bool ours_ = false;  // content is ours, so nothing is lost when the file goes
 };
+
+/// Whether a process holds the session now, also one that has not said yet who it is.
+bool is_owned(const std::filesystem::path& locks, const std::string& session);
 
 /// The process that holds the session now, if any.
 std::optional<int> live_owner(const std::filesystem::path& locks, const std::string& session);

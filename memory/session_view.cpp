@@ -31,6 +31,7 @@ ViewEffects apply_event(SessionView& view, const Event& event, const Digest& has
 
   const Json& data = event.data;
   ViewEffects effects;
+  if (event.version > kEventVersion) return effects;  // known to be there, and no more
   if (event.type == "session.started") {
     view.title = string_or(data, "title", "");
     view.working_directory = string_or(data, "working_directory", "");

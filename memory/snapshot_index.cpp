@@ -137,6 +137,13 @@ Result<std::optional<int64_t>> SnapshotIndex::position(const Digest& key) {
   return run.integer(0);
 }
 
+Result<bool> SnapshotIndex::has_position(int64_t number) {
+  SABLE_TRY(auto* select, statement("SELECT 1 FROM position WHERE number = ?"));
+  Run run(*select);
+  run.bind(number);
+  return run.next();
+}
+
 Result<int64_t> SnapshotIndex::add_block(const Digest& key, int64_t parent,
                                          const EntryPlace& place) {
   SABLE_TRY(auto* insert, statement("INSERT INTO block(key, parent, segment, at, bytes) VALUES(?, "
@@ -184,6 +191,13 @@ Result<void> SnapshotIndex::use(int64_t position, const std::string& session) {
             statement("INSERT OR REPLACE INTO user(session, position, used) VALUES(?, ?, (SELECT "
                       "max(used) FROM position))"));
   return Run(*insert).bind(session).bind(position).finish();
+}
+
+Result<void> SnapshotIndex::share(const std::string& from, const std::string& to) {
+  SABLE_TRY(auto* insert,
+            statement("INSERT OR REPLACE INTO user(session, position, used) SELECT ?2, position, "
+                      "used FROM user WHERE session = ?1 ORDER BY used DESC LIMIT 1"));
+  return Run(*insert).bind(from).bind(to).finish();
 }
 
 Result<std::vector<SnapshotIndex::Holder>> SnapshotIndex::holders() {

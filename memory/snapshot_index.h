@@ -51,12 +51,16 @@ class SnapshotIndex {
   Result<std::vector<StoredPosition>> positions_behind(int64_t block);
   Result<std::optional<int64_t>> position(const Digest& key);
 
+  Result<bool> has_position(int64_t number);
+
   Result<int64_t> add_block(const Digest& key, int64_t parent, const EntryPlace& place);
   Result<int64_t> add_position(const Digest& key, int64_t block, std::span<const int32_t> tail,
                                const EntryPlace& place);
   /// Notes that a session uses a position now: its newest snapshot.
   Result<void> use(int64_t position, const std::string& session);
   Result<void> touch(int64_t position);  ///< used now, by whomever
+  /// The newest position of one session becomes another one's too; it does not count as a use.
+  Result<void> share(const std::string& from, const std::string& to);
 
   /// Sessions that have snapshots, each with its newest one.
   struct Holder {

@@ -90,8 +90,14 @@ class FileSnapshotStore : public SnapshotStore {
     return from.failed ? saved : noted(std::move(saved));
   }
 
-  Result<std::unique_ptr<SnapshotReader>> find(TokenStream stream) override {
-    return noted(unless_out_of_memory([&] { return find_prefix(stream); }));
+  Result<std::unique_ptr<SnapshotReader>> find(TokenStream stream,
+                                               const std::string& session) override {
+    return noted(unless_out_of_memory([&] { return find_prefix(stream, session); }));
+  }
+
+  Result<void> share(const std::string& from, const std::string& to) override {
+    const std::lock_guard lock(mutex_);
+    return noted(index_.in_transaction([&] { return index_.share(from, to); }));
   }
 
   Result<void> forget(const std::string& session) override {
@@ -103,6 +109,14 @@ class FileSnapshotStore : public SnapshotStore {
       give_back(index_, folder_, freed);
       return {};
     });
+  }
+
+  Result<std::vector<std::string>> sessions() override {
+    const std::lock_guard lock(mutex_);
+    SABLE_TRY(auto holders, noted(index_.holders()));
+    std::vector<std::string> names;
+    for (auto& holder : holders) names.push_back(std::move(holder.session));
+    return names;
   }
 
   Result<SnapshotUsage> usage() override {
@@ -145,14 +159,16 @@ class FileSnapshotStore : public SnapshotStore {
     return fail(ErrorCode::exhausted, "snapshots are evicted faster than this one is written");
   }
 
-  Result<std::unique_ptr<SnapshotReader>> find_prefix(const TokenStream& stream) {
+  Result<std::unique_ptr<SnapshotReader>> find_prefix(const TokenStream& stream,
+                                                      const std::string& session) {
     const auto keys = block_keys(stream);
     const std::lock_guard lock(mutex_);
     while (true) {
       SABLE_TRY(const auto found, index_.read_consistently([&] { return longest(keys, stream); }));
       if (!found) return fail(ErrorCode::not_found, "no snapshot of a prefix is stored");
       if (found->sound) {
-        (void)index_.touch(found->plan.position.row);
+        SABLE_TRY(const bool there, note_use(found->plan.position.row, session));
+        if (!there) continue;  // another process has evicted it since it was found
         return read_snapshot(folder_, found->plan, damage_report());
       }
       FreedPlaces lost;  // where they say they lie is not to be believed
@@ -186,6 +202,20 @@ class FileSnapshotStore : public SnapshotStore {
       block = parent ? parent->number : 0;
     }
     return std::nullopt;
+  }
+
+  /// False when the position has gone. That the use cannot be noted (a full disk) costs nothing.
+  Result<bool> note_use(int64_t position, const std::string& session) {
+    bool there = true;
+    const auto noted_down = index_.in_transaction([&]() -> Result<void> {
+      SABLE_TRY(there, index_.has_position(position));
+      if (!there) return {};
+      return session.empty() ? index_.touch(position) : index_.use(position, session);
+    });
+    if (!noted_down && noted_down.error().code == ErrorCode::corrupt) {
+      return fail(noted_down.error());
+    }
+    return there;
   }
 
   Result<bool> use_if_stored(const Digest& position, const std::string& session) {
@@ -277,6 +307,14 @@ class FileSnapshotStore : public SnapshotStore {
     return row;
   }
 
+  /// What all snapshots may take now.
+  uint64_t budget(uint64_t bytes_in_use) const {
+    if (options_.bytes_max) return *options_.bytes_max;
+    const uint64_t left = free_bytes(cache_);
+    const uint64_t room = left > UINT64_MAX - bytes_in_use ? UINT64_MAX : left + bytes_in_use;
+    return std::min(kSnapshotBytesMax, room / 4);
+  }
+
   /// The log and the user's files come first.
   Result<void> make_room_on_disk() {
     const uint64_t left = free_bytes(cache_);
@@ -301,15 +339,17 @@ class FileSnapshotStore : public SnapshotStore {
   Result<uint64_t> stay_within_budget(int64_t fresh, std::vector<int64_t> kept) {
     const std::lock_guard lock(mutex_);
     kept.insert(std::upper_bound(kept.begin(), kept.end(), fresh), fresh);
-    SABLE_TRY(const auto n_evicted, evict_down_to(index_, folder_, options_.bytes_max, kept));
+    SABLE_TRY(const auto before, index_.usage());
+    const uint64_t bytes_max = budget(before.bytes);
+    SABLE_TRY(const auto n_evicted, evict_down_to(index_, folder_, bytes_max, kept));
     SABLE_TRY(const auto usage, index_.usage());
-    if (usage.bytes <= options_.bytes_max) return n_evicted;
+    if (usage.bytes <= bytes_max) return n_evicted;
     FreedPlaces freed;
     SABLE_TRY_VOID(index_.in_transaction([&] { return index_.drop_position(fresh, freed); }));
     give_back(index_, folder_, freed);
     return fail(ErrorCode::exhausted,
                 fmt::format("the snapshot does not fit into {} bytes beside those of live sessions",
-                            options_.bytes_max));
+                            bytes_max));
   }
 
   Result<std::optional<Found>> plan_of(const std::vector<Digest>& keys, size_t n_blocks,

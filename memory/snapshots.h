@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,8 +51,12 @@ class SnapshotReader {
   virtual Result<std::span<const std::byte>> position() = 0;
 };
 
+inline constexpr uint64_t kSnapshotBytesMax = uint64_t{64} << 30;
+
 struct SnapshotOptions {
-  uint64_t bytes_max = uint64_t{64} << 30;      ///< of all snapshots of the home together
+  /// Of all snapshots of the home together. Unset: a quarter of the disk's free space beside them,
+  /// and kSnapshotBytesMax at most.
+  std::optional<uint64_t> bytes_max;
   uint64_t free_bytes_min = uint64_t{2} << 30;  ///< left on the disk for what is not a cache
   uint64_t segment_bytes_max = uint64_t{1} << 30;
   Log log = Log::none();
@@ -85,11 +90,19 @@ class SnapshotStore {
   virtual Result<SaveReport> save(const std::string& session, TokenStream stream,
                                   SnapshotSource& source) = 0;
 
-  /// The longest stored prefix of the stream. not_found when there is none.
-  virtual Result<std::unique_ptr<SnapshotReader>> find(TokenStream stream) = 0;
+  /// The longest stored prefix of the stream, which from now on is the newest snapshot of `session`
+  /// (empty: of none), until that saves one. not_found when there is none.
+  virtual Result<std::unique_ptr<SnapshotReader>> find(TokenStream stream,
+                                                       const std::string& session = {}) = 0;
+
+  /// The newest snapshot of one session is now another one's too (a fork).
+  virtual Result<void> share(const std::string& from, const std::string& to) = 0;
 
   /// Deletes the snapshots that only this session used, from the disk too.
   virtual Result<void> forget(const std::string& session) = 0;
+
+  /// Those that have used a snapshot which is still stored.
+  virtual Result<std::vector<std::string>> sessions() = 0;
 
   virtual Result<SnapshotUsage> usage() = 0;
 };

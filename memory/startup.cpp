@@ -8,6 +8,7 @@
 
 #include "memory/log_database.h"
 #include "memory/replacement.h"
+#include "memory/session_removal.h"
 
 namespace sable::memory {
 
@@ -22,28 +23,6 @@ Result<void> make_private_file(const std::filesystem::path& file) {
   if (fd) return {};
   if (errno != EEXIST) return fail_errno(file.string(), errno);
   if (::chmod(file.c_str(), 0600) != 0) return fail_errno(file.string(), errno);
-  return {};
-}
-
-/// Forks, imports and removals that were cut off: nobody was told that they had succeeded.
-Result<void> finish_removals(LogDatabase& database) {
-  SABLE_TRY(const auto hidden, database.hidden_sessions());
-  for (const int64_t number : hidden) {
-    bool gone = false;
-    while (!gone) {
-      SABLE_TRY_VOID(database.begin());
-      auto purged = database.purge_events(number);
-      if (purged) {
-        auto committed = database.commit();
-        if (!committed) purged = fail(committed.error());
-      }
-      if (!purged) {
-        database.rollback();
-        return fail(purged.error());
-      }
-      gone = *purged;
-    }
-  }
   return {};
 }
 
@@ -73,11 +52,12 @@ Result<void> prepare_database(const Home& home, const Log& log) {
       }
     }
   }
-  SABLE_TRY(const auto pins, database.connection().integer("SELECT count(*) FROM blob_pin"));
-  if (pins > 0) {
-    SABLE_TRY_VOID(database.connection().execute("DELETE FROM blob_pin"));
+  // Nobody was told that any of this had succeeded, and it is tried again at the next start.
+  if (const auto finished = finish_removals(database, home); !finished) {
+    log.warning("what was left by a removal that was cut off could not be taken away",
+                {{"error", finished.error().message}});
   }
-  return finish_removals(database);
+  return {};
 }
 
 }  // namespace sable::memory

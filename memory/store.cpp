@@ -6,6 +6,7 @@
 
 #include "memory/awaited_change.h"
 #include "memory/blob_files.h"
+#include "memory/checkpoint_folder.h"
 #include "memory/commit_thread.h"
 #include "memory/log_search.h"
 #include "memory/out_of_memory.h"
@@ -13,12 +14,16 @@
 #include "memory/session_filling.h"
 #include "memory/session_list.h"
 #include "memory/session_owner.h"
+#include "memory/session_removal.h"
 #include "memory/startup.h"
 #include "memory/work_thread.h"
 
 namespace sable::memory {
 
 namespace {
+
+// Events that one transaction deletes while others work.
+constexpr size_t kPurgedAtOnceBeside = 256;
 
 class LogStore : public Store {
  public:
@@ -172,55 +177,9 @@ class LogStore : public Store {
   }
 
   asio::awaitable<Result<void>> remove(std::string session) override {
-    struct Hidden {
-      int64_t number = 0;
-      std::string working_directory;
-      std::vector<std::string> blobs;
-    };
-    const WallTime time = clock_.wall_now();
-    auto hidden_later =
-        change<Hidden>([this, session, time](LogDatabase& database) -> Result<Hidden> {
-          SABLE_TRY(const auto row, database.session(session));
-          SABLE_TRY(const auto lock, SessionLock::acquire(home_.locks(), row.id));
-          SABLE_TRY(auto blobs, database.hide_session(row, time));
-          return Hidden{row.number, row.view.working_directory, std::move(blobs)};
-        });
-    auto hidden = co_await std::move(hidden_later);
-    if (!hidden) co_return fail(hidden.error());
-    bool gone = false;
-    while (!gone) {
-      auto purged_later = change<bool>([number = hidden->number](LogDatabase& database) {
-        return database.purge_events(number);
-      });
-      auto purged = co_await std::move(purged_later);
-      if (!purged) co_return fail(purged.error());
-      gone = *purged;
-    }
-    // The write lock keeps new pins out while the files go.
-    auto cleaned_later =
-        change<bool>([this, blobs = hidden->blobs](LogDatabase& database) -> Result<bool> {
-          for (const auto& digest : blobs) {
-            SABLE_TRY(const bool used, database.blob_in_use(digest));
-            if (!used) {
-              SABLE_TRY_VOID(remove_blob(home_.blobs(), digest));
-            }
-          }
-          return true;
-        });
-    auto cleaned = co_await std::move(cleaned_later);
-    if (!cleaned) co_return fail(cleaned.error());
-    auto forgotten_later = on_thread<bool>(
-        long_work_, [this, session, root = hidden->working_directory]() -> Result<bool> {
-          SABLE_TRY_VOID(forget_checkpoints(home_.path(), root, session));
-          std::error_code ignored;
-          if (std::filesystem::exists(home_.path() / "cache", ignored)) {
-            SABLE_TRY(const auto snapshots, SnapshotStore::open(home_.path()));
-            SABLE_TRY_VOID(snapshots->forget(session));
-          }
-          return true;
-        });
-    auto forgotten = co_await std::move(forgotten_later);
-    if (!forgotten) co_return fail(forgotten.error());
+    auto removed_later = remove_in_steps(session, kPurgedAtOnce, {});
+    auto removed = co_await std::move(removed_later);
+    if (!removed) co_return removed;
     // What was deleted is overwritten in the database (secure_delete); the log that still holds it
     // is emptied too, unless a reader is in the way: then the next checkpoint does.
     auto emptied_later = change<bool>(
@@ -232,6 +191,45 @@ class LogStore : public Store {
     auto emptied = co_await std::move(emptied_later);
     if (!emptied) co_return fail(emptied.error());
     co_return Result<void>{};
+  }
+
+  asio::awaitable<Result<Swept>> sweep() override {
+    Swept swept;
+    auto hidden_later = ask<std::vector<HiddenSession>>(
+        [](LogDatabase& database) { return database.hidden_sessions(); });
+    auto hidden = co_await std::move(hidden_later);
+    if (!hidden) co_return fail(hidden.error());
+    for (const auto& session : *hidden) {
+      auto removing = std::make_shared<std::optional<Removing>>();
+      auto taken_later = change<bool>([this, session, removing](LogDatabase& database) {
+        return take_over_removal(database, home_, session, *removing);
+      });
+      auto taken = co_await std::move(taken_later);
+      if (!taken) co_return fail(taken.error());
+      if (!*taken) continue;
+      auto finished_later = finish_removal(removing, kPurgedAtOnce, {});
+      auto finished = co_await std::move(finished_later);
+      if (!finished) co_return fail(finished.error());
+      ++swept.n_sessions;
+    }
+    for (int subfolder = 0; subfolder < 256; ++subfolder) {
+      // The write lock keeps new pins out while the files go.
+      auto blobs_later = change<uint64_t>([this, subfolder](LogDatabase& database) {
+        return sweep_blobs(database, home_, static_cast<uint8_t>(subfolder));
+      });
+      auto blobs = co_await std::move(blobs_later);
+      if (!blobs) co_return fail(blobs.error());
+      swept.n_blobs += *blobs;
+    }
+    auto caches_later = on_thread<Swept>(long_work_, [this]() -> Result<Swept> {
+      SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
+      return sweep_caches(database, home_);
+    });
+    auto caches = co_await std::move(caches_later);
+    if (!caches) co_return caches;
+    swept.n_checkpoints = caches->n_checkpoints;
+    swept.n_snapshots = caches->n_snapshots;
+    co_return swept;
   }
 
   asio::awaitable<Result<std::unique_ptr<Lease>>> fork(std::string session, Seq at) override {
@@ -267,6 +265,7 @@ class LogStore : public Store {
     if (!lease) co_return lease;
     auto shared_later = on_thread<bool>(files_, [this, session, id, root]() -> Result<bool> {
       SABLE_TRY_VOID(share_checkpoints(home_.path(), root, session, id));
+      share_snapshots(home_, session, id);
       return true;
     });
     auto shared = co_await std::move(shared_later);
@@ -274,24 +273,85 @@ class LogStore : public Store {
     co_return lease;
   }
 
-  asio::awaitable<Result<void>> export_session(std::string session,
-                                               std::filesystem::path file) override {
-    auto export_later = on_thread<bool>(long_work_, [this, session, file]() -> Result<bool> {
-      // A connection of its own: a long export does not hold up questions.
-      SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
-      return database.read_consistently([&]() -> Result<bool> {
-        SABLE_TRY(const auto row, database.session(session));
-        SABLE_TRY_VOID(write_session_file(database, row, home_.blobs(), file));
-        return true;
-      });
-    });
+  asio::awaitable<Result<ExportReport>> export_session(std::string session,
+                                                       std::filesystem::path file) override {
+    auto export_later =
+        on_thread<ExportReport>(long_work_, [this, session, file]() -> Result<ExportReport> {
+          // A connection of its own: a long export does not hold up questions.
+          SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
+          return database.read_consistently([&]() -> Result<ExportReport> {
+            SABLE_TRY(const auto row, database.session(session));
+            return write_session_file(database, row, home_, file);
+          });
+        });
     auto exported = co_await std::move(export_later);
-    if (!exported) co_return fail(exported.error());
-    co_return Result<void>{};
+    co_return exported;
   }
 
   asio::awaitable<Result<std::string>> import_session(std::filesystem::path file) override {
     auto import = std::make_shared<Importing>();
+    auto imported_later = import_in_steps(import, std::move(file));
+    auto imported = co_await std::move(imported_later);
+    if (imported || !import->filling.lock) co_return imported;
+    // Half of a session is nobody's; should taking it away fail, the next lone start does it.
+    const SessionRow& row = import->filling.row;
+    auto removing = std::make_shared<std::optional<Removing>>(Removing{
+        {row.number, row.id, row.view.working_directory}, std::move(import->filling.lock)});
+    auto condemned_later =
+        change<bool>([number = row.number](LogDatabase& database) -> Result<bool> {
+          SABLE_TRY_VOID(database.condemn_session(number));
+          return true;
+        });
+    auto condemned = co_await std::move(condemned_later);
+    if (!condemned) co_return imported;
+    auto removed_later = finish_removal(removing, kPurgedAtOnce, {});
+    (void)co_await std::move(removed_later);
+    co_return imported;
+  }
+
+  asio::awaitable<Result<std::vector<ExpiredSession>>> expired(Retention policy) override {
+    auto chosen_later = choose(policy, {});
+    auto chosen = co_await std::move(chosen_later);
+    co_return chosen;
+  }
+
+  asio::awaitable<Result<std::vector<ExpiredSession>>> retain(Retention policy,
+                                                              std::stop_token stop) override {
+    auto chosen_later = choose(policy, stop);
+    auto chosen = co_await std::move(chosen_later);
+    if (!chosen) co_return chosen;
+    std::vector<ExpiredSession> removed;
+    for (auto& session : *chosen) {
+      auto remove_later = remove_in_steps(session.id, kPurgedAtOnceBeside, stop);
+      auto gone = co_await std::move(remove_later);
+      if (gone) {
+        removed.push_back(std::move(session));
+      } else if (gone.error().code == ErrorCode::cancelled && !removed.empty()) {
+        break;
+      } else if (gone.error().code != ErrorCode::denied &&
+                 gone.error().code != ErrorCode::not_found) {
+        co_return fail(gone.error());  // one that came to life meanwhile simply stays
+      }
+    }
+    co_return removed;
+  }
+
+  asio::awaitable<Result<bool>> shrink() override {
+    auto shrink_later =
+        change<bool>([](LogDatabase& database) { return shrink_if_worth_it(database); }, nullptr,
+                     /*alone=*/true);
+    auto shrunk = co_await std::move(shrink_later);
+    co_return shrunk;
+  }
+
+ private:
+  static std::string make_store_name() {
+    std::random_device random;
+    return fmt::format("{:08x}{:08x}", random(), random());
+  }
+
+  asio::awaitable<Result<std::string>> import_in_steps(std::shared_ptr<Importing> import,
+                                                       std::filesystem::path file) {
     auto open_later = on_thread<bool>(long_work_, [import, file]() -> Result<bool> {
       SABLE_TRY(auto reader, SessionFileReader::open(file));
       import->reader.emplace(std::move(reader));
@@ -305,21 +365,32 @@ class LogStore : public Store {
     });
     auto begun = co_await std::move(begin_later);
     if (!begun) co_return fail(begun.error());
-    bool more = true;
-    while (more) {
-      auto read_later = on_thread<bool>(long_work_, [import] { return read_some(*import); });
+    auto next = ImportNext::events;
+    while (next == ImportNext::events || next == ImportNext::blob) {
+      auto read_later = on_thread<ImportNext>(long_work_, [import] { return read_some(*import); });
       auto read = co_await std::move(read_later);
       if (!read) co_return fail(read.error());
-      more = *read;
-      for (auto& blob : std::exchange(import->blobs, {})) {
-        auto put_later = put_blob(std::move(blob.bytes));
-        auto put = co_await std::move(put_later);
-        if (!put) co_return fail(put.error());
-      }
+      next = *read;
       auto adopt_later =
           change<bool>([import](LogDatabase& database) { return adopt_some(database, *import); });
       auto adopted = co_await std::move(adopt_later);
       if (!adopted) co_return fail(adopted.error());
+      if (next != ImportNext::blob) continue;
+      auto received_later = import_blob(import);
+      auto received = co_await std::move(received_later);
+      if (!received) co_return fail(received.error());
+    }
+    if (next == ImportNext::checkpoints) {
+      auto whole_later =
+          change<bool>([import](LogDatabase& database) { return check_events(database, *import); });
+      auto whole = co_await std::move(whole_later);
+      if (!whole) co_return fail(whole.error());
+      auto files_later = on_thread<bool>(long_work_, [this, import]() -> Result<bool> {
+        SABLE_TRY_VOID(receive_checkpoints(home_, *import));
+        return true;
+      });
+      auto files = co_await std::move(files_later);
+      if (!files) co_return fail(files.error());
     }
     auto end_later =
         change<std::string>([this, import](LogDatabase& database) -> Result<std::string> {
@@ -331,39 +402,91 @@ class LogStore : public Store {
     co_return id;
   }
 
-  asio::awaitable<Result<std::vector<std::string>>> retain(Retention policy) override {
-    const WallTime now = clock_.wall_now();
-    auto choose_later = on_thread<std::vector<std::string>>(
-        long_work_, [this, policy, now]() -> Result<std::vector<std::string>> {
-          SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
-          return database.read_consistently(
-              [&] { return sessions_to_drop(database, home_.locks(), policy, now); });
-        });
-    auto chosen = co_await std::move(choose_later);
-    if (!chosen) co_return chosen;
-    std::vector<std::string> removed;
-    for (auto& id : *chosen) {
-      auto remove_later = remove(id);
-      auto gone = co_await std::move(remove_later);
-      if (gone) {
-        removed.push_back(std::move(id));
-      } else if (gone.error().code != ErrorCode::denied &&
-                 gone.error().code != ErrorCode::not_found) {
-        co_return fail(gone.error());  // one that came to life meanwhile simply stays
-      }
-    }
-    auto shrink_later =
-        change<bool>([](LogDatabase& database) { return shrink_if_worth_it(database); }, nullptr,
-                     /*alone=*/true);
-    auto shrunk = co_await std::move(shrink_later);
-    if (!shrunk) co_return fail(shrunk.error());
-    co_return removed;
+  /// Pinned before it is there, as put_blob() does.
+  asio::awaitable<Result<bool>> import_blob(std::shared_ptr<Importing> import) {
+    auto pinned_later = change<bool>([this, import](LogDatabase& database) -> Result<bool> {
+      SABLE_TRY_VOID(database.pin_blob(std::get<FileBlob>(import->held).digest, store_name_));
+      has_pins_ = true;
+      return true;
+    });
+    auto pinned = co_await std::move(pinned_later);
+    if (!pinned) co_return pinned;
+    auto received_later = on_thread<bool>(long_work_, [this, import]() -> Result<bool> {
+      SABLE_TRY_VOID(receive_blob(home_.blobs(), *import));
+      return true;
+    });
+    auto received = co_await std::move(received_later);
+    co_return received;
   }
 
- private:
-  static std::string make_store_name() {
-    std::random_device random;
-    return fmt::format("{:08x}{:08x}", random(), random());
+  asio::awaitable<Result<std::vector<ExpiredSession>>> choose(Retention policy,
+                                                              std::stop_token stop) {
+    const WallTime now = clock_.wall_now();
+    auto chosen_later = on_thread<std::vector<ExpiredSession>>(
+        long_work_, [this, policy, now, stop]() -> Result<std::vector<ExpiredSession>> {
+          SABLE_TRY(auto database, LogDatabase::open(home_.database(), OpenMode::read_only));
+          return database.read_consistently(
+              [&] { return expired_sessions(database, home_, policy, now, stop); });
+        });
+    auto chosen = co_await std::move(chosen_later);
+    co_return chosen;
+  }
+
+  asio::awaitable<Result<void>> remove_in_steps(std::string session, size_t n_purged_at_once,
+                                                std::stop_token stop) {
+    auto removing = std::make_shared<std::optional<Removing>>();
+    const WallTime time = clock_.wall_now();
+    auto hidden_later =
+        change<bool>([this, session, time, removing](LogDatabase& database) -> Result<bool> {
+          SABLE_TRY(auto begun, begin_removal(database, home_, session, time));
+          removing->emplace(std::move(begun));
+          return true;
+        });
+    auto hidden = co_await std::move(hidden_later);
+    if (!hidden) co_return fail(hidden.error());
+    auto finished_later = finish_removal(removing, n_purged_at_once, stop);
+    auto finished = co_await std::move(finished_later);
+    co_return finished;
+  }
+
+  /// What is left to do of a removal, its row last.
+  asio::awaitable<Result<void>> finish_removal(std::shared_ptr<std::optional<Removing>> removing,
+                                               size_t n_purged_at_once, std::stop_token stop) {
+    const HiddenSession session = (*removing)->session;
+    bool gone = false;
+    while (!gone) {
+      if (stop.stop_requested()) {
+        co_return fail(ErrorCode::cancelled, "the removal goes on another time");
+      }
+      auto purged_later =
+          change<bool>([number = session.number, n_purged_at_once](LogDatabase& database) {
+            return database.purge_events(number, n_purged_at_once);
+          });
+      auto purged = co_await std::move(purged_later);
+      if (!purged) co_return fail(purged.error());
+      gone = *purged;
+    }
+    // The write lock keeps new pins out while the files go.
+    auto blobs_later = change<bool>([this, session](LogDatabase& database) -> Result<bool> {
+      SABLE_TRY_VOID(remove_its_blobs(database, home_, session));
+      return true;
+    });
+    auto blobs = co_await std::move(blobs_later);
+    if (!blobs) co_return fail(blobs.error());
+    auto caches_later = on_thread<bool>(long_work_, [this, session, stop]() -> Result<bool> {
+      SABLE_TRY_VOID(remove_its_caches(home_, session, stop));
+      return true;
+    });
+    auto caches = co_await std::move(caches_later);
+    if (!caches) co_return fail(caches.error());
+    auto erased_later = change<bool>([session](LogDatabase& database) -> Result<bool> {
+      SABLE_TRY_VOID(database.erase_session(session.number));
+      return true;
+    });
+    auto erased = co_await std::move(erased_later);
+    if (!erased) co_return fail(erased.error());
+    (*removing)->lock->discard();
+    co_return Result<void>{};
   }
 
   /// Runs `make` in a transaction of the store thread and `durable` after its commit.

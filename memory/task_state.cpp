@@ -118,7 +118,7 @@ const Todo* TaskState::find(std::string_view id) const {
 }
 
 void apply_task_event(TaskState& state, const Event& event) {
-  if (!event.data.is_object()) return;
+  if (!event.data.is_object() || event.version > kEventVersion) return;
   if (event.type == "task.goal") {
     state.goal = string_or(event.data, "text", state.goal);
   } else if (event.type == "task.todo") {

@@ -145,7 +145,12 @@ Result<WorkingFiles> walk_once(int root, IgnoreRules& ignore, size_t n_max,
     if (!stream) return fail_errno(folder, errno);
     const int dir_fd = stream.fd();
     std::vector<std::string> names;
-    while (const dirent* entry = stream.next()) names.emplace_back(entry->d_name);
+    // However many there are, no more are read than can count.
+    while (names.size() <= n_max - n_seen + 1) {
+      const dirent* entry = stream.next();
+      if (entry == nullptr) break;
+      names.emplace_back(entry->d_name);
+    }
     struct stat info {};
     // Its rules come before what they are about.
     if (::fstatat(dir_fd, ".gitignore", &info, AT_SYMLINK_NOFOLLOW) == 0) {

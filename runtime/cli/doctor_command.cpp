@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/layers.h"
+#include "runtime/cli/swept.h"
 
 namespace sable::runtime {
 
@@ -121,14 +122,20 @@ int repair_action(const Program& program) {
     }
     std::printf("%s\n", dump_json(Json{{"was_sound", report->was_sound},
                                        {"moved_to", report->moved_to.string()},
+                                       {"rebuilt", report->rebuilt},
                                        {"n_events", report->n_events},
+                                       {"n_blobs_lost", report->n_blobs_lost},
+                                       {"n_objects_lost", report->n_objects_lost},
+                                       {"swept", to_json(report->swept)},
                                        {"sessions", std::move(sessions)},
                                        {"problems", report->problems}})
                             .c_str());
     return 0;
   }
+  std::fputs(text_of(report->swept).c_str(), stdout);
   if (report->was_sound) {
-    std::printf("the store in %s is sound; nothing was changed\n", loaded->config.home->c_str());
+    std::printf("the store in %s is sound; nothing had to be repaired\n",
+                loaded->config.home->c_str());
     return 0;
   }
   for (const auto& problem : report->problems) {
@@ -141,8 +148,17 @@ int repair_action(const Program& program) {
                   static_cast<unsigned long>(session.n_lost));
     }
   }
-  std::printf("%lu events kept; the damaged files are in %s\n",
-              static_cast<unsigned long>(report->n_events), report->moved_to.c_str());
+  if (report->n_blobs_lost > 0) {
+    std::printf("%lu kept outputs are lost; their sessions say so\n",
+                static_cast<unsigned long>(report->n_blobs_lost));
+  }
+  if (report->n_objects_lost > 0) {
+    std::printf("%lu objects of file checkpoints are lost; a rewind that needs one is refused\n",
+                static_cast<unsigned long>(report->n_objects_lost));
+  }
+  std::printf("%lu events kept%s; the damaged files are in %s\n",
+              static_cast<unsigned long>(report->n_events),
+              report->rebuilt ? "" : ", the database was sound", report->moved_to.c_str());
   return 0;
 }
 

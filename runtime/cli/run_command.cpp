@@ -1,6 +1,7 @@
 // `sable run`: one task to its end.
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <iostream>
 #include <iterator>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "runtime/loop.h"
 #include "runtime/opt_outs.h"
 #include "runtime/remembered_approvals.h"
+#include "runtime/retention_beside.h"
 #include "runtime/session_parts.h"
 #include "runtime/terminal/permission_prompt.h"
 #include "runtime/terminal/turn_printer.h"
@@ -180,6 +182,23 @@ struct Room {
   Log log;
 };
 
+/// Old sessions may go meanwhile; this one has an owner by now, so it is none of them.
+asio::awaitable<Result<agent::TurnResult>> run_turn_beside_retention(
+    Room room, const RunOptions& options, const config::RetentionSettings& settings,
+    agent::Session& session, CommandObserver& observer) {
+  RetentionBeside retention(room.loop.executor(), room.store, settings, room.log);
+  std::optional<Result<agent::TurnResult>> result;
+  std::exception_ptr cut_off;  // Asio's cancellation must not pass by what still runs
+  try {
+    result = co_await run_turn(room.loop, options, session, observer);
+  } catch (...) {
+    cut_off = std::current_exception();
+  }
+  co_await retention.stop();
+  if (cut_off) std::rethrow_exception(cut_off);
+  co_return std::move(*result);
+}
+
 asio::awaitable<int> run_task(Room room, const RunOptions& options,
                               const std::optional<memory::SessionInfo>& resumed,
                               const ConfiguredRepository& place) {
@@ -210,7 +229,8 @@ asio::awaitable<int> run_task(Room room, const RunOptions& options,
   if (const auto& tasks = (*session)->tasks(); !room.program.json && !tasks.empty()) {
     observer.tell(escape_controls(memory::render_tasks(tasks)));
   }
-  const auto result = co_await run_turn(room.loop, options, **session, observer);
+  const auto result = co_await run_turn_beside_retention(
+      room, options, place.loaded.config.retention, **session, observer);
   if (!result) co_return fail_with(result.error());
   observer.finish(*result, (*session)->id());
   const auto written = observer.drain();
@@ -297,7 +317,7 @@ int run_action(const Program& program, RunOptions options) {
   Loop loop;
   auto store = memory::Store::open(*loaded->config.home, {.log = log});
   if (!store) return program.fail_with(store.error());
-  Models models((*store)->home(), log);
+  Models models((*store)->home(), log, *loaded->config.cache.size);
   const Room room{program, loop, **store, **sandbox, models, log};
   return loop.run(resumes ? resume(room, options) : begin(room, options, *place));
 }

@@ -8,6 +8,7 @@
 #include "runtime/cli/commands.h"
 #include "runtime/loop.h"
 #include "runtime/opt_outs.h"
+#include "runtime/retention_beside.h"
 #include "runtime/server/token_file.h"
 #include "runtime/server/websocket_server.h"
 
@@ -36,14 +37,16 @@ Result<ServerOptions> server_options(const config::LoadedConfig& loaded,
 }
 
 asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions options,
-                           std::string token_file, agent::Services services) {
-  Models models(services.store.home(), services.log);
+                           std::string token_file, agent::Services services,
+                           const config::Config& settings) {
+  Models models(services.store.home(), services.log, *settings.cache.size);
   AgentSessionHost host(program, models, services, loop.executor());
   LiveSessions sessions(host, loop.executor(), {}, services.log);
   const auto server =
       WebSocketServer::listen(loop.executor(), std::move(options), sessions, services.log);
   int status = 0;
   TaskGroup stopping(loop.executor());
+  RetentionBeside retention(loop.executor(), services.store, settings.retention, services.log);
   if (server) {
     const auto& address = (*server)->bound_address();
     if (program.json) {
@@ -62,6 +65,7 @@ asio::awaitable<int> serve(const Program& program, Loop& loop, ServerOptions opt
   } else {
     status = program.fail_with(server.error());
   }
+  co_await retention.stop();
   co_await stopping.join();
   co_await sessions.stop("the server is stopping");
   co_await host.close();
@@ -88,7 +92,7 @@ int serve_action(const Program& program, const ServeOptions& given) {
                                  .workers = loop.workers(),
                                  .clock = system_clock(),
                                  .log = log};
-  return loop.run(serve(program, loop, std::move(*options), token_file, services));
+  return loop.run(serve(program, loop, std::move(*options), token_file, services, loaded->config));
 }
 
 }  // namespace

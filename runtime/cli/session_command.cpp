@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "base/text.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/session_prune_command.h"
 #include "runtime/cli/session_rewind_command.h"
 #include "runtime/loop.h"
 #include "runtime/terminal/output.h"
@@ -26,6 +27,7 @@ struct SessionOptions {
   std::string file;
   uint64_t to = 0;
   bool keep_files = false;
+  PruneOptions prune;
 };
 
 Json to_json(const memory::SessionInfo& info) {
@@ -214,8 +216,20 @@ asio::awaitable<int> export_session(const Program& program, memory::Store& store
   std::filesystem::path target = std::filesystem::absolute(file);
   const auto written = co_await store.export_session(info->id, std::move(target));
   if (!written) co_return program.fail_with(written.error());
-  co_return report(program, fmt::format("{}: {} events", escape_controls(file), info->n_events),
-                   {{"session", info->id}, {"file", file}, {"events", info->n_events}});
+  std::string line = fmt::format("{}: {} events", escape_controls(file), written->n_events);
+  if (written->n_checkpoint_objects > 0) {
+    line += fmt::format(" and the files to rewind to ({} objects)", written->n_checkpoint_objects);
+  }
+  if (!written->files_left_out.empty()) {
+    line += fmt::format("; without the files to rewind to: {}",
+                        escape_controls(written->files_left_out));
+  }
+  co_return report(program, line,
+                   {{"session", info->id},
+                    {"file", file},
+                    {"events", written->n_events},
+                    {"checkpoint_objects", written->n_checkpoint_objects},
+                    {"files_left_out", written->files_left_out}});
 }
 
 asio::awaitable<int> import_session(const Program& program, memory::Store& store,
@@ -223,7 +237,14 @@ asio::awaitable<int> import_session(const Program& program, memory::Store& store
   std::filesystem::path source = std::filesystem::absolute(file);
   const auto id = co_await store.import_session(std::move(source));
   if (!id) co_return program.fail_with(id.error());
-  co_return report(program, *id, {{"session", *id}});
+  const auto info = co_await store.find(*id);
+  if (!info) co_return program.fail_with(info.error());
+  const auto place = info->working_directory.string();
+  // Where it would write is for a person to see; scripts read the id.
+  if (!program.json) {
+    Output(2).write(fmt::format("the session works in {}\n", escape_controls(place)));
+  }
+  co_return report(program, *id, {{"session", *id}, {"working_directory", place}});
 }
 
 using StoreWork = std::function<asio::awaitable<int>(memory::Store&, asio::thread_pool&)>;
@@ -332,6 +353,21 @@ void add_session_commands(CLI::App& app, Program& program, Action& chosen) {
                      });
   remove->add_option("id", options->id, "A session's id, or its beginning")->required();
   remove->add_flag("--json", program.json, "What was done as one JSON object");
+
+  auto* prune = add("prune", "Remove the sessions that limits no longer keep; prints what went",
+                    [](const Program& running, memory::Store& store, const SessionOptions& given) {
+                      return prune_sessions(running, store, given.prune);
+                    });
+  prune
+      ->add_option("--older-than", options->prune.older_than_days,
+                   "Without an event for so many days (default: retention.days)")
+      ->type_name("DAYS");
+  prune
+      ->add_option("--larger-than", options->prune.larger_than,
+                   "The oldest, while all take more than this (default: retention.size)")
+      ->type_name("SIZE");
+  prune->add_flag("--dry-run", options->prune.dry_run, "Only print what would be removed");
+  prune->add_flag("--json", program.json, "What was done as one JSON object");
 }
 
 }  // namespace sable::runtime

@@ -113,6 +113,15 @@ agent::TurnLimits to_turn_limits(const LimitSettings& limits) {
   return result;
 }
 
+memory::Retention to_retention(const RetentionSettings& retention) {
+  memory::Retention policy;
+  if (*retention.days) {
+    policy.age_max = std::chrono::hours(24) * static_cast<int64_t>(**retention.days);
+  }
+  policy.bytes_max = *retention.size;
+  return policy;
+}
+
 agent::Sampling to_sampling(const SamplingSettings& sampling) {
   agent::Sampling result;
   result.temperature = *sampling.temperature;

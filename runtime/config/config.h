@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "memory/memory.h"
 #include "sandbox/sandbox.h"
 #include "tools/tools.h"
 
@@ -102,6 +103,15 @@ struct ServerSettings {
   TextList allowed_hosts;
 };
 
+struct RetentionSettings {
+  Value<std::optional<uint64_t>> days;
+  Value<std::optional<uint64_t>> size;  ///< bytes
+};
+
+struct CacheSettings {
+  Value<std::optional<uint64_t>> size;  ///< bytes
+};
+
 struct Config {
   Value<std::string> model;  ///< see choose_model()
   std::map<std::string, ProviderSettings> providers;
@@ -112,6 +122,8 @@ struct Config {
   LimitSettings limits;
   SamplingSettings sampling;
   ServerSettings server;
+  RetentionSettings retention;
+  CacheSettings cache;
   Value<LogLevel> log_level;
   Value<std::string> home;  ///< after load() an absolute path
 };
@@ -219,6 +231,9 @@ Result<sandbox::Policy> policy_of_profile(const LoadedConfig& loaded, const std:
                                           const std::filesystem::path& repository);
 
 agent::TurnLimits to_turn_limits(const LimitSettings& limits);
+
+/// Which sessions the settings no longer keep; no limit where none is set.
+memory::Retention to_retention(const RetentionSettings& retention);
 
 agent::Sampling to_sampling(const SamplingSettings& sampling);
 

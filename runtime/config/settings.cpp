@@ -260,6 +260,30 @@ const Setting kSettings[] = {
      .slot = SABLE_AT(server.allowed_hosts),
      .description = "`Host` names, besides the loopback ones, under which the server answers.",
      .check = check_host},
+    {.key = "retention.days",
+     .type = Type::count,
+     .slot = SABLE_AT(retention.days),
+     .description =
+         "Sessions whose newest event is older are removed, for good, beside the work of "
+         "`sable run` and `sable serve` and by `sable session prune`; never one that a "
+         "process has open. Unset: none goes by its age.",
+     .minimum = 1,
+     .maximum = 36'500},
+    {.key = "retention.size",
+     .type = Type::size,
+     .slot = SABLE_AT(retention.size),
+     .description = "The oldest sessions are removed in the same way while the events and kept "
+                    "outputs of all sessions take more than this. Unset: none goes for its size.",
+     .minimum = kM,
+     .maximum = kG * 1024 * 16},
+    {.key = "cache.size",
+     .type = Type::size,
+     .slot = SABLE_AT(cache.size),
+     .description =
+         "What the cache snapshots of the built-in engine may take on the disk; the longest unused "
+         "go first. `0` keeps none. Unset: a quarter of what the disk has free beside them, and at "
+         "most 64G.",
+     .maximum = kG * 1024 * 16},
 };
 
 #undef SABLE_AT

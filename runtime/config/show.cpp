@@ -36,7 +36,11 @@ std::string text_of(const Setting& setting, const T& value) {
     return format_duration(value);
   } else if constexpr (std::is_same_v<T, std::optional<double>> ||
                        std::is_same_v<T, std::optional<uint64_t>>) {
-    return value ? fmt::format("{}", *value) : "null";
+    if (!value) return "null";
+    if constexpr (std::is_same_v<T, std::optional<uint64_t>>) {
+      if (setting.type == Type::size) return format_size(*value);
+    }
+    return fmt::format("{}", *value);
   } else {
     return choice_name(value);
   }

@@ -37,8 +37,8 @@ Result<std::shared_ptr<const agent::EngineModel>> Models::open(const std::filesy
 
 /// Null where there can be none: then resuming computes again.
 memory::SnapshotStore* Models::snapshots() {
-  if (snapshots_ || home_.empty()) return snapshots_.get();
-  auto opened = memory::SnapshotStore::open(home_, {.log = log_});
+  if (snapshots_ || home_.empty() || snapshot_bytes_max_ == 0) return snapshots_.get();
+  auto opened = memory::SnapshotStore::open(home_, {.bytes_max = snapshot_bytes_max_, .log = log_});
   if (opened) {
     snapshots_ = std::move(*opened);
   } else {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "agent/agent.h"
@@ -17,8 +18,10 @@ class Models {
  public:
   /// Snapshots of sessions lie below `home`, which exists when the first model is opened; without
   /// one none are kept.
-  explicit Models(std::filesystem::path home = {}, Log log = Log::none())
-      : home_(std::move(home)), log_(std::move(log)) {}
+  /// They may take `snapshot_bytes_max` (0: none are kept; nullopt: as the disk allows).
+  explicit Models(std::filesystem::path home = {}, Log log = Log::none(),
+                  std::optional<uint64_t> snapshot_bytes_max = std::nullopt)
+      : home_(std::move(home)), log_(std::move(log)), snapshot_bytes_max_(snapshot_bytes_max) {}
 
   /// `options.texts` are used where the model brings none of its own. Opening takes as long as
   /// mapping the weights does: call it on a worker, or before the loop runs.
@@ -35,6 +38,7 @@ class Models {
 
   const std::filesystem::path home_;
   const Log log_;
+  const std::optional<uint64_t> snapshot_bytes_max_;
   std::mutex mutex_;
   std::unique_ptr<memory::SnapshotStore> snapshots_;  // outlives the schedulers
   std::map<std::filesystem::path, Opened> opened_;

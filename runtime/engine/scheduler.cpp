@@ -174,7 +174,8 @@ class Scheduler::EngineThread {
   void begin_sequence(Served& stream) {
     stream.kept = std::make_shared<KeptState>();
     if (snapshots_ != nullptr && !stream.session.empty()) {
-      auto restored = agent::restore_sequence(*snapshots_, *engine_, stream.job->request().prompt);
+      auto restored = agent::restore_sequence(*snapshots_, stream.session, *engine_,
+                                              stream.job->request().prompt);
       if (restored) {
         stream.sequence = std::move(*restored);
         stream.kept->note(stream.sequence->position());

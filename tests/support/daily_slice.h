@@ -20,22 +20,50 @@ inline unsigned day_of_run() {
 /// Whether SABLE_TEST_ALL is set: all cases, however long it takes.
 inline bool all_cases() { return std::getenv("SABLE_TEST_ALL") != nullptr; }
 
-/// Every `stride`-th index, from a first one that is another each day: the runs of `stride` days in
-/// a row meet all of them; so do as many runs that are some days apart, since a stride is a prime.
-class DailySlice {
+/// Every n-th index from a first one on.
+class Slice {
  public:
-  explicit DailySlice(size_t stride) : stride_(all_cases() ? 1 : stride), day_(day_of_run()) {
-    if (stride_ == 1) return;
-    std::cout << "one case of " << stride_ << ", day " << day_
-              << " (SABLE_TEST_DAY repeats it, SABLE_TEST_ALL takes all of them)\n";
+  /// The same ones in each run.
+  static Slice fixed(size_t stride, size_t first = 0) { return Slice(stride, first); }
+
+  /// On day k those that are k modulo n, so that n days in a row meet every index exactly once.
+  static Slice of_day(size_t day, size_t n) { return Slice(n, day % n); }
+
+  /// Today's; all of them where SABLE_TEST_ALL is set.
+  static Slice of_the_day(size_t n) {
+    if (all_cases()) return Slice(1, 0);
+    std::cout << "indices that are " << day_of_run() % n << " modulo " << n << ", of day "
+              << day_of_run() << " (SABLE_TEST_DAY repeats it, SABLE_TEST_ALL takes all of them)\n";
+    return of_day(day_of_run(), n);
   }
+
   size_t stride() const { return stride_; }
-  /// `loop` tells the loops of a test apart, so that they do not all begin at the same index.
-  size_t first(size_t loop) const { return (day_ + loop) % stride_; }
+  size_t first() const { return first_; }
+
+  /// Calls `run(index)` for each index below `n_existing`; returns how many of them it covered.
+  template <class Run>
+  size_t for_each(size_t n_existing, Run run) const {
+    size_t n_covered = 0;
+    for (size_t index = first_; index < n_existing; index += stride_) n_covered += run(index);
+    return n_covered;
+  }
 
  private:
-  size_t stride_;
-  unsigned day_;
+  Slice(size_t stride, size_t first) : stride_(stride), first_(first) {}
+  size_t stride_, first_;
 };
+
+/// How much of what there is a test has met.
+struct Coverage {
+  size_t n_covered = 0, n_existing = 0;
+  void operator+=(const Coverage& other) {
+    n_covered += other.n_covered;
+    n_existing += other.n_existing;
+  }
+};
+
+inline std::ostream& operator<<(std::ostream& out, const Coverage& coverage) {
+  return out << coverage.n_covered << " indices covered of " << coverage.n_existing << " existing";
+}
 
 }  // namespace sable::test

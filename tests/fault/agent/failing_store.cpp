@@ -53,15 +53,21 @@ asio::awaitable<Result<void>> FailingStore::remove(std::string session) {
 asio::awaitable<Result<std::unique_ptr<Lease>>> FailingStore::fork(std::string session, Seq at) {
   return real_.fork(std::move(session), at);
 }
-asio::awaitable<Result<void>> FailingStore::export_session(std::string session,
-                                                           std::filesystem::path file) {
+asio::awaitable<Result<ExportReport>> FailingStore::export_session(std::string session,
+                                                                   std::filesystem::path file) {
   return real_.export_session(std::move(session), std::move(file));
 }
 asio::awaitable<Result<std::string>> FailingStore::import_session(std::filesystem::path file) {
   return real_.import_session(std::move(file));
 }
-asio::awaitable<Result<std::vector<std::string>>> FailingStore::retain(Retention policy) {
-  return real_.retain(policy);
+asio::awaitable<Result<Swept>> FailingStore::sweep() { return real_.sweep(); }
+asio::awaitable<Result<std::vector<ExpiredSession>>> FailingStore::expired(Retention policy) {
+  return real_.expired(policy);
 }
+asio::awaitable<Result<std::vector<ExpiredSession>>> FailingStore::retain(Retention policy,
+                                                                          std::stop_token stop) {
+  return real_.retain(policy, std::move(stop));
+}
+asio::awaitable<Result<bool>> FailingStore::shrink() { return real_.shrink(); }
 
 }  // namespace sable::test

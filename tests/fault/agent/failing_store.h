@@ -41,10 +41,15 @@ class FailingStore final : public memory::Store {
   asio::awaitable<Result<void>> remove(std::string session) override;
   asio::awaitable<Result<std::unique_ptr<memory::Lease>>> fork(std::string session,
                                                                memory::Seq at) override;
-  asio::awaitable<Result<void>> export_session(std::string session,
-                                               std::filesystem::path file) override;
+  asio::awaitable<Result<memory::ExportReport>> export_session(std::string session,
+                                                               std::filesystem::path file) override;
   asio::awaitable<Result<std::string>> import_session(std::filesystem::path file) override;
-  asio::awaitable<Result<std::vector<std::string>>> retain(memory::Retention policy) override;
+  asio::awaitable<Result<memory::Swept>> sweep() override;
+  asio::awaitable<Result<std::vector<memory::ExpiredSession>>> expired(
+      memory::Retention policy) override;
+  asio::awaitable<Result<std::vector<memory::ExpiredSession>>> retain(
+      memory::Retention policy, std::stop_token stop) override;
+  asio::awaitable<Result<bool>> shrink() override;
 
  private:
   memory::Store& real_;

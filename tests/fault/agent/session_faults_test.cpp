@@ -204,6 +204,7 @@ bool run_with_fault(const Uninterrupted& whole, const fs::path& base, FaultKind 
   const fs::path home = folder / "home";
   fs::copy(base, home, fs::copy_options::recursive);
   Player broken{.home = home, .repository = whole.repository};
+  faults().watch(home);
   faults().arm(kind, at, lasting);
   const auto played = broken.play(whole.id);
   const bool struck = faults().struck();
@@ -228,54 +229,64 @@ bool run_with_fault(const Uninterrupted& whole, const fs::path& base, FaultKind 
   return struck;
 }
 
-struct Coverage {
-  size_t n_covered = 0, n_existing = 0;
-};
-
-void run_kind(const Uninterrupted& whole, const char* name, FaultKind kind, bool lasting,
-              size_t stride, const DailySlice& slice, Coverage& total) {
-  Coverage coverage;
-  size_t loop = 0;
-  for (const auto& base : whole.bases) {
-    size_t at = slice.first(loop++);
-    while (run_with_fault(whole, base, kind, at, lasting)) {
-      ++coverage.n_covered;
-      at += stride * slice.stride();
-    }
-    coverage.n_existing += at;
-  }
-  std::cout << name << (lasting ? ", lasting" : "") << ": " << coverage.n_covered
-            << " indices covered of about " << coverage.n_existing << " existing\n";
-  CHECK(coverage.n_covered > 0);
-  total.n_covered += coverage.n_covered;
-  total.n_existing += coverage.n_existing;
+/// Operations of this kind in the turn, when none of them fails.
+size_t count_operations(const Uninterrupted& whole, const fs::path& base, FaultKind kind) {
+  TemporaryFolder folder;
+  const fs::path home = folder / "home";
+  fs::copy(base, home, fs::copy_options::recursive);
+  Player player{.home = home, .repository = whole.repository};
+  faults().watch(home);  // what tools read and write is the user's
+  faults().arm(kind, SIZE_MAX, /*lasting=*/false);
+  const auto played = player.play(whole.id);
+  faults().disarm();
+  REQUIRE(played.has_value());
+  return faults().n_operations();
 }
 
-/// Single faults and power loss at every `stride`-th operation of the slice; those that last, and
-/// writes that store a part, at every `stride_of_variants`-th.
-void run_all(int n_turns, size_t stride, size_t stride_of_variants, const DailySlice& slice) {
+void run_kind(const Uninterrupted& whole, const char* name, FaultKind kind, bool lasting,
+              const Slice& slice, Coverage& total) {
+  Coverage coverage;
+  for (const auto& base : whole.bases) {
+    const size_t n_existing = count_operations(whole, base, kind);
+    coverage +=
+        {slice.for_each(n_existing,
+                        [&](size_t at) { return run_with_fault(whole, base, kind, at, lasting); }),
+         n_existing};
+  }
+  std::cout << name << (lasting ? ", lasting" : "") << ": " << coverage << "\n";
+  CHECK(coverage.n_covered > 0);
+  total += coverage;
+}
+
+/// Which operations fail: of single faults and power loss; of those that last, and writes that
+/// store a part; of the database's allocations, which are many and alike.
+struct Slices {
+  Slice faults, variants, allocations;
+};
+
+void run_all(int n_turns, const Slices& slices) {
   const Uninterrupted whole(n_turns);
   Coverage total;
-  const auto run = [&](const char* name, FaultKind kind, bool lasting, size_t each) {
-    run_kind(whole, name, kind, lasting, each, slice, total);
+  const auto run = [&](const char* name, FaultKind kind, bool lasting, const Slice& slice) {
+    run_kind(whole, name, kind, lasting, slice, total);
   };
-  run("full disk", FaultKind::disk_full, false, stride);
-  run("input/output error", FaultKind::io_error, false, stride);
-  run("power loss", FaultKind::power_loss, true, stride);
-  run("full disk", FaultKind::disk_full, true, stride_of_variants);
-  run("input/output error", FaultKind::io_error, true, stride_of_variants);
-  run("short write", FaultKind::short_write, false, stride_of_variants);
-  run("no memory", FaultKind::no_memory, false, stride_of_variants * 97);
-  std::cout << "together: " << total.n_covered << " of about " << total.n_existing << "\n";
+  run("full disk", FaultKind::disk_full, false, slices.faults);
+  run("input/output error", FaultKind::io_error, false, slices.faults);
+  run("power loss", FaultKind::power_loss, true, slices.faults);
+  run("full disk", FaultKind::disk_full, true, slices.variants);
+  run("input/output error", FaultKind::io_error, true, slices.variants);
+  run("short write", FaultKind::short_write, false, slices.variants);
+  run("no memory", FaultKind::no_memory, false, slices.allocations);
+  std::cout << "together: " << total << "\n";
 }
 
 }  // namespace
 
 TEST_CASE("a session whose storage fails loses nothing and repeats nothing") {
-  run_all(2, 41, 41, DailySlice(1));
+  run_all(2, {Slice::fixed(41), Slice::fixed(41), Slice::fixed(41 * 97)});
 }
 
 TEST_CASE("a fault at every operation of a session of 200 steps loses and repeats nothing",
           "[slow]") {
-  run_all(21, 1, 11, DailySlice(19));
+  run_all(21, {Slice::of_the_day(19), Slice::of_the_day(19 * 11), Slice::of_the_day(19 * 11 * 97)});
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <new>
 #include <set>
@@ -79,9 +80,9 @@ class Told {
 };
 
 /// The script. Goes on after a failure.
-class Script {
+class AllocationScript {
  public:
-  Script(fs::path home, const Told& told) : home_(std::move(home)), told_(told) {}
+  AllocationScript(fs::path home, const Told& told) : home_(std::move(home)), told_(told) {}
 
   void run() {
     for (int start = 0; start < 2; ++start) {
@@ -181,9 +182,10 @@ struct Finished {
     const Told told(folder / "told");
     fails_at = at;
     armed = true;
-    Script(folder / "home", told).run();
+    AllocationScript(folder / "home", told).run();
     armed = false;
     if (n_allocations > at) told("struck");
+    told("allocations " + std::to_string(n_allocations));
   }
   ::_exit(0);
 }
@@ -246,27 +248,42 @@ Finished run_with_failure(long at) {
   return {ended || facts.contains("struck"), ended};
 }
 
-void run_every(size_t stride, size_t first) {
-  size_t n_covered = 0, n_ended = 0;
-  auto at = static_cast<long>(first);
-  for (auto finished = run_with_failure(at); finished.struck; finished = run_with_failure(at)) {
-    ++n_covered;
-    n_ended += finished.ended;
-    at += static_cast<long>(stride);
-  }
-  std::cout << "no memory on the store's threads: " << n_covered << " allocations of about " << at
-            << " failed, " << n_ended << " of them ended the program\n";
-  CHECK(n_covered > 0);
+/// Of the store's threads, when none of them fails.
+size_t count_allocations() {
+  TemporaryFolder folder;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) play(folder.path(), std::numeric_limits<long>::max());
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  const auto counts = all_of(facts_of(folder / "told"), "allocations");
+  REQUIRE(counts.size() == 1);
+  return std::stoul(*counts.begin());
+}
+
+void run_every_allocation(const Slice& slice) {
+  size_t n_ended = 0;
+  const size_t n_existing = count_allocations();
+  const Coverage coverage{slice.for_each(n_existing,
+                                         [&](size_t at) {
+                                           const auto finished =
+                                               run_with_failure(static_cast<long>(at));
+                                           n_ended += finished.ended;
+                                           return finished.struck;
+                                         }),
+                          n_existing};
+  std::cout << "no memory on the store's threads: " << coverage << "; " << n_ended
+            << " of them ended the program\n";
+  CHECK(coverage.n_covered > 0);
 }
 
 }  // namespace
 
 TEST_CASE("an allocation that fails on a thread of the store fails one call and loses nothing") {
-  run_every(397, 5);
+  run_every_allocation(Slice::fixed(397, 5));
 }
 
 TEST_CASE("any allocation that fails on a thread of the store fails one call and loses nothing",
           "[slow]") {
-  const DailySlice slice(7);
-  run_every(slice.stride(), slice.first(0));
+  run_every_allocation(Slice::of_the_day(7));
 }

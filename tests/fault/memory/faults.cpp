@@ -26,6 +26,24 @@ bool concerns(FaultKind kind, Operation operation) {
 
 }  // namespace
 
+std::string_view name_of(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::none:
+      break;
+    case FaultKind::disk_full:
+      return "full disk";
+    case FaultKind::io_error:
+      return "input/output error";
+    case FaultKind::short_write:
+      return "short write";
+    case FaultKind::no_memory:
+      return "no memory";
+    case FaultKind::power_loss:
+      return "power loss";
+  }
+  return "none";
+}
+
 Faults& faults() {
   static Faults instance;
   return instance;
@@ -95,11 +113,38 @@ void Faults::on_remove(const std::string& path) {
   files_.erase(path);
 }
 
+void Faults::on_rename(const std::string& from, const std::string& to) {
+  if (kind_ != FaultKind::power_loss || struck_) return;
+  const std::lock_guard lock(mutex_);
+  files_.erase(to);
+  // One that was not written since arm() is on the disk as it lies there.
+  if (auto moved = files_.extract(from)) {
+    moved.key() = to;
+    files_.insert(std::move(moved));
+  }
+}
+
+void Faults::on_link(const std::string& from, const std::string& to) {
+  if (kind_ != FaultKind::power_loss || struck_) return;
+  const std::lock_guard lock(mutex_);
+  if (const auto linked = files_.find(from); linked != files_.end()) files_[to] = linked->second;
+}
+
+void Faults::on_sync_everything() {
+  if (kind_ != FaultKind::power_loss || struck_) return;
+  const std::lock_guard lock(mutex_);
+  for (auto& [path, file] : files_) {
+    for (const Change& change : file.since) apply(file.synced, change, change.bytes.size());
+    file.since.clear();
+  }
+}
+
 void Faults::write_crash_image(const std::filesystem::path& home,
                                const std::filesystem::path& folder, unsigned seed) {
   std::mt19937 random(seed);
   const std::lock_guard lock(mutex_);
   for (const auto& [path, file] : files_) {
+    if (!path.starts_with(home.string() + "/")) continue;
     std::string content = file.synced;
     for (const Change& change : file.since) {
       if (seed == 0 || random() % 2 == 0) continue;
@@ -110,6 +155,7 @@ void Faults::write_crash_image(const std::filesystem::path& home,
     }
     const auto image = folder / std::filesystem::path(path).lexically_relative(home);
     std::filesystem::create_directories(image.parent_path());
+    std::filesystem::remove(image);  // it may be there and not writable
     std::ofstream(image, std::ios::binary) << content;
   }
 }

@@ -20,18 +20,32 @@ enum class FaultKind {
   power_loss,   ///< from here on nothing reaches the disk, and what was not synced may be lost
 };
 
+std::string_view name_of(FaultKind kind);
+
+/// `rename` stands for everything that changes names: renaming, linking, removing.
 enum class Operation { read, write, sync, truncate, rename, allocate };
 
 /// The plan for one run. Operations are counted from 0 from arm() on.
 class Faults {
  public:
+  /// Of the calls in kernel_calls.cpp those count that are about files below this folder; at first,
+  /// the folder of temporary files. Not while anything is armed.
+  void watch(const std::filesystem::path& folder) { watched_ = folder.string() + "/"; }
+  bool is_watched(std::string_view path) const { return path.starts_with(watched_); }
+
   /// `lasting`: every operation after the n-th fails too, until disarm().
   void arm(FaultKind kind, size_t at, bool lasting);
   void disarm();
 
+  /// What happens in between counts as nothing: it is not the store that does it.
+  FaultKind pause() { return kind_.exchange(FaultKind::none); }
+  void go_on(FaultKind kind) { kind_ = kind; }
+
   /// Counts an operation; true when it is to fail.
   bool strikes(Operation operation);
   bool struck() const { return struck_; }
+  /// Counted since arm(), of those that the kind concerns.
+  size_t n_operations() const { return count_; }
   FaultKind kind() const { return kind_; }
 
   // What a power loss leaves: content as of the last sync, and what was written since, in order.
@@ -40,6 +54,9 @@ class Faults {
   void on_truncate(const std::string& path, size_t size);
   void on_sync(const std::string& path);
   void on_remove(const std::string& path);
+  void on_rename(const std::string& from, const std::string& to);
+  void on_link(const std::string& from, const std::string& to);
+  void on_sync_everything();
   /// Makes the files below `home` as they may be found below `folder` when power returns: a subset
   /// of the unsynced writes, chosen and torn by `seed`; seed 0 keeps none of them.
   void write_crash_image(const std::filesystem::path& home, const std::filesystem::path& folder,
@@ -61,6 +78,7 @@ class Faults {
   std::atomic<size_t> count_{0};
   std::atomic<size_t> at_{0};
   std::atomic<bool> lasting_{false}, struck_{false};
+  std::string watched_ = std::filesystem::temp_directory_path().string() + "/";
   std::mutex mutex_;
   std::map<std::string, Recorded> files_;
 };

@@ -1,8 +1,10 @@
-// The linker sends our own calls of write, pwrite, fsync, fdatasync, ftruncate and rename here
-// (--wrap).
+// The program's own definitions of some of the C library's calls. They stand before the library's,
+// also for libgit2 and the C++ library, so that what those read and write can fail as planned, too.
+// SQLite uses others, and has its shim in fault_vfs.cpp.
 #include <cerrno>
 #include <climits>
 #include <cstddef>
+#include <dlfcn.h>
 #include <string>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -16,94 +18,165 @@ using sable::test::Operation;
 
 namespace {
 
+/// The definition that ours hides.
+template <class Function>
+Function* next(const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+bool armed() { return faults().kind() != FaultKind::none; }
+bool power_may_go() { return faults().kind() == FaultKind::power_loss; }
+
 std::string path_of(int fd) {
   char path[PATH_MAX];
   const auto name = "/proc/self/fd/" + std::to_string(fd);
-  const ssize_t n = readlink(name.c_str(), path, sizeof path);
+  const ssize_t n = ::readlink(name.c_str(), path, sizeof path);
   return n > 0 ? std::string(path, static_cast<size_t>(n)) : std::string();
 }
 
-/// What a power cut leaves of it is followed write by write. Other files are written whole and
-/// synced, or do not matter.
-bool is_segment(const std::string& path) { return path.ends_with(".segment"); }
+/// Files of a test; not what it prints, nor pipes, nor the libraries and settings of the machine.
+bool is_storage(int fd) {
+  struct stat info;
+  return fd > STDERR_FILENO && ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+         faults().is_watched(path_of(fd));
+}
+
+bool is_storage(const char* path) { return faults().is_watched(path); }
+
+int fail_with(int number) {
+  errno = number;
+  return -1;
+}
+
+int error_of_write() { return faults().kind() == FaultKind::disk_full ? ENOSPC : EIO; }
 
 }  // namespace
 
-// The names are the linker's.
-// NOLINTBEGIN(bugprone-reserved-identifier)
 extern "C" {
-ssize_t __real_write(int fd, const void* data, size_t n);
-ssize_t __real_pwrite(int fd, const void* data, size_t n, off_t offset);
-int __real_fsync(int fd);
-int __real_fdatasync(int fd);
-int __real_ftruncate(int fd, off_t size);
-int __real_rename(const char* from, const char* to);
 
-ssize_t __wrap_write(int fd, const void* data, size_t n) {
-  // The event loop wakes itself by writes too; only files are storage.
-  struct stat info;
-  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && faults().strikes(Operation::write)) {
-    if (faults().kind() == FaultKind::short_write && n > 1) return __real_write(fd, data, n / 2);
-    errno = faults().kind() == FaultKind::disk_full ? ENOSPC : EIO;
-    return -1;
+ssize_t write(int fd, const void* data, size_t n) {
+  static auto* const real = next<ssize_t(int, const void*, size_t)>("write");
+  if (!armed() || !is_storage(fd)) return real(fd, data, n);
+  if (faults().strikes(Operation::write)) {
+    if (faults().kind() == FaultKind::short_write && n > 1) return real(fd, data, n / 2);
+    return fail_with(error_of_write());
   }
-  return __real_write(fd, data, n);
+  if (!power_may_go()) return real(fd, data, n);
+  const auto path = path_of(fd);
+  const auto at = static_cast<size_t>(::lseek(fd, 0, SEEK_CUR));
+  faults().before_change(path);
+  const ssize_t written = real(fd, data, n);
+  if (written > 0) faults().on_write(path, at, data, static_cast<size_t>(written));
+  return written;
 }
 
-ssize_t __wrap_pwrite(int fd, const void* data, size_t n, off_t offset) {
+ssize_t pwrite(int fd, const void* data, size_t n, off_t offset) {
+  static auto* const real = next<ssize_t(int, const void*, size_t, off_t)>("pwrite");
+  if (!armed()) return real(fd, data, n, offset);
   if (faults().strikes(Operation::write)) {
-    if (faults().kind() == FaultKind::short_write && n > 1) {
-      return __real_pwrite(fd, data, n / 2, offset);
-    }
-    errno = faults().kind() == FaultKind::disk_full ? ENOSPC : EIO;
-    return -1;
+    if (faults().kind() == FaultKind::short_write && n > 1) return real(fd, data, n / 2, offset);
+    return fail_with(error_of_write());
   }
-  const auto path = faults().kind() == FaultKind::power_loss ? path_of(fd) : std::string();
-  if (is_segment(path)) faults().before_change(path);
-  const ssize_t written = __real_pwrite(fd, data, n, offset);
-  if (is_segment(path) && written > 0) {
+  if (!power_may_go()) return real(fd, data, n, offset);
+  const auto path = path_of(fd);
+  faults().before_change(path);
+  const ssize_t written = real(fd, data, n, offset);
+  if (written > 0) {
     faults().on_write(path, static_cast<size_t>(offset), data, static_cast<size_t>(written));
   }
   return written;
 }
 
-int __wrap_fdatasync(int fd) {
-  if (faults().strikes(Operation::sync)) {
-    errno = EIO;
-    return -1;
-  }
-  if (faults().kind() == FaultKind::power_loss) faults().on_sync(path_of(fd));
-  return faults().kind() == FaultKind::none ? __real_fdatasync(fd) : 0;
+ssize_t read(int fd, void* data, size_t n) {
+  static auto* const real = next<ssize_t(int, void*, size_t)>("read");
+  if (armed() && is_storage(fd) && faults().strikes(Operation::read)) return fail_with(EIO);
+  return real(fd, data, n);
 }
 
-int __wrap_ftruncate(int fd, off_t size) {
-  if (faults().strikes(Operation::truncate)) {
-    errno = EIO;
-    return -1;
-  }
-  if (faults().kind() == FaultKind::power_loss) {
-    if (const auto path = path_of(fd); is_segment(path)) {
-      faults().on_truncate(path, static_cast<size_t>(size));
-    }
-  }
-  return __real_ftruncate(fd, size);
+ssize_t pread(int fd, void* data, size_t n, off_t offset) {
+  static auto* const real = next<ssize_t(int, void*, size_t, off_t)>("pread");
+  if (armed() && is_storage(fd) && faults().strikes(Operation::read)) return fail_with(EIO);
+  return real(fd, data, n, offset);
 }
 
-int __wrap_fsync(int fd) {
-  if (faults().strikes(Operation::sync)) {
-    errno = EIO;
-    return -1;
-  }
-  // While faults are planned nothing is waited for: the loops run thousands of sessions.
-  return faults().kind() == FaultKind::none ? __real_fsync(fd) : 0;
+// While faults are planned nothing is waited for: the loops run thousands of sessions.
+
+int fdatasync(int fd) {
+  static auto* const real = next<int(int)>("fdatasync");
+  if (!armed()) return real(fd);
+  if (faults().strikes(Operation::sync)) return fail_with(EIO);
+  if (power_may_go()) faults().on_sync(path_of(fd));
+  return 0;
 }
 
-int __wrap_rename(const char* from, const char* to) {
-  if (faults().strikes(Operation::rename)) {
-    errno = EIO;
-    return -1;
+int fsync(int fd) {
+  static auto* const real = next<int(int)>("fsync");
+  if (!armed()) return real(fd);
+  if (faults().strikes(Operation::sync)) return fail_with(EIO);
+  struct stat info;
+  if (power_may_go() && ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
+    faults().on_sync(path_of(fd));
   }
-  return __real_rename(from, to);
+  return 0;
+}
+
+int syncfs(int fd) noexcept {
+  static auto* const real = next<int(int)>("syncfs");
+  if (!armed()) return real(fd);
+  if (faults().strikes(Operation::sync)) return fail_with(EIO);
+  faults().on_sync_everything();
+  return 0;
+}
+
+int ftruncate(int fd, off_t size) noexcept {
+  static auto* const real = next<int(int, off_t)>("ftruncate");
+  if (!armed()) return real(fd, size);
+  if (faults().strikes(Operation::truncate)) return fail_with(EIO);
+  if (power_may_go()) {
+    const auto path = path_of(fd);
+    faults().before_change(path);
+    faults().on_truncate(path, static_cast<size_t>(size));
+  }
+  return real(fd, size);
+}
+
+int rename(const char* from, const char* to) noexcept {
+  static auto* const real = next<int(const char*, const char*)>("rename");
+  if (!armed() || !is_storage(to)) return real(from, to);
+  if (faults().strikes(Operation::rename)) return fail_with(EIO);
+  const int code = real(from, to);
+  if (code == 0) faults().on_rename(from, to);
+  return code;
+}
+
+int link(const char* from, const char* to) noexcept {
+  static auto* const real = next<int(const char*, const char*)>("link");
+  if (!armed() || !is_storage(to)) return real(from, to);
+  if (faults().strikes(Operation::rename)) return fail_with(EIO);
+  const int code = real(from, to);
+  if (code == 0) faults().on_link(from, to);
+  return code;
+}
+
+int unlink(const char* path) noexcept {
+  static auto* const real = next<int(const char*)>("unlink");
+  if (!armed() || !is_storage(path)) return real(path);
+  // SQLite's own removals have been counted by its shim.
+  if (!std::string_view(path).ends_with("-wal") && !std::string_view(path).ends_with("-shm") &&
+      faults().strikes(Operation::rename)) {
+    return fail_with(EIO);
+  }
+  const int code = real(path);
+  if (code == 0) faults().on_remove(path);
+  return code;
+}
+
+int remove(const char* path) noexcept {
+  static auto* const real = next<int(const char*)>("remove");
+  if (!armed() || !is_storage(path)) return real(path);
+  if (faults().strikes(Operation::rename)) return fail_with(EIO);
+  const int code = real(path);
+  if (code == 0) faults().on_remove(path);
+  return code;
 }
 }
-// NOLINTEND(bugprone-reserved-identifier)

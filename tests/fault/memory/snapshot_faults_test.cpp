@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "tests/fault/memory/faults.h"
+#include "tests/support/daily_slice.h"
 #include "tests/support/made_up_state.h"
 #include "tests/unit/memory/await.h"
 
@@ -44,7 +45,7 @@ uint64_t found(SnapshotStore& cache, const MadeUpState& state) {
 }
 
 /// Which saves were acknowledged.
-std::vector<int> run_script(const fs::path& home) {
+std::vector<int> run_snapshot_script(const fs::path& home) {
   std::vector<int> saved;
   for (int start = 0; start < 2; ++start) {
     auto cache = SnapshotStore::open(home, {.bytes_max = kBudget, .free_bytes_min = 0});
@@ -81,14 +82,14 @@ void verify(const fs::path& home, const std::vector<int>& saved, bool power_was_
   CHECK(usage->bytes <= kBudget);
 }
 
-bool run_with_fault(FaultKind kind, size_t at, bool lasting) {
+bool run_with_snapshot_fault(FaultKind kind, size_t at, bool lasting) {
   INFO("operation " << at << (lasting ? " and all after it" : ""));
   TemporaryFolder folder;
   const fs::path home = folder / "home";
   open_store(home).reset();
   const bool power = kind == FaultKind::power_loss;
   faults().arm(kind, at, lasting || power);
-  const auto saved = run_script(home);
+  const auto saved = run_snapshot_script(home);
   const bool struck = faults().struck();
   if (!power) {
     faults().disarm();
@@ -106,34 +107,44 @@ bool run_with_fault(FaultKind kind, size_t at, bool lasting) {
   return struck;
 }
 
-void run_every(FaultKind kind, bool lasting, size_t stride) {
-  size_t n_covered = 0, at = 0;
-  while (run_with_fault(kind, at, lasting)) {
-    ++n_covered;
-    at += stride;
-  }
-  std::cout << "snapshot faults, kind " << static_cast<int>(kind) << (lasting ? ", lasting" : "")
-            << ": " << n_covered << " indices covered of about " << at << "\n";
-  CHECK(n_covered > 0);
+/// Operations of this kind in the script, when none of them fails.
+size_t count_snapshot_operations(FaultKind kind) {
+  TemporaryFolder folder;
+  open_store(folder / "home").reset();
+  faults().arm(kind, SIZE_MAX, /*lasting=*/false);
+  run_snapshot_script(folder / "home");
+  faults().disarm();
+  return faults().n_operations();
 }
 
-void run_all(size_t stride) {
-  run_every(FaultKind::disk_full, false, stride);
-  run_every(FaultKind::disk_full, true, stride);
-  run_every(FaultKind::io_error, false, stride);
-  run_every(FaultKind::io_error, true, stride);
-  run_every(FaultKind::short_write, false, stride);
-  run_every(FaultKind::power_loss, true, stride);
+void run_every_snapshot_fault(FaultKind kind, bool lasting, const Slice& slice) {
+  const size_t n_existing = count_snapshot_operations(kind);
+  const Coverage coverage{
+      slice.for_each(n_existing,
+                     [&](size_t at) { return run_with_snapshot_fault(kind, at, lasting); }),
+      n_existing};
+  std::cout << "snapshot faults, " << name_of(kind) << (lasting ? ", lasting" : "") << ": "
+            << coverage << "\n";
+  CHECK(coverage.n_covered > 0);
+}
+
+void run_all_snapshot_faults(const Slice& slice) {
+  run_every_snapshot_fault(FaultKind::disk_full, false, slice);
+  run_every_snapshot_fault(FaultKind::disk_full, true, slice);
+  run_every_snapshot_fault(FaultKind::io_error, false, slice);
+  run_every_snapshot_fault(FaultKind::io_error, true, slice);
+  run_every_snapshot_fault(FaultKind::short_write, false, slice);
+  run_every_snapshot_fault(FaultKind::power_loss, true, slice);
 }
 
 }  // namespace
 
 TEST_CASE("a snapshot that a fault or a power loss meets is whole or missed") {
-  run_all(23);
-  run_every(FaultKind::no_memory, false, 1999);
+  run_all_snapshot_faults(Slice::fixed(23));
+  run_every_snapshot_fault(FaultKind::no_memory, false, Slice::fixed(1999));
 }
 
 TEST_CASE("a fault at every operation on snapshots gives no wrong answer", "[slow]") {
-  run_all(1);
-  run_every(FaultKind::no_memory, false, 53);
+  run_all_snapshot_faults(Slice::fixed(1));
+  run_every_snapshot_fault(FaultKind::no_memory, false, Slice::of_the_day(53));
 }

@@ -27,6 +27,19 @@ std::string data_of(const std::vector<Event>& events) {
   return text;
 }
 
+std::vector<std::string> ids_of(const std::vector<ExpiredSession>& sessions) {
+  std::vector<std::string> ids;
+  for (const auto& session : sessions) ids.push_back(session.id);
+  return ids;
+}
+
+std::vector<std::string> retain(Store& store, Retention policy) {
+  const auto expired = ids_of(must(store.expired(policy)));
+  const auto removed = ids_of(must(store.retain(policy)));
+  CHECK(removed == expired);  // what was announced is what goes
+  return removed;
+}
+
 }  // namespace
 
 TEST_CASE("a fork at any event shares the history up to it and then goes its own way") {
@@ -167,13 +180,13 @@ TEST_CASE("retention removes the oldest sessions that nobody owns, by age and by
     if (i == 0) owned = std::move(lease);
     clock.now += std::chrono::hours(24);
   }
-  CHECK(must(store->retain({})).empty());
-  CHECK(must(store->retain({.age_max = std::chrono::hours(24 * 4 + 1)})) ==
+  CHECK(retain(*store, {}).empty());
+  CHECK(retain(*store, {.age_max = std::chrono::hours(24 * 4 + 1)}) ==
         std::vector<std::string>{ids[1]});
-  CHECK(must(store->retain({.bytes_max = 35000})) == std::vector<std::string>{ids[2], ids[3]});
+  CHECK(retain(*store, {.bytes_max = 35000}) == std::vector<std::string>{ids[2], ids[3]});
   CHECK(must(store->list(10)).size() == 3);
   owned.reset();
-  CHECK(must(store->retain({.bytes_max = 0})).size() == 3);
+  CHECK(retain(*store, {.bytes_max = 0}).size() == 3);
 }
 
 TEST_CASE("a clock that jumps forward lets no session go by age") {
@@ -186,14 +199,14 @@ TEST_CASE("a clock that jumps forward lets no session go by age") {
   const auto newest = made();
   const auto limit = std::chrono::hours(24 * 5);
   clock.now += limit + std::chrono::hours(1);
-  CHECK(must(store->retain({.age_max = limit})).empty());
+  CHECK(retain(*store, {.age_max = limit}).empty());
   clock.now += std::chrono::hours(24 * 3650);
-  CHECK(must(store->retain({.age_max = limit})).empty());
+  CHECK(retain(*store, {.age_max = limit}).empty());
   // Someone was here: what is old by that goes.
   const auto fresh = made();
-  CHECK(must(store->retain({.age_max = limit})) == std::vector<std::string>{old, newest});
+  CHECK(retain(*store, {.age_max = limit}) == std::vector<std::string>{old, newest});
   clock.now += std::chrono::hours(24 * 3650);
-  CHECK(must(store->retain({.age_max = limit, .bytes_max = 0})) == std::vector<std::string>{fresh});
+  CHECK(retain(*store, {.age_max = limit, .bytes_max = 0}) == std::vector<std::string>{fresh});
 }
 
 TEST_CASE("a file that is mostly free after a removal is made smaller") {
@@ -204,6 +217,39 @@ TEST_CASE("a file that is mostly free after a removal is made smaller") {
     must(store->append(*lease, {{"note.added", Json{{"text", std::string(1 << 20, 'x')}}}}));
   }
   lease.reset();
-  must(store->retain({.bytes_max = 0}));
+  retain(*store, {.bytes_max = 0});
+  CHECK(must(store->shrink()));
   CHECK(fs::file_size(home / "sable.db") < (1u << 20));
+}
+
+TEST_CASE("kept outputs count for retention, once, and are removed with their last session") {
+  TemporaryFolder home;
+  FakeClock clock;
+  auto store = open_store(home.path(), {.clock = &clock});
+  const auto session_with = [&](const std::string& content) {
+    auto lease = must(store->create_session({.title = "x"}));
+    const auto blob = must(store->put_blob(content));
+    must(store->append(*lease, {{"note.added", Json{{"blob", blob}}}}));
+    clock.now += std::chrono::hours(1);
+    return lease->session();
+  };
+  const auto alone = session_with(std::string(50'000, 'a'));
+  const auto old = session_with(std::string(70'000, 'b'));
+  const auto fresh = session_with(std::string(70'000, 'b'));
+  CHECK(retain(*store, {.bytes_max = 130'000}).empty());
+  CHECK(retain(*store, {.bytes_max = 80'000}) == std::vector<std::string>{alone});
+  CHECK(must(store->find(fresh)).n_events == 2);
+  CHECK(retain(*store, {.bytes_max = 1000}) == std::vector<std::string>{old, fresh});
+}
+
+TEST_CASE("retention that is asked to stop gives up") {
+  TemporaryFolder home;
+  auto store = open_store(home.path());
+  must(store->create_session({.title = "x"}));
+  std::stop_source stop;
+  stop.request_stop();
+  const auto given_up = await(store->retain({.bytes_max = 0}, stop.get_token()));
+  REQUIRE_FALSE(given_up.has_value());
+  CHECK(given_up.error().code == ErrorCode::cancelled);
+  CHECK(must(store->list(10)).size() == 1);
 }

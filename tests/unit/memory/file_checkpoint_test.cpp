@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
+#include "memory/checkpoint_folder.h"
 #include "memory/memory.h"
 #include "tests/support/temporary_folder.h"
 

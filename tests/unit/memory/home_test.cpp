@@ -81,11 +81,11 @@ TEST_CASE("commits find room in the write-ahead log, and what a crash leaves of 
 TEST_CASE("a database of a newer version or of another program is refused and left as it is") {
   TemporaryFolder home;
   make_home(home.path());
-  tamper(home.path(), "PRAGMA user_version=2");
+  tamper(home.path(), "PRAGMA user_version=3");
   auto error = refusal(home.path());
   CHECK(error.code == ErrorCode::unsupported);
   CHECK(error.message.find("newer") != std::string::npos);
-  tamper(home.path(), "PRAGMA user_version=1; PRAGMA application_id=7");
+  tamper(home.path(), "PRAGMA user_version=2; PRAGMA application_id=7");
   CHECK(refusal(home.path()).code == ErrorCode::unsupported);
   tamper(home.path(), "PRAGMA application_id=1398891116");
   open_store(home.path());

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "base/file.h"
+#include "memory/checkpoint_folder.h"
 #include "tests/support/daily_slice.h"
 #include "tests/unit/memory/await.h"
 
@@ -214,6 +215,78 @@ TEST_CASE("a missing or damaged blob is reported") {
   const auto health = check(home.path()).value();
   REQUIRE(health.problems.size() == 1);
   CHECK(health.problems.front().find("blob") != std::string::npos);
+}
+
+TEST_CASE("a damaged blob is given up without touching the database, and is whole when put again") {
+  TemporaryFolder home;
+  std::string id, locator;
+  {
+    auto store = open_store(home.path());
+    auto lease = must(store->create_session({.title = "x"}));
+    id = lease->session();
+    locator = must(store->put_blob("content"));
+    must(store->append(*lease, {{"note.added", Json{{"blob", locator}}}}));
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(home / "blobs")) {
+    if (entry.is_regular_file()) flip(entry.path(), 0);
+  }
+  const auto report = repair(home.path()).value();
+  CHECK_FALSE(report.was_sound);
+  CHECK_FALSE(report.rebuilt);
+  CHECK(report.n_blobs_lost == 1);
+  CHECK(fs::exists(report.moved_to / "blobs"));
+  CHECK(check(home.path())->problems.empty());
+  CHECK(repair(home.path())->was_sound);
+  auto store = open_store(home.path());
+  const auto events = must(store->read(id, 1, 10));
+  REQUIRE(events.size() == 3);
+  CHECK(events.back().type == "blobs.lost");
+  CHECK(await(store->get_blob(locator)).error().code == ErrorCode::not_found);
+  CHECK(must(store->put_blob("content")) == locator);
+  CHECK(must(store->get_blob(locator)) == "content");
+}
+
+TEST_CASE("a damaged object of a checkpoint is given up, written anew, and swept like any other") {
+  TemporaryFolder folder;
+  const auto home = folder / "home", root = folder / "root";
+  fs::create_directory(root);
+  std::ofstream(root / "file") << "content";
+  std::string id, checkpoint;
+  {
+    auto store = open_store(home);
+    id = must(store->create_session({.title = "x", .working_directory = root}))->session();
+    auto files = FileCheckpoints::open(home, root);
+    REQUIRE(files.has_value());
+    checkpoint = (*files)->take(id)->id;
+  }
+  const auto blob = hex_of(GitObjects::name_of(ObjectKind::blob, "content").value());
+  const auto object =
+      checkpoint_folder(home, root) / "objects" / blob.substr(0, 2) / blob.substr(2);
+  fs::permissions(object, fs::perms::owner_all);
+  fs::resize_file(object, 5);
+  CHECK(check(home)->problems.size() == 1);
+  const auto report = repair(home).value();
+  CHECK(report.n_objects_lost == 1);
+  CHECK_FALSE(report.rebuilt);
+  CHECK(check(home)->problems.empty());
+  CHECK_FALSE(fs::exists(object));
+  {
+    auto files = FileCheckpoints::open(home, root);
+    REQUIRE(files.has_value());
+    std::ofstream(root / "file") << "other";
+    CHECK_FALSE((*files)->check(checkpoint).has_value());
+    std::ofstream(root / "file") << "content";
+    REQUIRE((*files)->take(id).has_value());  // which brings the object back
+    std::ofstream(root / "file") << "other";
+    CHECK((*files)->check(checkpoint).has_value());
+  }
+  fs::remove(object);  // lost again: known
+  auto store = open_store(home);
+  must(store->remove(id));
+  for (const auto& entry :
+       fs::recursive_directory_iterator(checkpoint_folder(home, root) / "objects")) {
+    CHECK_FALSE(entry.is_regular_file());
+  }
 }
 
 TEST_CASE("a repaired database that waited for its place takes it at the next start") {

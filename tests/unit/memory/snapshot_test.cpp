@@ -412,6 +412,55 @@ TEST_CASE("too little room on the disk refuses a snapshot before the log suffers
   CHECK(saved.error().code == ErrorCode::exhausted);
 }
 
+TEST_CASE("a live fork's beginning is not evicted before the fork saves a state of its own") {
+  Caches caches({.bytes_max = 12 * 4096});
+  auto parent = caches.live_session();
+  must(caches.store->append(*parent, notes(2, 3)));
+  const auto parent_id = parent->session();
+  MadeUpState state(made_up_tokens(300));
+  save(*caches.cache, parent_id, state);
+  auto fork = must(caches.store->fork(parent_id, 2));
+  parent.reset();
+  for (int i = 1; i < 8; ++i) {
+    MadeUpState other(made_up_tokens(300 + static_cast<size_t>(i)));
+    save(*caches.cache, "s_" + std::to_string(i), other, static_cast<uint8_t>(1 + i));
+  }
+  CHECK(restored(*caches.cache, state) == 300);
+  fork.reset();
+  for (int i = 1; i < 8; ++i) {
+    MadeUpState other(made_up_tokens(400 + static_cast<size_t>(i)));
+    save(*caches.cache, "s_" + std::to_string(i), other, static_cast<uint8_t>(1 + i));
+  }
+  CHECK(restored(*caches.cache, state) == 0);
+}
+
+TEST_CASE("what a live session was found to begin with is not evicted while it uses that") {
+  Caches caches({.bytes_max = 12 * 4096});
+  MadeUpState state(made_up_tokens(300));
+  save(*caches.cache, "s_gone", state);
+  const auto live = caches.live_session();
+  REQUIRE(caches.cache->find(state.stream(), live->session()).has_value());
+  for (int i = 1; i < 8; ++i) {
+    MadeUpState other(made_up_tokens(300 + static_cast<size_t>(i)));
+    save(*caches.cache, "s_" + std::to_string(i), other, static_cast<uint8_t>(1 + i));
+  }
+  CHECK(restored(*caches.cache, state) == 300);
+}
+
+TEST_CASE("a fork keeps its parent's snapshot when the parent is removed") {
+  Caches caches;
+  auto parent = caches.live_session();
+  const auto id = parent->session();
+  MadeUpState state(made_up_tokens(300));
+  save(*caches.cache, id, state);
+  const auto fork = must(caches.store->fork(id, 1))->session();
+  parent.reset();
+  must(caches.store->remove(id));
+  CHECK(restored(*caches.cache, state) == 300);
+  must(caches.store->remove(fork));
+  CHECK(restored(*caches.cache, state) == 0);
+}
+
 TEST_CASE("several stores of one home save and evict at the same time") {
   Caches caches({.bytes_max = 100 * 4096});
   std::atomic<int> n_wrong{0};

@@ -1,0 +1,19 @@
+// Repair of what lies beside the database. What is lost is moved aside and noted, so that the rest
+// goes on and the next look finds nothing new.
+#pragma once
+
+#include "memory/health.h"
+#include "memory/home.h"
+#include "memory/log_database.h"
+
+namespace sable::memory {
+
+/// Each session that names a lost blob gets the event "blobs.lost"; damaged files move to
+/// `aside`/blobs. The home is held alone.
+Result<void> give_up_blobs(LogDatabase& database, const Home& home, const Health& health,
+                           const std::filesystem::path& aside);
+
+/// Damaged objects move to `aside`/checkpoints/HASH; the folder's list of lost ones names them.
+Result<void> give_up_objects(const Health& health, const std::filesystem::path& aside);
+
+}  // namespace sable::memory
