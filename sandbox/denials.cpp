@@ -188,9 +188,16 @@ class Denials {
   bool explain_protected(Kind kind, const fs::path& path, const fs::path& root) {
     if (kind == Kind::absent || kind == Kind::space) return false;
     const auto why = protection_of(path.lexically_relative(root).string());
-    if (!why) return false;
-    return add(in_quotes(path.string()) + " is protected: " + std::string(*why) +
-               " (held by a read-only mount over it)");
+    const std::string name = in_quotes(path.string());
+    if (why) {
+      return add(name + " is protected: " + std::string(*why) +
+                 " (held by a read-only mount over it)");
+    }
+    // Nothing else in a writable folder says this, unless the machine itself mounts it so.
+    if (kind != Kind::changed) return false;
+    return add(name +
+               " is protected: the settings of git name it, so git would run or believe it outside "
+               "the sandbox (held by a read-only mount over it)");
   }
 
   void explain_address(const std::vector<std::string_view>& words) {

@@ -110,6 +110,24 @@ std::string_view name_of(End end);
 /// whole folder of a repository counts; commands may write most of that, file tools need not.
 std::optional<std::string_view> protection_of(std::string_view path);
 
+/// What tools in this process may not write below one folder: what protection_of() says, and what
+/// the settings of git repositories there, above and around it name (core.hooksPath, included
+/// files, filters, monitors, ...). The first question walks the folder, later ones look at what
+/// changed. Its calls block, and may come from any thread.
+class Protection {
+ public:
+  /// `root`: canonical. Asks nothing of the disk.
+  explicit Protection(std::filesystem::path root);
+  ~Protection();
+
+  /// Why `path` (relative, without "..") is protected, there or not; nullopt when it is not.
+  std::optional<std::string> reason(std::string_view path);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// One path that a transaction changes.
 struct Change {
   enum class Kind { created, modified, removed, replaced };  ///< replaced: by another type of thing

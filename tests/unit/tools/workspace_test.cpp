@@ -233,6 +233,30 @@ TEST_CASE("what programs outside the sandbox trust is protected at any depth and
   CHECK_FALSE(fs::exists(at.folder / "sub/.git"));
 }
 
+TEST_CASE("no file tool writes what git's settings name, there or not") {
+  test::ToolFixture at;
+  at.folder.write(".git/config",
+                  "[core]\n\thooksPath = .githooks\n[filter \"f\"]\n\tclean = sh tools/clean.sh\n"
+                  "[include]\n\tpath = ../local.config\n");
+  at.folder.write("tools/clean.sh", "good");
+  auto& files = at.workspace().files();
+  for (const char* path :
+       {".githooks/pre-commit", "tools/clean.sh", "local.config", "tools/../.githooks/deep/er"}) {
+    INFO(path);
+    CHECK(code_of(files.write(path, "x", {})) == ErrorCode::denied);
+  }
+  CHECK_FALSE(fs::exists(at.folder / ".githooks"));
+  CHECK(at.folder.read("tools/clean.sh") == "good");
+  const auto refused = at.call("write_file", {{"path", ".githooks/post-merge"}, {"content", "x"}});
+  CHECK_FALSE(refused.ok);
+  CHECK(contains(refused.text, "git's setting core.hookspath in"));
+  CHECK(files.write("tools/fine", "x", {}));
+  // The person changes the settings while the session goes on.
+  at.folder.write(".git/config", "[core]\n\tfsmonitor = ./monitor\n");
+  CHECK(files.write(".githooks/pre-commit", "x", {}));
+  CHECK(code_of(files.write("monitor", "x", {})) == ErrorCode::denied);
+}
+
 TEST_CASE("names with newlines and escapes are shown escaped") {
   test::ToolFixture at;
   at.folder.write("evil\n\x1b[31mname", "x");
