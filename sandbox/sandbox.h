@@ -87,11 +87,36 @@ struct Policy {
 /// The policy as canonical JSON, for logs, digests and `sable sandbox explain --json`.
 std::string to_json_text(const Policy& policy);
 
+/// More of a command's input, asked for each time it has taken what there was, on the thread that
+/// runs it; empty is the end. What is still awaited when the command ends is cancelled.
+using InputSource = std::function<asio::awaitable<std::string>()>;
+
+/// Reaches a command while somebody awaits its end. On the thread that runs the coroutine.
+class CommandHandle {
+ public:
+  /// To the command's process group; kept until the command runs.
+  void signal(int number);
+  /// Kills it and everything it started: its result says `cancelled`.
+  void kill();
+
+  /// For the sandbox that runs the command: from now on it is reached by these, until detach().
+  void attach(std::function<void(int)> signal, std::function<void()> kill);
+  void detach();
+
+ private:
+  std::function<void(int)> signal_;
+  std::function<void()> kill_;
+  std::vector<int> waiting_;
+  bool kill_waiting_ = false;
+};
+
 struct Command {
   std::vector<std::string> argv;  ///< argv[0]: a path, or a name looked up in the sandbox's PATH
-  std::filesystem::path working_directory;  ///< inside the view; empty: the first writable root
-  std::string stdin_data;                   ///< written to standard input, then it is closed
-  std::optional<std::chrono::milliseconds> wall;  ///< narrows the policy's; never widens it
+  std::filesystem::path working_directory = {};  ///< inside the view; empty: first writable root
+  std::string stdin_data = {};                   ///< written to standard input, then it is closed
+  InputSource input = {};                        ///< unless there is this: then it comes behind
+  std::optional<std::chrono::milliseconds> wall = {};  ///< narrows the policy's; never widens it
+  std::shared_ptr<CommandHandle> handle = {};          ///< one command's; null: none is wanted
 };
 
 enum class Stream { standard_output, standard_error };

@@ -1,7 +1,9 @@
 #include "sandbox/streams.h"
 
 #include <cerrno>
+#include <ctime>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 namespace sable::sandbox {
@@ -17,6 +19,22 @@ Result<std::pair<UniqueFd, UniqueFd>> pipe_pair() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
   return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+ssize_t write_quietly(int fd, std::string_view bytes) {
+  sigset_t pipe, before;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+  const int error = errno;
+  if (written < 0 && error == EPIPE && ::sigismember(&before, SIGPIPE) == 0) {
+    constexpr timespec kNow{};
+    ::sigtimedwait(&pipe, nullptr, &kNow);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return written;
 }
 
 Result<UniqueFd> empty_input() {

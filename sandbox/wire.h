@@ -103,10 +103,11 @@ struct StartRequest {
 inline constexpr size_t kInlineExecutionMax = size_t{32} << 10;
 inline constexpr int kStartDescriptorsMax = 4;
 
-/// Runtime to pid 1: end the program's process group with SIGTERM.
-struct TerminateRequest {
-  static constexpr uint32_t kMagic = 0x4d524554;  ///< "TERM"
+/// Runtime to pid 1: send this signal to the program's process group.
+struct SignalRequest {
+  static constexpr uint32_t kMagic = 0x4c4e4753;  ///< "SGNL"
   uint32_t magic = kMagic;
+  int32_t signal = 0;
 };
 
 }  // namespace sable::sandbox

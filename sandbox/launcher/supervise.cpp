@@ -1,5 +1,5 @@
 // What pid 1 does while the program runs: reaps orphans, watches the memory of all processes,
-// passes a SIGTERM on, and reports the end.
+// passes signals on, and reports the end.
 #include <cstring>
 #include <ctime>
 #include <dirent.h>
@@ -150,10 +150,10 @@ class Supervisor {
   }
 
   void hear() const {
-    TerminateRequest request{.magic = 0};
+    SignalRequest request{.magic = 0};
     const ssize_t size = ::recv(report_.status_fd(), &request, sizeof request, MSG_DONTWAIT);
-    if (size == sizeof request && request.magic == TerminateRequest::kMagic) {
-      ::kill(-program_, SIGTERM);
+    if (size == sizeof request && request.magic == SignalRequest::kMagic) {
+      ::kill(-program_, request.signal);
       return;
     }
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
