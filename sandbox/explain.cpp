@@ -168,6 +168,12 @@ void explain_processes(Explanation& out, const Policy& policy) {
   out.held_by_this("process limit");
   out.line("Its processes use at most " + in_bytes(limits.memory_bytes) + " of memory together.");
   out.held_by_this("memory limit");
+  if (!policy.writable.empty()) {
+    out.line("The disks of its folders may lose " + in_bytes(limits.disk_bytes) + " and " +
+             std::to_string(limits.disk_files) +
+             " files of what is free while it runs, never the last 256 MiB.");
+    out.line("    held by: its first process, which looks every 50 ms (others' writes count too)");
+  }
   out.line("Each process uses at most " + std::to_string(limits.cpu.count()) +
            " s of processor time, " + std::to_string(limits.open_files) + " open files and " +
            in_bytes(limits.file_bytes) + " in one file; its output ends at " +

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "sandbox/denials.h"
 #include "sandbox/memory_file.h"
 #include "sandbox/plan_codec.h"
@@ -242,6 +243,10 @@ bool RunningCall::receive_status() {
     case StatusMessage::Kind::memory_limit:
       if (!cause_) cause_ = End::memory_limit;
       break;
+    case StatusMessage::Kind::disk_limit:
+      if (!cause_) cause_ = End::disk_limit;
+      disk_ = message;
+      break;
     case StatusMessage::Kind::exited:
     case StatusMessage::Kind::signalled:
       ended_ = true;
@@ -429,6 +434,20 @@ Result<RunResult> RunningCall::result() const {
   return result;
 }
 
+// Its last message is from pid 1 of the call, whose word is taken within bounds.
+std::string RunningCall::disk_explanation() const {
+  const auto index = static_cast<size_t>(disk_.index);
+  const bool known = disk_.index >= 0 && index < plan_.disk_roots.size();
+  const std::string limit = disk_.value == 1 ? std::to_string(limits_.disk_files) + " files"
+                                             : std::to_string(limits_.disk_bytes) + " bytes";
+  return "the command was ended because the file system of \"" +
+         escape_controls(known ? plan_.disk_roots[index] : "a writable folder") +
+         "\" lost more than its limit of " + limit +
+         ", or nearly all that was free, while it ran (what others write there counts too); what "
+         "it "
+         "wrote is still there";
+}
+
 std::string RunningCall::explanation(const RunResult& result) const {
   switch (result.end) {
     case End::exited:
@@ -444,6 +463,8 @@ std::string RunningCall::explanation(const RunResult& result) const {
     case End::memory_limit:
       return "the command was ended because its processes together used more than their limit of " +
              std::to_string(limits_.memory_bytes) + " bytes of memory";
+    case End::disk_limit:
+      return disk_explanation();
     case End::signalled:
       break;
   }

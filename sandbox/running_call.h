@@ -88,6 +88,7 @@ class RunningCall {
   bool memory_limit_was_reached() const { return memory_ && memory_->limit_was_reached(); }
   Result<RunResult> result() const;
   std::string explanation(const RunResult& result) const;
+  std::string disk_explanation() const;
 
   const asio::any_io_executor executor_;
   const ControlSocket& control_;
@@ -111,6 +112,7 @@ class RunningCall {
   std::chrono::steady_clock::time_point started_;
 
   std::optional<End> cause_;             ///< why we ended it, if we did
+  StatusMessage disk_;                   ///< of a disk_limit: which, and of what
   std::optional<StatusMessage> ending_;  ///< failed, exited or signalled
   bool kill_wanted_ = false, status_over_ = false, dead_ = false;
   bool ended_ = false;  ///< pid 1 said so: nothing that the program started is alive

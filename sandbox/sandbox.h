@@ -61,6 +61,11 @@ struct Limits {
   uint64_t file_bytes = uint64_t{4} << 30;         ///< of one file (RLIMIT_FSIZE)
   uint32_t open_files = 1024;                      ///< of one process (RLIMIT_NOFILE)
   uint64_t temporary_bytes = uint64_t{512} << 20;  ///< of the private /tmp and /dev/shm
+  /// What the file systems of the writable roots may lose in free space while it runs, and in free
+  /// inodes: others' writes to them count too, since nothing tells them apart. Never to the last
+  /// 256 MiB, or half of what was free before.
+  uint64_t disk_bytes = uint64_t{32} << 30;
+  uint64_t disk_files = 2'000'000;
   uint64_t output_bytes = uint64_t{64} << 20;  ///< of standard output and error together; then the
                                                ///< command is ended
 
@@ -126,7 +131,7 @@ enum class Stream { standard_output, standard_error };
 using OutputSink = std::function<void(Stream, std::string_view bytes)>;
 
 /// Why a command is over.
-enum class End { exited, signalled, deadline, cancelled, output_limit, memory_limit };
+enum class End { exited, signalled, deadline, cancelled, output_limit, memory_limit, disk_limit };
 
 std::string_view name_of(End end);
 

@@ -83,6 +83,7 @@ struct StatusMessage {
     exited,        ///< value: exit code; nothing that the program started is alive
     signalled,     ///< value: signal; nothing that the program started is alive
     memory_limit,  ///< the processes together used more memory than they may; all are being killed
+    disk_limit,    ///< the disk root `index` lost too much: space (value 0) or inodes (1); likewise
   };
   Kind kind = Kind::created;
   Step step = Step::none;

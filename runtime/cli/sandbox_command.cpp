@@ -82,6 +82,7 @@ int status_of(const sandbox::RunResult& result) {
     case sandbox::End::cancelled:
     case sandbox::End::output_limit:
     case sandbox::End::memory_limit:
+    case sandbox::End::disk_limit:
       return kKilled;
     case sandbox::End::exited:
     case sandbox::End::signalled:

@@ -94,8 +94,12 @@ std::vector<ListedAttack> make_list() {
                               .environment = {{"MEMORY_MB", "256"}},
                               .end = End::memory_limit}}));
   list.push_back(exhausting(
-      "R5", "a huge file, full `/tmp` and `/dev/shm`, a million files in `/tmp`",
-      {{.run = "R5", .limits = {.file_bytes = 8 * kMiB, .temporary_bytes = 32 * kMiB}}}));
+      "R5",
+      "a huge file, full `/tmp` and `/dev/shm`, a million files in `/tmp`; a full disk in the "
+      "workspace, also by a file without a name",
+      {{.run = "R5", .limits = {.file_bytes = 8 * kMiB, .temporary_bytes = 32 * kMiB}},
+       {.run = "R5-workspace", .limits = {.disk_bytes = 16 * kMiB}, .end = End::disk_limit},
+       {.run = "R5-nameless", .limits = {.disk_bytes = 16 * kMiB}, .end = End::disk_limit}}));
   list.push_back(
       exhausting("R6", "ignoring SIGTERM past the deadline",
                  {{.run = "R6", .limits = {.wall = 500ms, .grace = 200ms}, .end = End::deadline}}));

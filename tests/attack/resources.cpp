@@ -122,6 +122,36 @@ void disk(Attempts& attempts) {
   attempts.denied("a million files in /tmp", n_files == 1'000'000 ? 0 : -1, {ENOSPC, EDQUOT});
 }
 
+// File after file of 4 MiB, by processes that end at once; ends by itself long before a disk is
+// full.
+void full_workspace(Attempts& attempts) {
+  std::fflush(stdout);
+  const std::vector<char> block(4 << 20, 'x');
+  for (int i = 0; i < 500; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const int fd = ::open(("f" + std::to_string(i)).c_str(), O_WRONLY | O_CREAT, 0644);
+      ::_exit(::write(fd, block.data(), block.size()) > 0 ? 0 : 1);
+    }
+    ::waitpid(child, nullptr, 0);
+  }
+  ::sleep(5);
+  attempts.holds("two thousand megabytes were written and nobody minded", false);
+}
+
+void full_nameless_file(Attempts& attempts) {
+  std::fflush(stdout);
+  ::signal(SIGXFSZ, SIG_IGN);
+  const int fd = ::open("nameless", O_RDWR | O_CREAT, 0644);
+  ::unlink("nameless");
+  const std::vector<char> block(4 << 20, 'x');
+  for (int i = 0; i < 500; ++i) {
+    if (::write(fd, block.data(), block.size()) < 0) break;
+  }
+  ::sleep(5);
+  attempts.holds("two thousand megabytes were written without a name", false);
+}
+
 void endless(Attempts& attempts) {
   ::signal(SIGTERM, SIG_IGN);
   std::printf("started\n");
@@ -191,6 +221,8 @@ AttackTable resource_attacks() {
           {"R4", memory},
           {"R4-unmapped", unmapped_memory},
           {"R5", disk},
+          {"R5-workspace", full_workspace},
+          {"R5-nameless", full_nameless_file},
           {"R6", endless},
           {"R7", flood},
           {"R8", wait_for_ever},

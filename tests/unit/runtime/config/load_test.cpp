@@ -37,6 +37,7 @@ TEST_CASE("the built-in limits are those of the parts they go to") {
   CHECK(policy.limits.processes == plain.limits.processes);
   CHECK(policy.limits.output_bytes == plain.limits.output_bytes);
   CHECK(policy.limits.temporary_bytes == plain.limits.temporary_bytes);
+  CHECK(policy.limits.disk_bytes == plain.limits.disk_bytes);
   CHECK(policy.profile == plain.profile);
   CHECK(policy.environment.empty());
   CHECK(policy.readable.empty());

@@ -137,7 +137,7 @@ TEST_CASE("a repository may lower each limit and raise none") {
       Case{"limits", "time", "59m", "61m"}, Case{"limits", "output_tokens", "999999", "1000001"},
       Case{"sandbox", "timeout", "119s", "121s"}, Case{"sandbox", "memory", "4095M", "4097M"},
       Case{"sandbox", "processes", "319", "321"}, Case{"sandbox", "output", "63M", "65M"},
-      Case{"sandbox", "temporary", "511M", "513M"},
+      Case{"sandbox", "temporary", "511M", "513M"}, Case{"sandbox", "disk", "31G", "33G"},
       Case{"sampling", "output_tokens_max", "8191", "8193"});
   const auto yaml = [&](const std::string& value) {
     return limit.section + ":\n  " + limit.key + ": " + value + "\n";
