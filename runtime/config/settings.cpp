@@ -128,7 +128,8 @@ const Setting kSettings[] = {
      .slot = SABLE_AT(sandbox.network),
      .description =
          "Whom a command may talk to: everything that the machine reaches, the hosts of "
-         "`sandbox.allowed_hosts` through a proxy, only processes of the same call, or nobody.",
+         "`sandbox.allowed_hosts` through a proxy, only processes of the same call, or nobody. "
+         "`open` is refused in every file: only `--network open` asks for it.",
      .repository = Narrowing::stricter},
     {.key = "sandbox.allowed_hosts",
      .type = Type::list,
