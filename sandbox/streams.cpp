@@ -10,8 +10,8 @@ namespace sable::sandbox {
 
 namespace {
 
-constexpr size_t kReadBytes = size_t{64} << 10;
-constexpr std::chrono::milliseconds kPatience{250};
+constexpr size_t kOutputPieceBytes = size_t{64} << 10;
+constexpr std::chrono::milliseconds kRestPatience{250};
 
 }  // namespace
 
@@ -63,7 +63,7 @@ int OutputReader::descriptor(Stream stream) {
 
 asio::awaitable<void> OutputReader::read(Stream stream) {
   Source& source = of(stream);
-  std::array<char, kReadBytes> buffer;
+  std::array<char, kOutputPieceBytes> buffer;
   boost::system::error_code error;
   while (!error) {
     const size_t size = co_await source.pipe.async_read_some(
@@ -83,7 +83,7 @@ void OutputReader::hand_on(Stream stream, std::string_view bytes) {
 }
 
 asio::awaitable<void> OutputReader::wait_for_rest() {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
+  const auto until = std::chrono::steady_clock::now() + kRestPatience;
   while ((sources_[0].open || sources_[1].open) && std::chrono::steady_clock::now() < until) {
     closed_.expires_at(until);
     boost::system::error_code ignored;
