@@ -49,8 +49,7 @@ TEST_CASE("a tool of another source is listed, checked, asked about and run like
         Approval::ask);
   const auto greeted = at.call("greet", {{"to", "you"}});
   CHECK(greeted.ok);
-  CHECK(greeted.text ==
-        "hello you of " + at.folder.path().filename().string() + "\xef\xbf\xbd");
+  CHECK(greeted.text == "hello you of " + at.folder.path().filename().string() + "\xef\xbf\xbd");
   const auto wrong = at.call("greet", {{"to", 1}});
   CHECK_FALSE(wrong.ok);
   CHECK(contains(wrong.text, "/to"));
