@@ -104,14 +104,19 @@ std::shared_ptr<const ProtectedPaths> ProtectedIndex::found() {
     for (const auto& [path, named] : named_.paths()) {
       if (named.how != how) continue;
       const bool around = how == How::around;
-      // A folder that is held open below one that is held shut would open that again.
-      if (around && is_held_above(*present, path)) continue;
       const auto hold = around ? ProtectedPath::Hold::pinned : ProtectedPath::Hold::read_only;
       const auto by_name = known_.find(path);
       if (by_name != known_.end() && (around || by_name->second.hold == hold)) continue;
       look_up(path, {.hold = hold, .on_the_way = around}, *present);
     }
   }
+  // A folder that is held open below one that is held shut would open that again.
+  std::vector<std::string> open_below;
+  for (const auto& [path, held] : *present) {
+    if (held.hold == ProtectedPath::Hold::pinned && is_held_above(*present, path))
+      open_below.push_back(path);
+  }
+  for (const auto& path : open_below) present->erase(path);
   found_ = std::move(present);
   return found_;
 }

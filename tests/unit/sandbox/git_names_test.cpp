@@ -50,6 +50,7 @@ TEST_CASE("a folder held open never opens one that is held shut above it") {
   TemporaryFolder folder;
   folder.write(".husky/a/b/pre-commit", "");
   folder.write("tools/in/run.sh", "");
+  folder.write("tools/nested/.git/config", "");
   folder.write(".git/config",
                "[core]\n\thooksPath = .husky/a/b\n\tfsmonitor = tools/in/run.sh\n"
                "[init]\n\ttemplateDir = tools\n");
@@ -59,6 +60,8 @@ TEST_CASE("a folder held open never opens one that is held shut above it") {
   CHECK(found.count(folder / ".husky/a") == 0);
   CHECK(found.at(folder / "tools").hold == Hold::read_only);
   CHECK(found.count(folder / "tools/in") == 0);
+  CHECK(found.count(folder / "tools/nested/.git") == 0);
+  CHECK(found.at(folder / "tools/nested/.git/config").hold == Hold::read_only);
 }
 
 TEST_CASE("what is named and missing is told when it is made, and held from then on") {
