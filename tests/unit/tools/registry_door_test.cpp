@@ -6,7 +6,7 @@
 
 using namespace sable;
 using namespace sable::tools;
-using sable::test::contains;
+using sable::contains;
 
 namespace {
 
