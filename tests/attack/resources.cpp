@@ -208,6 +208,7 @@ void flood(Attempts& attempts) {
       at += static_cast<size_t>(n);
     }
   }
+  std::printf("\n");  // behind the flood, on a line of its own
   attempts.holds("all of " + std::to_string(n_megabytes) + " MiB of output was taken", false);
 }
 

@@ -169,7 +169,7 @@ std::string some_of(const std::vector<std::string>& list, size_t n_max) {
   if (list.size() > n_max) text += "; " + std::to_string(list.size() - n_max) + " more";
   // Temporary names mean nothing to a reader.
   for (size_t at = 0; (at = text.find("/tmp/sable-test-", at)) != std::string::npos;) {
-    const size_t end = text.find_first_of("/ ;", at + 16);
+    const size_t end = text.find_first_of("/ ;\"", at + 16);
     text.replace(at, (end == std::string::npos ? text.size() : end) - at, "…");
   }
   return text;
