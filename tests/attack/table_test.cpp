@@ -172,6 +172,8 @@ std::string some_of(const std::vector<std::string>& list, size_t n_max) {
     const size_t end = text.find_first_of("/ ;\"", at + 16);
     text.replace(at, (end == std::string::npos ? text.size() : end) - at, "…");
   }
+  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2)
+    text.insert(at, "\\");
   return text;
 }
 
