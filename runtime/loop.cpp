@@ -41,6 +41,7 @@ Loop::~Loop() {
 }
 
 void Loop::stop(int signal) {
+  if (take_signals_) return take_signals_(signal);
   if (stop_signal_) ::_exit(128 + signal);
   stop_signal_ = signal;
   last_resort_ = std::jthread(exit_later, 128 + signal);

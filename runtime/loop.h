@@ -23,6 +23,10 @@ class Loop {
   /// Called once, for the first SIGINT or SIGTERM, instead of cancelling the main coroutine.
   void on_stop(std::function<void(int signal)> handler) { on_stop_ = std::move(handler); }
 
+  /// Called for every SIGINT and SIGTERM instead of all that run() says of them: it sees to it that
+  /// the main coroutine ends.
+  void take_signals(std::function<void(int signal)> handler) { take_signals_ = std::move(handler); }
+
   /// Runs `main` to its end and returns its exit status. The first SIGINT or SIGTERM asks it to
   /// stop (on_stop, or cancellation); what has not ended within a second of that, or by a second
   /// SIGINT, is ended with the process, even if it is this object's destructor that waits for it.
@@ -40,7 +44,7 @@ class Loop {
   asio::io_context context_{1};
   asio::thread_pool workers_;
   asio::cancellation_signal cancel_main_;
-  std::function<void(int)> on_stop_;
+  std::function<void(int)> on_stop_, take_signals_;
   std::optional<int> stop_signal_;
 };
 

@@ -47,7 +47,7 @@ int send_with_descriptors(int socket, std::span<const std::string_view> parts,
 }
 
 Result<UniqueFd> ControlSocket::request_call(int plan_file, CallRequest::When when,
-                                             int memory_group) const {
+                                             int memory_group, int memory_door) const {
   int sockets[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
     return fail_errno("socketpair", errno);
@@ -56,8 +56,9 @@ Result<UniqueFd> ControlSocket::request_call(int plan_file, CallRequest::When wh
   const UniqueFd far(sockets[1]);
   const CallRequest request{.when = when};
   const std::string_view parts[] = {bytes_of(request)};
-  const std::array<int, kCallDescriptorsMax> fds{far.get(), plan_file, memory_group};
-  const size_t n_fds = memory_group >= 0 ? kCallDescriptorsMax : kCallDescriptors;
+  const std::array<int, kCallDescriptorsMax> fds{far.get(), plan_file, memory_group, memory_door};
+  const size_t n_group = memory_group < 0 ? 0 : memory_door < 0 ? 1 : 2;
+  const size_t n_fds = kCallDescriptors + n_group;
   const int error = send_with_descriptors(near_.get(), parts, std::span(fds).first(n_fds));
   if (error == 0) return near;
   if (error == EAGAIN || error == ETOOMANYREFS) {

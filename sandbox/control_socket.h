@@ -19,7 +19,8 @@ class ControlSocket {
   /// The near end of the new call's status socket. The plan is borrowed, and so is the entrance to
   /// the call's memory cgroup; -1: it has none. exhausted: the other end is behind, try again in a
   /// moment; io: it is gone.
-  Result<UniqueFd> request_call(int plan_file, CallRequest::When when, int memory_group = -1) const;
+  Result<UniqueFd> request_call(int plan_file, CallRequest::When when, int memory_group = -1,
+                                int memory_door = -1) const;
 
   /// What was asked for ahead of its use is wanted now.
   void hurry() const;

@@ -1,6 +1,7 @@
 #include "sandbox/denials.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 #include <optional>
 
@@ -12,28 +13,69 @@ namespace {
 
 namespace fs = std::filesystem;
 
-enum class Kind { changed, refused, absent, address, processes, space, file_size };
+enum class Kind {
+  changed,
+  refused,
+  not_permitted,
+  busy,
+  absent,
+  address,
+  processes,
+  space,
+  file_size
+};
 
 struct Symptom {
-  std::string_view text;  ///< as the C library words it, and shells and interpreters repeat it
+  std::string_view text;  ///< as the C library words it; others repeat it in lower case
   Kind kind;
+};
+
+// What a command tried to do, where its message says that and no path or address explains it.
+struct Deed {
+  std::string_view word;
+  std::string_view denial;
+};
+
+constexpr std::string_view kNoMounts =
+    "file systems cannot be mounted or unmounted inside the sandbox (held by seccomp, and by "
+    "having "
+    "no capabilities)";
+constexpr std::string_view kNoNamespaces =
+    "new namespaces cannot be made or entered inside the sandbox (held by user.max_*_namespaces = "
+    "0 "
+    "and seccomp)";
+
+constexpr Deed kDeeds[] = {
+    {"unshare", kNoNamespaces},
+    {"nsenter", kNoNamespaces},
+    {"setns", kNoNamespaces},
+    {"namespace", kNoNamespaces},
+    {"ptrace",
+     "no process may be traced, so no debugger works inside the sandbox (held by seccomp)"},
+    {"chroot", "the root cannot be changed inside the sandbox (held by seccomp)"},
 };
 
 constexpr Symptom kSymptoms[] = {
     {"Read-only file system", Kind::changed},
     {"Permission denied", Kind::refused},
-    {"Operation not permitted", Kind::refused},
-    {"Device or resource busy", Kind::refused},
+    {"Operation not permitted", Kind::not_permitted},
+    {"Device or resource busy", Kind::busy},
+    {"must be superuser", Kind::not_permitted},
     {"Invalid cross-device link", Kind::refused},
     {"No such file or directory", Kind::absent},
     {"Network is unreachable", Kind::address},
     {"Network unreachable", Kind::address},
     {"Address family not supported", Kind::address},
     {"Temporary failure in name resolution", Kind::address},
+    {"Temporary failure resolving", Kind::address},
     {"Could not resolve", Kind::address},
+    {"unable to resolve", Kind::address},
+    {"failed to lookup address", Kind::address},
+    {"no such host", Kind::address},
     {"Name or service not known", Kind::address},
     {"EAI_AGAIN", Kind::address},
     {"ENETUNREACH", Kind::address},
+    {"EAFNOSUPPORT", Kind::address},
     {"Cannot fork", Kind::processes},
     {"fork: retry", Kind::processes},
     {"fork: Resource temporarily unavailable", Kind::processes},
@@ -88,6 +130,69 @@ std::vector<std::string_view> words_of(std::string_view line) {
   return words;
 }
 
+bool is_number_address(const std::string& text) {
+  in6_addr ignored{};
+  return ::inet_pton(AF_INET, text.c_str(), &ignored) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), &ignored) == 1;
+}
+
+// Dots between letters also stand in the names of files and of errors ("socket.gaierror").
+bool may_be_host(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  if (name.size() > 253 || dot == std::string_view::npos || dot == 0 || dot + 2 >= name.size()) {
+    return false;
+  }
+  constexpr std::string_view kLetters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+  if (name.find_first_not_of(kLetters) != std::string_view::npos) return false;
+  const std::string_view last = name.substr(dot + 1);
+  if (last.find_first_of("0123456789") != std::string_view::npos) return false;
+  for (const std::string_view other : {"py", "js", "mjs", "ts", "rb", "go", "rs", "cpp", "java"}) {
+    if (equal_ignoring_case(last, other)) return false;
+  }
+  return find_ignoring_case(name, "error") == std::string_view::npos &&
+         find_ignoring_case(name, "exception") == std::string_view::npos;
+}
+
+// "example.org", "192.0.2.1:443", "[2001:db8::1]:443", "2001:db8::1": without the port.
+std::string without_port(std::string_view text) {
+  if (text.starts_with('[')) return std::string(text.substr(1, text.find(']') - 1));
+  const size_t colon = text.find(':');
+  if (colon == text.rfind(':')) text = text.substr(0, colon);
+  return std::string(text);
+}
+
+// The best that the words of a message have: the host of a URL, an address in numbers, a name; of
+// several the last one.
+std::string address_named_by(const std::vector<std::string_view>& words) {
+  std::string best;
+  int best_rank = 0;
+  const auto offer = [&](std::string name, int rank) {
+    if (name.empty() || rank < best_rank) return;
+    best = std::move(name);
+    best_rank = rank;
+  };
+  for (auto word : words) {
+    if (const size_t scheme = word.find("://"); scheme != std::string_view::npos) {
+      offer(without_port(word.substr(scheme + 3, word.find('/', scheme + 3) - scheme - 3)), 3);
+      continue;
+    }
+    constexpr std::string_view kAround = "|()<>,;=";
+    while (!word.empty()) {
+      const size_t end = std::min(word.find_first_of(kAround), word.size());
+      std::string name = without_port(word.substr(0, end));
+      while (!name.empty() && name.back() == '.') name.pop_back();
+      if (is_number_address(name)) {
+        offer(std::move(name), 2);
+      } else if (may_be_host(name)) {
+        offer(std::move(name), 1);
+      }
+      word.remove_prefix(std::min(end + 1, word.size()));
+    }
+  }
+  return best;
+}
+
 std::string joined(const std::vector<fs::path>& paths) {
   std::string text;
   for (const auto& path : paths) text += (text.empty() ? "" : ", ") + in_quotes(path.string());
@@ -101,8 +206,9 @@ class Denials {
 
   void read_line(std::string_view line) {
     for (const auto& symptom : kSymptoms) {
-      const size_t at = line.find(symptom.text);
+      const size_t at = find_ignoring_case(line, symptom.text);
       if (at == std::string_view::npos) continue;
+      if (explain_deed(symptom.kind, line)) return;
       // Most messages name the thing before the reason, Python's and curl's also after it.
       const auto before = words_of(line.substr(0, at));
       const auto after = words_of(line.substr(at + symptom.text.size()));
@@ -116,10 +222,28 @@ class Denials {
   std::vector<std::string> take() { return std::move(denials_); }
 
  private:
+  bool explain_deed(Kind kind, std::string_view line) {
+    if (kind != Kind::refused && kind != Kind::not_permitted && kind != Kind::space) return false;
+    for (const std::string_view program :
+         {"mount: ", "umount: ", "fusermount: ", "fusermount3: "}) {
+      if (line.starts_with(program)) return add(std::string(kNoMounts));
+    }
+    // Not the name of a file that has the word in it.
+    for (const auto& deed : kDeeds) {
+      const size_t at = find_ignoring_case(line, deed.word);
+      if (at == std::string_view::npos || line.substr(0, at).find('/') != std::string_view::npos)
+        continue;
+      return add(std::string(deed.denial));
+    }
+    return false;
+  }
+
   void explain(Kind kind, const std::vector<std::string_view>& words) {
     switch (kind) {
       case Kind::changed:
       case Kind::refused:
+      case Kind::not_permitted:
+      case Kind::busy:
       case Kind::absent:
       case Kind::space:
         // The last that fits: programs say their own name first.
@@ -188,22 +312,31 @@ class Denials {
   bool explain_protected(Kind kind, const fs::path& path, const fs::path& root) {
     if (kind == Kind::absent || kind == Kind::space) return false;
     const auto why = protection_of(path.lexically_relative(root).string());
-    if (!why) return false;
-    return add(in_quotes(path.string()) + " is protected: " + std::string(*why) +
-               " (held by a read-only mount over it)");
+    const std::string name = in_quotes(path.string());
+    if (why) {
+      return add(name + " is protected: " + std::string(*why) +
+                 " (held by a read-only mount over it)");
+    }
+    if (kind == Kind::not_permitted) {
+      return add(name +
+                 " lies in a writable folder, but set-user-id and set-group-id modes, device files "
+                 "and other owners are refused there too (held by seccomp, and by having no "
+                 "capabilities)");
+    }
+    if (kind == Kind::busy) {
+      return add(name +
+                 " cannot be moved or removed: it is protected, or lies around something that is "
+                 "(held by a mount over it)");
+    }
+    // Nothing else in a writable folder says this, unless the machine itself mounts it so.
+    if (kind != Kind::changed) return false;
+    return add(name +
+               " is protected: the settings of git name it, so git would run or believe it outside "
+               "the sandbox (held by a read-only mount over it)");
   }
 
   void explain_address(const std::vector<std::string_view>& words) {
-    std::string who;
-    for (const auto word : words) {
-      const bool numbered = word.find_first_of("0123456789") != std::string_view::npos;
-      const bool address = word.find('.') != std::string_view::npos ||
-                           (word.find(':') != std::string_view::npos && numbered);
-      if (address && word.size() < 256 && word.find('/') == std::string_view::npos) who = word;
-      const size_t scheme = word.find("://");
-      if (scheme == std::string_view::npos) continue;
-      who = word.substr(scheme + 3, word.find('/', scheme + 3) - scheme - 3);
-    }
+    const std::string who = address_named_by(words);
     const std::string subject = who.empty() ? "the network" : in_quotes(who);
     switch (policy_.network) {
       case Network::none:

@@ -1,5 +1,7 @@
 // A policy in plain words, with the layers that hold each line on this machine.
 #include "base/text.h"
+#include "sandbox/planner.h"
+#include "sandbox/protected_names.h"
 #include "sandbox/sandbox.h"
 
 namespace sable::sandbox {
@@ -67,15 +69,41 @@ std::string in_seconds(std::chrono::milliseconds time) {
   return std::to_string(time.count()) + " ms";
 }
 
+// Indented, and broken into lines of a readable length.
+void list_names(Explanation& out, const std::vector<std::string_view>& names) {
+  constexpr size_t kColumns = 96;
+  std::string line;
+  for (const auto name : names) {
+    if (!line.empty() && line.size() + name.size() + 2 > kColumns) {
+      out.line("    " + line + ",");
+      line.clear();
+    }
+    line += (line.empty() ? "" : ", ") + std::string(name);
+  }
+  out.line("    " + line);
+}
+
+void explain_protected(Explanation& out) {
+  out.line("What programs outside would run or believe stays as it is there, at any depth, and is");
+  out.line("  named in the result where it is new:");
+  out.line(
+      "    of a repository: its hooks, its configuration, info/attributes, the file that points");
+  out.line(
+      "    to it, and what the settings of git name (core.hooksPath, included files, file system");
+  out.line("    monitors, filters, diff and merge programs, ...), read anew before each command");
+  list_names(out, protected_names());
+  out.held_by({"mount namespaces", "mount attributes"});
+}
+
 void explain_files(Explanation& out, const Policy& policy) {
   if (policy.writable.empty()) {
     out.line("It may change no file of this machine.");
   } else {
     out.line("It may change files only in:");
     out.paths(policy.writable);
-    out.line("  A repository's hooks and configuration in such a folder stay as they are.");
   }
   out.held_by({"mount namespaces", "mount attributes", "Landlock"});
+  if (!policy.writable.empty()) explain_protected(out);
   if (!policy.transactions.empty()) {
     out.line("Its changes are kept apart until they are applied or dropped as a whole, of:");
     for (const auto& [root, store] : policy.transactions)
@@ -140,11 +168,32 @@ void explain_processes(Explanation& out, const Policy& policy) {
   out.held_by_this("process limit");
   out.line("Its processes use at most " + in_bytes(limits.memory_bytes) + " of memory together.");
   out.held_by_this("memory limit");
+  if (!policy.writable.empty()) {
+    out.line("The disks of its folders may lose " + in_bytes(limits.disk_bytes) + " and " +
+             std::to_string(limits.disk_files) +
+             " files of what is free while it runs, never the last 256 MiB.");
+    out.line("    held by: its first process, which looks every 50 ms (others' writes count too)");
+  }
   out.line("Each process uses at most " + std::to_string(limits.cpu.count()) +
            " s of processor time, " + std::to_string(limits.open_files) + " open files and " +
            in_bytes(limits.file_bytes) + " in one file; its output ends at " +
            in_bytes(limits.output_bytes) + ".");
   out.line("    held by: resource limits, the reader of its output");
+}
+
+void explain_environment(Explanation& out, const Policy& policy) {
+  out.line("Of the environment it gets this and nothing else:");
+  for (const auto& [name, value] : fixed_environment()) {
+    if (policy.environment.count(name) == 0) out.line("    " + name + "=" + value);
+  }
+  if (policy.network == Network::allow) {
+    out.line("    http_proxy, https_proxy and no_proxy, in both cases, for the proxy");
+  }
+  // A policy's values may be secrets.
+  for (const auto& [name, value] : policy.environment) {
+    out.line("    " + escape_controls(name) + ", from the policy");
+  }
+  out.line("    held by: the launcher, which starts each program with this list");
 }
 
 }  // namespace
@@ -155,9 +204,7 @@ std::string explain(const Policy& policy, const std::vector<Layer>& layers) {
   explain_files(out, policy);
   explain_network(out, policy);
   explain_processes(out, policy);
-  out.line("Of the environment it gets a fixed PATH, HOME and a few more" +
-           std::string(policy.environment.empty() ? "." : ", and:"));
-  for (const auto& [name, value] : policy.environment) out.line("    " + escape_controls(name));
+  explain_environment(out, policy);
   for (const auto& layer : out.layers()) {
     if (layer.required && layer.state == Layer::State::missing) {
       out.line("On this machine NO command runs: " + layer.name + " is missing (" + layer.detail +

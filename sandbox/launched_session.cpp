@@ -70,9 +70,10 @@ class LaunchedSession : public Session {
     const auto before = co_await look_at(roots);
     SABLE_CO_TRY(const Execution execution, make_execution(policy_, command, host_));
     SABLE_CO_TRY(Plan plan, plan_of(*before, false));
+    Interaction interaction = interaction_of(command);
     auto result =
         co_await run_call(prepared_, std::move(plan), execution, policy_for(command, policy_),
-                          std::move(command.stdin_data), std::move(output));
+                          std::move(command.stdin_data), std::move(output), std::move(interaction));
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     if (!result) doubt(roots);
     const auto after = co_await look_at(roots);

@@ -118,6 +118,10 @@ Result<LimitedCgroup> limited(fs::path folder, int version, uint64_t bytes) {
   if (version == 1) {
     SABLE_TRY(group.alarm, raise_alarm(group.folder));
   }
+  if (version == 2) {
+    group.door = UniqueFd(::open(group.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!group.door) return fail_errno(group.folder.string(), errno);
+  }
   const auto procs = group.folder / "cgroup.procs";
   group.entrance = UniqueFd(::open(procs.c_str(), O_WRONLY | O_CLOEXEC));
   if (!group.entrance) return fail_errno(procs.string(), errno);

@@ -46,7 +46,7 @@ class MemoryCgroups;
 /// A cgroup with its limit in force, and what is held open of it.
 struct LimitedCgroup {
   std::filesystem::path folder;
-  UniqueFd entrance, alarm;  ///< as of MemoryCgroup
+  UniqueFd entrance, door, alarm;  ///< as of MemoryCgroup
 };
 
 /// The cgroup of one call. When this is destroyed, the next one that is made, or the end of them
@@ -61,7 +61,13 @@ class MemoryCgroup {
   /// A process that writes "0" to this is in the group from then on, with all that it starts. -1
   /// once it is closed.
   int entrance() const { return group_.entrance.get(); }
-  void close_entrance() { group_.entrance.reset(); }
+  /// Of version 2 its folder, which a process can be cloned into, so that it never was outside; -1
+  /// otherwise.
+  int door() const { return group_.door.get(); }
+  void close_entrance() {
+    group_.entrance.reset();
+    group_.door.reset();
+  }
 
   /// Readable when the limit was reached and nothing could be given back; -1 where the kernel kills
   /// the group as a whole by itself (version 2).

@@ -81,8 +81,11 @@ struct Plan {
   /// Of all processes together: of their cgroup, else watched by pid 1; 0: no limit.
   uint64_t memory_bytes = 0;
   uint32_t watch_interval_ms = 50;
-  uint64_t landlock_files = 0;    ///< the file rights that this kernel knows
-  uint64_t landlock_network = 0;  ///< TCP rights that are handled and granted to nobody
+  /// Folders of the view whose file systems' free space and inodes pid 1 watches.
+  std::vector<std::string> disk_roots;
+  uint64_t disk_bytes = 0, disk_files = 0;  ///< what each of them may lose
+  uint64_t landlock_files = 0;              ///< the file rights that this kernel knows
+  uint64_t landlock_network = 0;            ///< TCP rights that are handled and granted to nobody
   uint64_t landlock_scopes = 0;
   std::vector<Filter> filters;  ///< seccomp, installed in this order
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint32_t kPlanMagic = 0x504c4253;       // "SBLP"
 constexpr uint32_t kExecutionMagic = 0x584c4253;  // "SBLX"
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr size_t kStringBytesMax = size_t{1} << 20;
 constexpr size_t kStringsMax = 32768;
 constexpr size_t kFiltersMax = 4;
@@ -53,6 +53,9 @@ void walk_plan(Archive& archive, PlanType& plan) {
   archive.number(plan.pid_max);
   archive.number(plan.memory_bytes);
   archive.number(plan.watch_interval_ms);
+  archive.strings(plan.disk_roots);
+  archive.number(plan.disk_bytes);
+  archive.number(plan.disk_files);
   archive.number(plan.landlock_files);
   archive.number(plan.landlock_network);
   archive.number(plan.landlock_scopes);

@@ -80,6 +80,15 @@ class ViewPlanner {
     return std::move(entries_);
   }
 
+  /// After plan().
+  std::vector<std::string> writable_roots() const {
+    std::vector<std::string> paths;
+    for (const auto& root : roots_) {
+      if (root.access == Access::write) paths.push_back(root.path.string());
+    }
+    return paths;
+  }
+
  private:
   struct Root {
     fs::path path;
@@ -500,6 +509,9 @@ Result<Plan> make_plan(const Policy& policy, const Host& host, const ProtectedPa
   plan.own_network = policy.network != Network::open;
   plan.loopback_up = policy.network == Network::loopback || policy.network == Network::allow;
   if (policy.network == Network::allow) plan.proxy_port = kProxyPort;
+  plan.disk_roots = view.writable_roots();
+  plan.disk_bytes = limits.disk_bytes;
+  plan.disk_files = limits.disk_files;
   plan.private_bytes = limits.temporary_bytes;
   plan.private_files = std::clamp<uint64_t>(limits.temporary_bytes / 4096, 4096, 262144);
   plan.cpu_seconds = static_cast<uint64_t>(std::max<int64_t>(limits.cpu.count(), 1));

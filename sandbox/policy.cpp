@@ -48,6 +48,8 @@ std::string_view name_of(End end) {
       return "output_limit";
     case End::memory_limit:
       return "memory_limit";
+    case End::disk_limit:
+      return "disk_limit";
   }
   return "unknown";
 }
@@ -81,6 +83,7 @@ std::string to_json_text(const Policy& policy) {
       {"cpu_s", limits.cpu.count()},         {"memory_bytes", limits.memory_bytes},
       {"processes", limits.processes},       {"file_bytes", limits.file_bytes},
       {"open_files", limits.open_files},     {"temporary_bytes", limits.temporary_bytes},
+      {"disk_bytes", limits.disk_bytes},     {"disk_files", limits.disk_files},
       {"output_bytes", limits.output_bytes},
   };
   return dump_json(json);

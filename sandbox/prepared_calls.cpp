@@ -41,7 +41,8 @@ Result<MadeCall> PreparedCalls::request(const Kept& kept, CallRequest::When when
     if (auto group = memory_->make(kept.plan.memory_bytes)) made.memory = std::move(*group);
   }
   const int entrance = made.memory ? made.memory->entrance() : -1;
-  SABLE_TRY(made.status, control_.request_call(kept.encoded.get(), when, entrance));
+  const int door = made.memory ? made.memory->door() : -1;
+  SABLE_TRY(made.status, control_.request_call(kept.encoded.get(), when, entrance, door));
   if (made.memory) made.memory->close_entrance();
   return made;
 }

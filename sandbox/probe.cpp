@@ -18,20 +18,16 @@
 #include <unistd.h>
 
 #include "sandbox/host.h"
+#include "sandbox/landlock_layer.h"
 #include "sandbox/landlock_rights.h"
 #include "sandbox/memory_cgroup.h"
+#include "sandbox/namespace_remedy.h"
 #include "sandbox/sandbox.h"
 
 namespace sable::sandbox {
 
 namespace {
 
-constexpr const char* kNamespaceRemedy =
-    "allow user namespaces: sysctl user.max_user_namespaces above 0, "
-    "kernel.unprivileged_userns_clone=1 "
-    "on older Debian, kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu; in a container, a "
-    "profile "
-    "that permits clone with CLONE_NEWUSER";
 constexpr const char* kKernelRemedy = "use Linux 5.13 or newer";
 
 // The children below share nothing but the code: after the clone they use system calls only and end
@@ -161,18 +157,12 @@ Layer layer(const char* name, int error, std::string enforced, const char* remed
           .remedy = remedy};
 }
 
-Layer landlock_layer(const Host& host) {
-  constexpr const char* kRemedy =
-      "use Linux 5.13 or newer with \"landlock\" in the lsm= list of the kernel's command line";
-  const int error = host.landlock_abi < 1 ? ENOSYS : try_in_child(0, landlock_domain);
-  Layer result = layer("Landlock", error, "ABI " + std::to_string(host.landlock_abi), kRemedy);
-  if (error != 0 || host.landlock_abi >= 6) return result;
-  result.state = Layer::State::degraded;
-  result.detail += host.landlock_abi < 4
-                       ? "; no rules for TCP and none for signals and abstract sockets: "
-                       : "; none for signals and abstract sockets: ";
-  result.detail += "namespaces and seccomp alone hold there";
-  result.remedy = "use Linux 6.12 or newer for all rules";
+// For what needs a user namespace first: it says what of it is missing.
+Layer namespace_layer(const char* name, std::initializer_list<std::string_view> kinds,
+                      unsigned long flags, Attempt attempt, std::string enforced) {
+  const int error = try_in_child(CLONE_NEWUSER | flags, attempt);
+  Layer result = layer(name, error, std::move(enforced), "");
+  if (error != 0) result.remedy = namespace_remedy(namespace_settings(), kinds, error);
   return result;
 }
 
@@ -219,26 +209,31 @@ Layer memory_limit_layer() {
 std::vector<Layer> probe_layers() {
   const Host host = this_host();
   std::vector<Layer> layers;
-  layers.push_back(layer("user namespaces", try_in_child(CLONE_NEWUSER, nothing),
-                         "one id, mapped to itself", kNamespaceRemedy));
-  layers.push_back(layer("mount namespaces",
-                         try_in_child(CLONE_NEWUSER | CLONE_NEWNS, mount_private),
-                         "a built view on a private tmpfs", kNamespaceRemedy));
+  layers.push_back(
+      namespace_layer("user namespaces", {"user"}, 0, nothing, "one id, mapped to itself"));
+  layers.push_back(namespace_layer("mount namespaces", {"user", "mnt"}, CLONE_NEWNS, mount_private,
+                                   "a built view on a private tmpfs"));
   layers.push_back(layer("mount attributes",
                          try_in_child(CLONE_NEWUSER | CLONE_NEWNS, restrict_mount),
-                         "mount_setattr, recursive", "use Linux 5.12 or newer"));
-  layers.push_back(layer("process namespaces",
-                         try_in_child(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID, mount_processes),
-                         "with a /proc of their own",
-                         "a container that covers parts of its /proc forbids a fresh one: start it "
-                         "with an unmasked /proc"));
-  layers.push_back(layer("network namespaces", try_in_child(CLONE_NEWUSER | CLONE_NEWNET, nothing),
-                         "own, with nothing in it", kNamespaceRemedy));
-  layers.push_back(
-      layer("ipc, host name and cgroup namespaces",
-            try_in_child(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP, nothing),
-            "own", kNamespaceRemedy));
-  layers.push_back(landlock_layer(host));
+                         "mount_setattr, recursive",
+                         "use Linux 5.12 or newer, and see to it that mount namespaces work"));
+  Layer processes =
+      namespace_layer("process namespaces", {"user", "mnt", "pid"}, CLONE_NEWNS | CLONE_NEWPID,
+                      mount_processes, "with a /proc of their own");
+  if (processes.state == Layer::State::missing && layers[1].state != Layer::State::missing &&
+      try_in_child(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID, nothing) == 0) {
+    processes.remedy =
+        "a container that covers parts of its /proc forbids a fresh one: start it with an unmasked "
+        "/proc";
+  }
+  layers.push_back(std::move(processes));
+  layers.push_back(namespace_layer("network namespaces", {"user", "net"}, CLONE_NEWNET, nothing,
+                                   "own, with nothing in it"));
+  layers.push_back(namespace_layer("ipc, host name and cgroup namespaces",
+                                   {"user", "ipc", "uts", "cgroup"},
+                                   CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP, nothing, "own"));
+  layers.push_back(landlock_layer(
+      host.landlock_abi, host.landlock_abi < 1 ? ENOSYS : try_in_child(0, landlock_domain)));
   layers.push_back(layer("seccomp", try_in_child(0, system_call_filter),
                          "known system calls only, arguments filtered",
                          "use a kernel built with CONFIG_SECCOMP_FILTER"));

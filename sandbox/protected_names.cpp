@@ -89,6 +89,13 @@ std::string_view protection_of_name(std::string_view name) {
   return {};
 }
 
+std::vector<std::string_view> protected_names() {
+  std::vector<std::string_view> names;
+  for (const auto& one : kNames) names.push_back(one.name);
+  names.insert(names.end(), {".cargo/config", ".cargo/config.toml"});
+  return names;
+}
+
 std::string_view protection_in(std::string_view folder, std::string_view name) {
   if (equal_ignoring_case(folder, ".cargo") && is_one_of(name, kHeldInCargo)) {
     return "settings of cargo, which name programs that a build runs";

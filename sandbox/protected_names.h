@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 namespace sable::sandbox {
 
@@ -9,6 +10,9 @@ namespace sable::sandbox {
 /// of a repository is not in this list: most of what it holds may change (is_in_repository()).
 /// Case does not matter, since file systems may fold it.
 std::string_view protection_of_name(std::string_view name);
+
+/// All of that list, and those of protection_in(), for people.
+std::vector<std::string_view> protected_names();
 
 /// The same for a name in a folder of the name `folder`, in which a few more are protected.
 std::string_view protection_in(std::string_view folder, std::string_view name);

@@ -42,6 +42,15 @@ int64_t changed_ns_of(const struct stat& seen) {
   return seen.st_ctim.tv_sec * 1'000'000'000 + seen.st_ctim.tv_nsec;
 }
 
+// Whether a folder above the path may not be changed.
+bool is_held_above(const ProtectedPaths& paths, std::string path) {
+  for (path.resize(path.rfind('/')); !path.empty(); path.resize(path.rfind('/'))) {
+    const auto above = paths.find(path);
+    if (above != paths.end() && above->second.hold == ProtectedPath::Hold::read_only) return true;
+  }
+  return false;
+}
+
 std::string_view last_part(std::string_view path) {
   const size_t slash = path.rfind('/');
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
@@ -49,7 +58,10 @@ std::string_view last_part(std::string_view path) {
 
 }  // namespace
 
-ProtectedIndex::ProtectedIndex(std::filesystem::path root) : root_(root.string()) { start_over(); }
+ProtectedIndex::ProtectedIndex(std::filesystem::path root, GitUser user)
+    : root_(root.string()), named_(root_, std::move(user)) {
+  start_over();
+}
 
 void ProtectedIndex::begin() {
   const std::lock_guard lock(mutex_);
@@ -72,30 +84,79 @@ bool ProtectedIndex::advance(std::chrono::microseconds slice) {
     look_into(folder);
     if (!pending_.empty() && std::chrono::steady_clock::now() >= until) return false;
   }
+  if (named_.refresh()) take_up_named();
   return true;
+}
+
+void ProtectedIndex::look() {
+  begin();
+  while (!advance(std::chrono::seconds(1))) {
+  }
 }
 
 std::shared_ptr<const ProtectedPaths> ProtectedIndex::found() {
   const std::lock_guard lock(mutex_);
   if (found_ && watching_ && telling_) return found_;
   auto present = std::make_shared<ProtectedPaths>();
-  for (const auto& [path, known] : known_) {
-    struct stat seen {};
-    if (::lstat(path.c_str(), &seen) != 0) continue;
-    ProtectedPath now = known;
-    now.folder = S_ISDIR(seen.st_mode);
-    now.device = seen.st_dev;
-    now.inode = seen.st_ino;
-    now.changed_ns = now.hold == ProtectedPath::Hold::watched ? changed_ns_of(seen) : 0;
-    present->emplace_hint(present->end(), path, now);
+  for (const auto& [path, known] : known_) look_up(path, known, *present);
+  using How = NamedByGit::How;
+  for (const auto how : {How::target, How::link, How::around}) {
+    for (const auto& [path, named] : named_.paths()) {
+      if (named.how != how) continue;
+      const bool around = how == How::around;
+      const auto hold = around ? ProtectedPath::Hold::pinned : ProtectedPath::Hold::read_only;
+      const auto by_name = known_.find(path);
+      if (by_name != known_.end() && (around || by_name->second.hold == hold)) continue;
+      look_up(path, {.hold = hold, .on_the_way = around}, *present);
+    }
   }
+  // A folder that is held open below one that is held shut would open that again.
+  std::vector<std::string> open_below;
+  for (const auto& [path, held] : *present) {
+    if (held.hold == ProtectedPath::Hold::pinned && is_held_above(*present, path))
+      open_below.push_back(path);
+  }
+  for (const auto& path : open_below) present->erase(path);
   found_ = std::move(present);
   return found_;
+}
+
+void ProtectedIndex::look_up(const std::string& path, ProtectedPath wanted,
+                             ProtectedPaths& present) {
+  struct stat seen {};
+  if (::lstat(path.c_str(), &seen) != 0) return;
+  if (!S_ISDIR(seen.st_mode) && !S_ISREG(seen.st_mode)) wanted.hold = ProtectedPath::Hold::watched;
+  wanted.folder = S_ISDIR(seen.st_mode);
+  wanted.device = seen.st_dev;
+  wanted.inode = seen.st_ino;
+  wanted.changed_ns = wanted.hold == ProtectedPath::Hold::watched ? changed_ns_of(seen) : 0;
+  present[path] = wanted;
+}
+
+std::string ProtectedIndex::named_by_git(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  for (std::string at = path; at.size() > root_.size(); at.resize(at.rfind('/'))) {
+    const auto named = named_.paths().find(at);
+    if (named == named_.paths().end()) continue;
+    const bool link = named->second.how == NamedByGit::How::link && at == path;
+    if (link || named->second.how == NamedByGit::How::target) return named->second.why;
+  }
+  return {};
+}
+
+// What was named may lie where the walk does not go, and is heard of from now on.
+void ProtectedIndex::take_up_named() {
+  found_.reset();
+  for (const auto& [path, named] : named_.paths()) {
+    watch_above(path);
+    if (named.how != NamedByGit::How::link) watch(path);
+  }
 }
 
 void ProtectedIndex::doubt() {
   const std::lock_guard lock(mutex_);
   found_.reset();
+  named_.doubt(root_);
 }
 
 void ProtectedIndex::start_over() {
@@ -105,6 +166,7 @@ void ProtectedIndex::start_over() {
   root_inode_ = there ? seen.st_ino : 0;
   pending_.assign(1, root_);
   known_.clear();
+  named_.clear();
   found_.reset();
   watched_.clear();
   inotify_ = UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -112,6 +174,12 @@ void ProtectedIndex::start_over() {
   telling_ = true;
   device_ = 0;
   n_unread_ = 0;
+  // A repository around the root names paths in it as well.
+  for (size_t end = root_.rfind('/'); end != std::string::npos && end > 0;
+       end = root_.rfind('/', end - 1)) {
+    const std::string above = root_.substr(0, end) + "/.git";
+    if (::lstat(above.c_str(), &seen) == 0) named_.add(above);
+  }
 }
 
 // Those that were there when the look began; false when there was no time for all of them.
@@ -148,6 +216,7 @@ void ProtectedIndex::hear(const std::string& folder, std::string_view name, uint
   const bool made_folder = (mask & IN_ISDIR) != 0 && (mask & (IN_CREATE | IN_MOVED_TO)) != 0;
   std::string path = folder + "/" + std::string(name);
   if (known_.count(path) != 0) found_.reset();
+  named_.doubt(path);
   if (event_matters(folder, name, mask)) pending_.push_back(folder);
   if (name == "attributes" && last_part(folder) == "info") {
     pending_.push_back(folder.substr(0, folder.rfind('/')));
@@ -186,6 +255,7 @@ void ProtectedIndex::look_into(const std::string& folder) {
     }
     if (held || (is_repository_name(name) && !is_directory)) {
       note(folder + "/" + entry->d_name, ProtectedPath::Hold::read_only);
+      if (is_repository_name(name)) named_.add(folder + "/" + entry->d_name);
     } else if (is_directory) {
       folders.push_back(folder + "/" + entry->d_name);
     }
@@ -234,7 +304,7 @@ void ProtectedIndex::note_repository(const std::string& folder) {
   }
   note(folder + "/info/attributes", ProtectedPath::Hold::read_only);
   watch_above(folder + "/info/attributes");
-  // Linked worktrees have settings of their own, and a pointer to where the others are.
+  named_.add(folder);
 }
 
 void ProtectedIndex::note(const std::string& path, ProtectedPath::Hold hold) {
@@ -258,7 +328,8 @@ void ProtectedIndex::note(const std::string& path, ProtectedPath::Hold hold) {
 std::vector<std::filesystem::path> changes_between(const ProtectedPaths& before,
                                                    const ProtectedPaths& after) {
   std::vector<std::filesystem::path> changes;
-  const auto add = [&](const std::string& path) {
+  const auto add = [&](const std::string& path, const ProtectedPath& what) {
+    if (what.on_the_way) return;
     for (const auto& known : changes) {
       const auto& above = known.native();
       if (path.compare(0, above.size(), above) == 0 &&
@@ -269,10 +340,10 @@ std::vector<std::filesystem::path> changes_between(const ProtectedPaths& before,
   };
   for (const auto& [path, now] : after) {
     const auto old = before.find(path);
-    if (old == before.end() || !(old->second == now)) add(path);
+    if (old == before.end() || !(old->second == now)) add(path, now);
   }
   for (const auto& [path, old] : before) {
-    if (after.count(path) == 0) add(path);
+    if (after.count(path) == 0) add(path, old);
   }
   return changes;
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "sandbox/named_by_git.h"
 
 namespace sable::sandbox {
 
@@ -28,6 +29,7 @@ struct ProtectedPath {
   };
   Hold hold = Hold::read_only;
   bool folder = false;
+  bool on_the_way = false;  ///< to what git's settings name: to make or fill it anew is no change
   uint64_t device = 0, inode = 0;
   int64_t changed_ns = 0;  ///< of a watched one, since a removed inode's number is given out again
 
@@ -38,11 +40,12 @@ struct ProtectedPath {
 using ProtectedPaths = std::map<std::string, ProtectedPath>;
 
 /// The protected paths below one root, kept up to date through inotify: the first look walks the
-/// tree, later ones only what changed, and where nothing did a look costs two system calls however
-/// many there are. Its calls may come from any thread.
+/// tree, later ones only what changed, and where nothing did a look costs two system calls and one
+/// for each file of git's settings. Its calls may come from any thread.
 class ProtectedIndex {
  public:
-  explicit ProtectedIndex(std::filesystem::path root);
+  /// `user`: whose settings of git hold in every repository, besides its own.
+  explicit ProtectedIndex(std::filesystem::path root, GitUser user = {});
 
   /// Begins a look: advance() is to be called until it says true. What has happened in the tree up
   /// to now will be in found().
@@ -50,8 +53,15 @@ class ProtectedIndex {
   /// Goes on looking for about `slice`; true when what found() says is up to date.
   bool advance(std::chrono::microseconds slice);
 
+  /// Both to the end, however long it takes.
+  void look();
+
   /// The same object as before as long as nothing has changed.
   std::shared_ptr<const ProtectedPaths> found();
+
+  /// Why git would run or believe what lies at this path (absolute), there or not; empty if it
+  /// would not, or by its name alone.
+  std::string named_by_git(const std::string& path);
 
   /// Something is not as it was found, though no event said so (a mount lies over it): the next
   /// found() looks every known path up again.
@@ -68,6 +78,8 @@ class ProtectedIndex {
   void trust_events_of(int folder);
   void note(const std::string& path, ProtectedPath::Hold hold);
   void note_repository(const std::string& folder);
+  void take_up_named();
+  static void look_up(const std::string& path, ProtectedPath wanted, ProtectedPaths& present);
 
   std::mutex mutex_;
   const std::string root_;
@@ -81,6 +93,7 @@ class ProtectedIndex {
   std::unordered_map<int, std::string> watched_;  ///< folder of each watch
   std::vector<std::string> pending_;              ///< folders still to look into
   ProtectedPaths known_;
+  NamedByGit named_;
   std::shared_ptr<const ProtectedPaths> found_;  ///< of known_, what exists; null: to be looked up
 };
 

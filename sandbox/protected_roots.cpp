@@ -18,7 +18,7 @@ ProtectedIndexes ProtectedRoots::of(const Policy& policy, const Host& host) {
     const PathFacts facts = host.look_up(path.lexically_normal());
     if (facts.kind != PathFacts::Kind::folder) continue;
     auto& index = known_[facts.canonical];
-    if (!index) index = std::make_shared<ProtectedIndex>(facts.canonical);
+    if (!index) index = std::make_shared<ProtectedIndex>(facts.canonical, git_user_);
     indexes.push_back(index);
   }
   return indexes;

@@ -21,6 +21,7 @@ class ProtectedRoots {
  private:
   static constexpr size_t kKept = 32;  // each holds a descriptor and its watches
 
+  const GitUser git_user_ = this_git_user();
   std::mutex mutex_;
   std::map<std::filesystem::path, std::shared_ptr<ProtectedIndex>> known_;
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "sandbox/denials.h"
 #include "sandbox/memory_file.h"
 #include "sandbox/plan_codec.h"
@@ -35,23 +36,6 @@ std::string seconds_of(milliseconds duration) {
   return std::to_string(duration.count()) + " ms";
 }
 
-// write(2) to what may be a pipe that nobody reads any more, without the signal for that.
-ssize_t write_quietly(int fd, std::string_view bytes) {
-  sigset_t pipe, before;
-  ::sigemptyset(&pipe);
-  ::sigaddset(&pipe, SIGPIPE);
-  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-  const int error = errno;
-  if (written < 0 && error == EPIPE && ::sigismember(&before, SIGPIPE) == 0) {
-    constexpr timespec kNow{};
-    ::sigtimedwait(&pipe, nullptr, &kNow);
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  errno = error;
-  return written;
-}
-
 }  // namespace
 
 asio::awaitable<Result<MadeCall>> take_call(PreparedCalls& prepared, const Plan& plan) {
@@ -62,6 +46,11 @@ asio::awaitable<Result<MadeCall>> take_call(PreparedCalls& prepared, const Plan&
   }
 }
 
+Interaction interaction_of(const Command& command) {
+  return {
+      .open_input = command.input != nullptr, .source = command.input, .handle = command.handle};
+}
+
 Policy policy_for(const Command& command, Policy policy) {
   if (command.wall) policy.limits.wall = std::min(policy.limits.wall, *command.wall);
   return policy;
@@ -69,12 +58,12 @@ Policy policy_for(const Command& command, Policy policy) {
 
 asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
                                             Policy policy, std::string stdin_data,
-                                            OutputSink output) {
+                                            OutputSink output, Interaction interaction) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   SABLE_CO_TRY(MadeCall made, co_await take_call(prepared, plan));
   RunningCall call(executor, prepared.control(), std::move(made), plan, execution, policy,
-                   std::move(output));
+                   std::move(output), std::move(interaction));
   SABLE_CO_TRY_VOID(co_await call.start(std::move(stdin_data)));
   prepared.replenish(plan);
   co_return co_await call.finish();
@@ -97,12 +86,16 @@ RunningCall::RunningCall(asio::any_io_executor executor, const ControlSocket& co
       input_(executor),
       memory_(std::move(made.memory)),
       memory_alarm_(executor),
-      interaction_(interaction),
+      interaction_(std::move(interaction)),
       has_input_(executor, asio::steady_timer::time_point::max()),
       outputs_(
           executor, limits_.output_bytes,
           [this](Stream stream, std::string_view bytes) { deliver(stream, bytes); },
           [this] { end(End::output_limit); }) {}
+
+RunningCall::~RunningCall() {
+  if (interaction_.handle) interaction_.handle->detach();
+}
 
 asio::awaitable<Result<RunResult>> RunningCall::finish() {
   co_await asio::this_coro::throw_if_cancelled(false);
@@ -114,7 +107,11 @@ asio::awaitable<Result<RunResult>> RunningCall::finish() {
   tasks_.spawn(keep_deadline());
   if (memory_ && memory_->alarm() >= 0) tasks_.spawn(heed_memory());
   if (input_.is_open()) tasks_.spawn(feed());
+  const auto& handle = interaction_.handle;
+  if (handle)
+    handle->attach([this](int number) { signal(number); }, [this] { end(End::cancelled); });
   co_await wait_until_over();
+  if (handle) handle->detach();
   // Nothing is alive from here on, so nothing may interrupt the little that is left to do.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   co_await outputs_.wait_for_rest();
@@ -246,6 +243,10 @@ bool RunningCall::receive_status() {
     case StatusMessage::Kind::memory_limit:
       if (!cause_) cause_ = End::memory_limit;
       break;
+    case StatusMessage::Kind::disk_limit:
+      if (!cause_) cause_ = End::disk_limit;
+      disk_ = message;
+      break;
     case StatusMessage::Kind::exited:
     case StatusMessage::Kind::signalled:
       ended_ = true;
@@ -304,8 +305,7 @@ asio::awaitable<void> RunningCall::end_gently(End cause) {
   cause_ = cause;
   // It is read after the word of what to run: whether the program was said to run by now does not
   // matter.
-  const TerminateRequest request;
-  ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+  signal(SIGTERM);
   asio::steady_timer timer(executor_, limits_.grace);
   boost::system::error_code error;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
@@ -318,9 +318,8 @@ asio::awaitable<void> RunningCall::feed() {
   while (input_.is_open()) {
     if (unwritten_.empty()) {
       if (input_closing_) break;
-      co_await has_input_.async_wait(asio::redirect_error(asio::use_awaitable, error));
-      const auto state = co_await asio::this_coro::cancellation_state;
-      if (state.cancelled() != asio::cancellation_type::none) co_return;
+      const bool go_on = co_await wait_for_input();
+      if (!go_on) co_return;
       continue;
     }
     co_await input_.async_wait(asio::posix::stream_descriptor::wait_write,
@@ -334,6 +333,20 @@ asio::awaitable<void> RunningCall::feed() {
   input_closing_ = true;
   unwritten_.clear();
   input_.close(error);
+}
+
+// False when the call is over.
+asio::awaitable<bool> RunningCall::wait_for_input() {
+  if (interaction_.source) {
+    std::string more = co_await interaction_.source();
+    if (more.empty()) input_closing_ = true;
+    unwritten_ = std::move(more);
+  } else {
+    boost::system::error_code ignored;
+    co_await has_input_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+  const auto state = co_await asio::this_coro::cancellation_state;
+  co_return state.cancelled() == asio::cancellation_type::none;
 }
 
 Result<void> RunningCall::write(std::string_view bytes) {
@@ -367,6 +380,11 @@ Result<void> RunningCall::resize(TerminalSize size) {
 }
 
 void RunningCall::stop() { tasks_.spawn(end_gently(End::cancelled)); }
+
+void RunningCall::signal(int number) {
+  const SignalRequest request{.signal = number};
+  ::send(status_.native_handle(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
 
 void RunningCall::end(End cause) {
   if (!cause_ && !ending_) cause_ = cause;
@@ -416,6 +434,20 @@ Result<RunResult> RunningCall::result() const {
   return result;
 }
 
+// Its last message is from pid 1 of the call, whose word is taken within bounds.
+std::string RunningCall::disk_explanation() const {
+  const auto index = static_cast<size_t>(disk_.index);
+  const bool known = disk_.index >= 0 && index < plan_.disk_roots.size();
+  const std::string limit = disk_.value == 1 ? std::to_string(limits_.disk_files) + " files"
+                                             : std::to_string(limits_.disk_bytes) + " bytes";
+  return "the command was ended because the file system of \"" +
+         escape_controls(known ? plan_.disk_roots[index] : "a writable folder") +
+         "\" lost more than its limit of " + limit +
+         ", or nearly all that was free, while it ran (what others write there counts too); what "
+         "it "
+         "wrote is still there";
+}
+
 std::string RunningCall::explanation(const RunResult& result) const {
   switch (result.end) {
     case End::exited:
@@ -431,6 +463,8 @@ std::string RunningCall::explanation(const RunResult& result) const {
     case End::memory_limit:
       return "the command was ended because its processes together used more than their limit of " +
              std::to_string(limits_.memory_bytes) + " bytes of memory";
+    case End::disk_limit:
+      return disk_explanation();
     case End::signalled:
       break;
   }

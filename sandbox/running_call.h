@@ -15,9 +15,14 @@ namespace sable::sandbox {
 
 /// How a program is talked to while it runs.
 struct Interaction {
-  bool open_input = false;               ///< write() feeds its standard input
-  std::optional<TerminalSize> terminal;  ///< the plan must have one as well
+  bool open_input = false;  ///< write() feeds its standard input, or `source` does
+  std::optional<TerminalSize> terminal = {};  ///< the plan must have one as well
+  InputSource source = {};
+  std::shared_ptr<CommandHandle> handle = {};
 };
+
+/// What the command asks for.
+Interaction interaction_of(const Command& command);
 
 /// Waits while the other end of the control socket is behind.
 asio::awaitable<Result<MadeCall>> take_call(PreparedCalls& prepared, const Plan& plan);
@@ -29,7 +34,7 @@ Policy policy_for(const Command& command, Policy policy);
 /// one made meanwhile. `prepared` outlives it.
 asio::awaitable<Result<RunResult>> run_call(PreparedCalls& prepared, Plan plan, Execution execution,
                                             Policy policy, std::string stdin_data,
-                                            OutputSink output);
+                                            OutputSink output, Interaction interaction);
 
 /// Runs on one thread. Lives in the frame of the coroutine that runs it; finish() must complete
 /// before it is destroyed.
@@ -40,6 +45,8 @@ class RunningCall {
   RunningCall(asio::any_io_executor executor, const ControlSocket& control, MadeCall made,
               const Plan& plan, const Execution& execution, const Policy& policy, OutputSink output,
               Interaction interaction = {});
+
+  ~RunningCall();
 
   /// Has the program started.
   asio::awaitable<Result<void>> start(std::string stdin_data);
@@ -55,6 +62,7 @@ class RunningCall {
   Result<void> resize(TerminalSize size);
   /// As at the deadline, now.
   void stop();
+  void signal(int number);
   void kill();
 
  private:
@@ -64,6 +72,7 @@ class RunningCall {
   asio::awaitable<void> heed_memory();
   asio::awaitable<void> end_gently(End cause);
   asio::awaitable<void> feed();
+  asio::awaitable<bool> wait_for_input();
   asio::awaitable<void> wait_until_over();
 
   bool receive_status();
@@ -79,6 +88,7 @@ class RunningCall {
   bool memory_limit_was_reached() const { return memory_ && memory_->limit_was_reached(); }
   Result<RunResult> result() const;
   std::string explanation(const RunResult& result) const;
+  std::string disk_explanation() const;
 
   const asio::any_io_executor executor_;
   const ControlSocket& control_;
@@ -102,6 +112,7 @@ class RunningCall {
   std::chrono::steady_clock::time_point started_;
 
   std::optional<End> cause_;             ///< why we ended it, if we did
+  StatusMessage disk_;                   ///< of a disk_limit: which, and of what
   std::optional<StatusMessage> ending_;  ///< failed, exited or signalled
   bool kill_wanted_ = false, status_over_ = false, dead_ = false;
   bool ended_ = false;  ///< pid 1 said so: nothing that the program started is alive

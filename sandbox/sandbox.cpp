@@ -34,9 +34,10 @@ class LaunchedSandbox : public Sandbox {
     SABLE_CO_TRY(const Execution execution, make_execution(policy, command, host_));
     SABLE_CO_TRY(Plan plan, make_plan(policy, host_, *before));
     plan.filters = filters_[static_cast<size_t>(policy.network)];
-    auto result = co_await run_call(prepared_, std::move(plan), execution,
-                                    policy_for(command, std::move(policy)),
-                                    std::move(command.stdin_data), std::move(output));
+    Interaction interaction = interaction_of(command);
+    auto result = co_await run_call(
+        prepared_, std::move(plan), execution, policy_for(command, std::move(policy)),
+        std::move(command.stdin_data), std::move(output), std::move(interaction));
     // Also after a cancelled call: what it left must be known.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     if (!result) doubt(roots);

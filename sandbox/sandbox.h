@@ -61,6 +61,11 @@ struct Limits {
   uint64_t file_bytes = uint64_t{4} << 30;         ///< of one file (RLIMIT_FSIZE)
   uint32_t open_files = 1024;                      ///< of one process (RLIMIT_NOFILE)
   uint64_t temporary_bytes = uint64_t{512} << 20;  ///< of the private /tmp and /dev/shm
+  /// What the file systems of the writable roots may lose in free space while it runs, and in free
+  /// inodes: others' writes to them count too, since nothing tells them apart. Never to the last
+  /// 256 MiB, or half of what was free before.
+  uint64_t disk_bytes = uint64_t{32} << 30;
+  uint64_t disk_files = 2'000'000;
   uint64_t output_bytes = uint64_t{64} << 20;  ///< of standard output and error together; then the
                                                ///< command is ended
 
@@ -87,11 +92,36 @@ struct Policy {
 /// The policy as canonical JSON, for logs, digests and `sable sandbox explain --json`.
 std::string to_json_text(const Policy& policy);
 
+/// More of a command's input, asked for each time it has taken what there was, on the thread that
+/// runs it; empty is the end. What is still awaited when the command ends is cancelled.
+using InputSource = std::function<asio::awaitable<std::string>()>;
+
+/// Reaches a command while somebody awaits its end. On the thread that runs the coroutine.
+class CommandHandle {
+ public:
+  /// To the command's process group; kept until the command runs.
+  void signal(int number);
+  /// Kills it and everything it started: its result says `cancelled`.
+  void kill();
+
+  /// For the sandbox that runs the command: from now on it is reached by these, until detach().
+  void attach(std::function<void(int)> signal, std::function<void()> kill);
+  void detach();
+
+ private:
+  std::function<void(int)> signal_;
+  std::function<void()> kill_;
+  std::vector<int> waiting_;
+  bool kill_waiting_ = false;
+};
+
 struct Command {
   std::vector<std::string> argv;  ///< argv[0]: a path, or a name looked up in the sandbox's PATH
-  std::filesystem::path working_directory;  ///< inside the view; empty: the first writable root
-  std::string stdin_data;                   ///< written to standard input, then it is closed
-  std::optional<std::chrono::milliseconds> wall;  ///< narrows the policy's; never widens it
+  std::filesystem::path working_directory = {};  ///< inside the view; empty: first writable root
+  std::string stdin_data = {};                   ///< written to standard input, then it is closed
+  InputSource input = {};                        ///< unless there is this: then it comes behind
+  std::optional<std::chrono::milliseconds> wall = {};  ///< narrows the policy's; never widens it
+  std::shared_ptr<CommandHandle> handle = {};          ///< one command's; null: none is wanted
 };
 
 enum class Stream { standard_output, standard_error };
@@ -101,7 +131,7 @@ enum class Stream { standard_output, standard_error };
 using OutputSink = std::function<void(Stream, std::string_view bytes)>;
 
 /// Why a command is over.
-enum class End { exited, signalled, deadline, cancelled, output_limit, memory_limit };
+enum class End { exited, signalled, deadline, cancelled, output_limit, memory_limit, disk_limit };
 
 std::string_view name_of(End end);
 
@@ -109,6 +139,24 @@ std::string_view name_of(End end);
 /// outside the sandbox: "repository control data ..." and the like. nullopt when it is not. The
 /// whole folder of a repository counts; commands may write most of that, file tools need not.
 std::optional<std::string_view> protection_of(std::string_view path);
+
+/// What tools in this process may not write below one folder: what protection_of() says, and what
+/// the settings of git repositories there, above and around it name (core.hooksPath, included
+/// files, filters, monitors, ...). The first question walks the folder, later ones look at what
+/// changed. Its calls block, and may come from any thread.
+class Protection {
+ public:
+  /// `root`: canonical. Asks nothing of the disk.
+  explicit Protection(std::filesystem::path root);
+  ~Protection();
+
+  /// Why `path` (relative, without "..") is protected, there or not; nullopt when it is not.
+  std::optional<std::string> reason(std::string_view path);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 /// One path that a transaction changes.
 struct Change {

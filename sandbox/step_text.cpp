@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/text.h"
+#include "sandbox/namespace_remedy.h"
 
 namespace sable::sandbox {
 
@@ -15,11 +16,6 @@ struct StepText {
   const char* cause;  ///< the likely cause and the remedy
 };
 
-constexpr const char* kNamespaceCause =
-    "user namespaces are probably switched off; allow them (user.max_user_namespaces above 0, "
-    "kernel.unprivileged_userns_clone=1 on older Debian, "
-    "kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu, or a container profile that permits "
-    "clone with CLONE_NEWUSER)";
 constexpr const char* kMountCause =
     "mounting inside the namespace was refused; in a container allow the mount system calls, and "
     "use "
@@ -33,9 +29,9 @@ constexpr StepText kSteps[] = {
     {Step::none, "none", ""},
     {Step::read_plan, "read_plan",
      "the plan did not arrive whole; the launcher and this program must be of one build"},
-    {Step::create_namespaces, "create_namespaces", kNamespaceCause},
+    {Step::create_namespaces, "create_namespaces", ""},
     {Step::parent_death_signal, "parent_death_signal", ""},
-    {Step::map_user, "map_user", kNamespaceCause},
+    {Step::map_user, "map_user", ""},
     {Step::private_mounts, "private_mounts", kMountCause},
     {Step::private_file_system, "private_file_system", kMountCause},
     {Step::make_directory, "make_directory", ""},
@@ -133,7 +129,13 @@ Error explain_failure(const StatusMessage& failure, const Plan& plan, const Exec
   if (has_path)
     message += " for " + in_quotes(plan.view[static_cast<size_t>(failure.index)].target);
   message += " failed: " + std::string(std::strerror(failure.error));
-  if (*text.cause != '\0') message += "; " + std::string(text.cause);
+  if (failure.step == Step::create_namespaces || failure.step == Step::map_user) {
+    message += "; " + namespace_remedy(namespace_settings(),
+                                       {"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"},
+                                       failure.error);
+  } else if (*text.cause != '\0') {
+    message += "; " + std::string(text.cause);
+  }
   const bool about_path = failure.step == Step::open_source || failure.step == Step::source_changed;
   return {about_path ? ErrorCode::invalid_input : ErrorCode::unsupported, std::move(message)};
 }

@@ -1,15 +1,17 @@
 #include "sandbox/streams.h"
 
 #include <cerrno>
+#include <ctime>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 namespace sable::sandbox {
 
 namespace {
 
-constexpr size_t kReadBytes = size_t{64} << 10;
-constexpr std::chrono::milliseconds kPatience{250};
+constexpr size_t kOutputPieceBytes = size_t{64} << 10;
+constexpr std::chrono::milliseconds kRestPatience{250};
 
 }  // namespace
 
@@ -17,6 +19,22 @@ Result<std::pair<UniqueFd, UniqueFd>> pipe_pair() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
   return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+ssize_t write_quietly(int fd, std::string_view bytes) {
+  sigset_t pipe, before;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+  const int error = errno;
+  if (written < 0 && error == EPIPE && ::sigismember(&before, SIGPIPE) == 0) {
+    constexpr timespec kNow{};
+    ::sigtimedwait(&pipe, nullptr, &kNow);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return written;
 }
 
 Result<UniqueFd> empty_input() {
@@ -45,7 +63,7 @@ int OutputReader::descriptor(Stream stream) {
 
 asio::awaitable<void> OutputReader::read(Stream stream) {
   Source& source = of(stream);
-  std::array<char, kReadBytes> buffer;
+  std::array<char, kOutputPieceBytes> buffer;
   boost::system::error_code error;
   while (!error) {
     const size_t size = co_await source.pipe.async_read_some(
@@ -65,7 +83,7 @@ void OutputReader::hand_on(Stream stream, std::string_view bytes) {
 }
 
 asio::awaitable<void> OutputReader::wait_for_rest() {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
+  const auto until = std::chrono::steady_clock::now() + kRestPatience;
   while ((sources_[0].open || sources_[1].open) && std::chrono::steady_clock::now() < until) {
     closed_.expires_at(until);
     boost::system::error_code ignored;

@@ -14,6 +14,9 @@ namespace sable::sandbox {
 /// The end that is read, and the end that is written; both close-on-exec.
 Result<std::pair<UniqueFd, UniqueFd>> pipe_pair();
 
+/// write(2) to what may be a pipe that nobody reads any more, without the signal for that.
+ssize_t write_quietly(int fd, std::string_view bytes);
+
 /// Standard input for a program that gets none.
 Result<UniqueFd> empty_input();
 

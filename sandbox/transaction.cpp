@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "sandbox/overlay_tree.h"
+#include "sandbox/protected_paths.h"
 #include "sandbox/sandbox.h"
 
 namespace sable::sandbox {
@@ -100,7 +101,14 @@ Result<Transaction> Transaction::open(const fs::path& store) {
 Result<std::vector<Change>> Transaction::changes() const {
   SABLE_TRY(const UniqueFd upper, open_folder(store_ / "upper"));
   SABLE_TRY(const UniqueFd lower, open_folder(root_));
-  return changes_in(upper.get(), lower.get());
+  SABLE_TRY(auto changes, changes_in(upper.get(), lower.get()));
+  ProtectedIndex index(root_, this_git_user());
+  index.look();
+  for (auto& change : changes) {
+    const bool named = !index.named_by_git((root_ / change.path).string()).empty();
+    change.protected_name = change.protected_name || named;
+  }
+  return changes;
 }
 
 fs::path Transaction::changed_file(const fs::path& path) const { return store_ / "upper" / path; }

@@ -27,17 +27,28 @@ using std::chrono::milliseconds;
 // One child process, from its start to its end. Lives in the frame of the coroutine that runs it.
 class UnconfinedCall {
  public:
-  UnconfinedCall(asio::any_io_executor executor, const Limits& limits, OutputSink output,
-                 ChildProcess child)
+  UnconfinedCall(asio::any_io_executor executor, const Limits& limits, const Command& command,
+                 OutputSink output, ChildProcess child)
       : limits_(limits),
+        command_(command),
         child_(std::move(child)),
         tasks_(executor),
         changed_(executor, asio::steady_timer::time_point::max()),
         ended_(executor),
+        input_(executor),
         outputs_(executor, limits.output_bytes, std::move(output),
                  [this] { end(End::output_limit); }) {}
 
-  Result<void> take(std::array<UniqueFd, 2> pipes) {
+  ~UnconfinedCall() {
+    if (command_.handle) command_.handle->detach();
+  }
+
+  /// `input` is where its input is written, if it is.
+  Result<void> take(std::array<UniqueFd, 2> pipes, UniqueFd input) {
+    if (input) {
+      ::fcntl(input.get(), F_SETFL, O_NONBLOCK);
+      input_.assign(input.release());
+    }
     outputs_.assign(Stream::standard_output, std::move(pipes[0]));
     outputs_.assign(Stream::standard_error, std::move(pipes[1]));
     const int handle = ::fcntl(child_.pidfd(), F_DUPFD_CLOEXEC, 0);
@@ -52,6 +63,11 @@ class UnconfinedCall {
     tasks_.spawn(outputs_.read(Stream::standard_error));
     tasks_.spawn(keep_deadline());
     tasks_.spawn(wait_for_end());
+    if (input_.is_open()) tasks_.spawn(feed());
+    if (command_.handle) {
+      command_.handle->attach([this](int number) { ::kill(-child_.pid(), number); },
+                              [this] { end(End::cancelled); });
+    }
     while (!over_) {
       boost::system::error_code ignored;
       co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -61,6 +77,7 @@ class UnconfinedCall {
       co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     }
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    if (command_.handle) command_.handle->detach();
     auto status = child_.wait();  // has ended; and what it left in its group is killed
     co_await outputs_.wait_for_rest();
     tasks_.cancel();
@@ -91,6 +108,25 @@ class UnconfinedCall {
     changed_.cancel();
   }
 
+  asio::awaitable<void> feed() {
+    boost::system::error_code error;
+    std::string unwritten = command_.stdin_data;
+    while (true) {
+      if (unwritten.empty()) {
+        std::string more = co_await command_.input();
+        if (more.empty()) break;
+        unwritten = std::move(more);
+      }
+      co_await input_.async_wait(asio::posix::stream_descriptor::wait_write,
+                                 asio::redirect_error(asio::use_awaitable, error));
+      if (error) co_return;
+      const ssize_t written = write_quietly(input_.native_handle(), unwritten);
+      if (written > 0) unwritten.erase(0, static_cast<size_t>(written));
+      if (written < 0 && errno != EAGAIN && errno != EINTR) break;
+    }
+    input_.close(error);
+  }
+
   void end(End cause) {
     if (!cause_) cause_ = cause;
     if (!over_) ::kill(-child_.pid(), SIGKILL);
@@ -113,10 +149,11 @@ class UnconfinedCall {
   }
 
   const Limits& limits_;
+  const Command& command_;
   ChildProcess child_;
   TaskGroup tasks_;
   asio::steady_timer changed_;  ///< cancelled when something happened
-  asio::posix::stream_descriptor ended_;
+  asio::posix::stream_descriptor ended_, input_;
   OutputReader outputs_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::optional<End> cause_;
@@ -160,7 +197,14 @@ class Unconfined : public Sandbox {
     const auto roots = roots_.of(policy, host_);
     const auto before = co_await look_at(roots);
     SABLE_CO_TRY(Execution execution, make_execution(policy, command, host_));
-    SABLE_CO_TRY(const UniqueFd input, input_of(command.stdin_data));
+    UniqueFd input, input_far;
+    if (command.input) {
+      SABLE_CO_TRY(auto pair, pipe_pair());
+      input_far = std::move(pair.first);
+      input = std::move(pair.second);
+    } else {
+      SABLE_CO_TRY(input_far, input_of(command.stdin_data));
+    }
     std::array<UniqueFd, 2> near, far;
     for (size_t i = 0; i < near.size(); ++i) {
       SABLE_CO_TRY(auto pair, pipe_pair());
@@ -170,14 +214,15 @@ class Unconfined : public Sandbox {
     auto child = ChildProcess::start({.argv = std::move(execution.arguments),
                                       .environment = std::move(execution.environment),
                                       .working_directory = execution.working_directory,
-                                      .stdin_fd = input.get(),
+                                      .stdin_fd = input_far.get(),
                                       .stdout_fd = far[0].get(),
                                       .stderr_fd = far[1].get()});
     if (!child) co_return fail(ErrorCode::not_found, child.error().message);
     for (auto& fd : far) fd.reset();
+    input_far.reset();
     const auto executor = co_await asio::this_coro::executor;
-    UnconfinedCall call(executor, policy.limits, std::move(output), std::move(*child));
-    SABLE_CO_TRY_VOID(call.take(std::move(near)));
+    UnconfinedCall call(executor, policy.limits, command, std::move(output), std::move(*child));
+    SABLE_CO_TRY_VOID(call.take(std::move(near), std::move(input)));
     auto result = co_await call.finish();
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     const auto after = co_await look_at(roots);

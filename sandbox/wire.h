@@ -2,12 +2,12 @@
 // library only.
 //
 // A call is asked for over a control socket (the launcher's, or a keeper's for its session) with a
-// CallRequest and two or three descriptors: the far end of the call's own status socket, the plan
-// in a memory file, and what lets pid 1 into its memory cgroup if there is one. From then on the
-// two ends of the status socket talk: whoever made pid 1 sends `created` with its pidfd; pid 1
-// sends `prepared` when everything is in force, and waits. A StartRequest with the execution and
-// three streams starts the program, at once or later. Closing a status socket ends its call;
-// closing a control socket ends everything that was asked for over it.
+// CallRequest and two to four descriptors: the far end of the call's own status socket, the plan in
+// a memory file, and if there is a memory cgroup for it, its cgroup.procs and (version 2) its
+// folder. From then on the two ends of the status socket talk: whoever made pid 1 sends `created`
+// with its pidfd; pid 1 sends `prepared` when everything is in force, and waits. A StartRequest
+// with the execution and three streams starts the program, at once or later. Closing a status
+// socket ends its call; closing a control socket ends everything that was asked for over it.
 #pragma once
 
 #include <cstddef>
@@ -71,7 +71,7 @@ struct CallRequest {
   When when = When::now;
 };
 inline constexpr int kCallDescriptors = 2;     ///< always
-inline constexpr int kCallDescriptorsMax = 3;  ///< with a memory cgroup
+inline constexpr int kCallDescriptorsMax = 4;  ///< with a memory cgroup of version 2
 
 /// One datagram on a status socket.
 struct StatusMessage {
@@ -83,6 +83,7 @@ struct StatusMessage {
     exited,        ///< value: exit code; nothing that the program started is alive
     signalled,     ///< value: signal; nothing that the program started is alive
     memory_limit,  ///< the processes together used more memory than they may; all are being killed
+    disk_limit,    ///< the disk root `index` lost too much: space (value 0) or inodes (1); likewise
   };
   Kind kind = Kind::created;
   Step step = Step::none;
@@ -103,10 +104,11 @@ struct StartRequest {
 inline constexpr size_t kInlineExecutionMax = size_t{32} << 10;
 inline constexpr int kStartDescriptorsMax = 4;
 
-/// Runtime to pid 1: end the program's process group with SIGTERM.
-struct TerminateRequest {
-  static constexpr uint32_t kMagic = 0x4d524554;  ///< "TERM"
+/// Runtime to pid 1: send this signal to the program's process group.
+struct SignalRequest {
+  static constexpr uint32_t kMagic = 0x4c4e4753;  ///< "SGNL"
   uint32_t magic = kMagic;
+  int32_t signal = 0;
 };
 
 }  // namespace sable::sandbox

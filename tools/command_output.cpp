@@ -208,6 +208,8 @@ std::string ending_in_words(const sandbox::RunResult& result) {
                                           result.stdout_bytes + result.stderr_bytes));
     case sandbox::End::memory_limit:
       return with_explanation("stopped: it used more memory than allowed");
+    case sandbox::End::disk_limit:
+      return with_explanation("stopped: it used more of the disk than allowed");
   }
   return "ended";
 }

@@ -1,8 +1,10 @@
-// The words of the door's enumerations.
+// Names: of the door's enumerations, and what a tool may be called.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "tools/tools.h"
+#include "tools/tool.h"
 
 namespace sable::tools {
 
@@ -16,6 +18,13 @@ std::string_view name_of(Approval approval) {
       return "deny";
   }
   return "unknown";
+}
+
+bool is_tool_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+  });
 }
 
 Result<Approval> parse_approval(std::string_view text) {

@@ -37,6 +37,8 @@ Limits smaller(Limits a, const Limits& b) {
   a.file_bytes = std::min(a.file_bytes, b.file_bytes);
   a.open_files = std::min(a.open_files, b.open_files);
   a.temporary_bytes = std::min(a.temporary_bytes, b.temporary_bytes);
+  a.disk_bytes = std::min(a.disk_bytes, b.disk_bytes);
+  a.disk_files = std::min(a.disk_files, b.disk_files);
   a.output_bytes = std::min(a.output_bytes, b.output_bytes);
   return a;
 }

@@ -40,6 +40,24 @@ struct Registry::State {
   }
 };
 
+namespace {
+
+class HandlerRunner : public Runner {
+ public:
+  explicit HandlerRunner(CallHandler handler) : handler_(std::move(handler)) {}
+
+  asio::awaitable<Result<Outcome>> run(Call call, CallContext context) const override {
+    auto outcome = co_await handler_(std::move(call), std::move(context));
+    if (outcome) outcome->text = to_utf8(outcome->text);
+    co_return outcome;
+  }
+
+ private:
+  const CallHandler handler_;
+};
+
+}  // namespace
+
 Tool make_builtin(std::string name, std::string description, std::string_view parameters,
                   Effect effect, std::unique_ptr<Runner> runner) {
   auto document = parse_json(parameters);
@@ -97,6 +115,31 @@ Result<void> Registry::add_yaml(std::string_view text, std::string_view file_nam
     }
   }
   std::move(tools.begin(), tools.end(), std::back_inserter(state_->tools));
+  return {};
+}
+
+Result<void> Registry::add(Definition definition, CallHandler handler) {
+  const auto refuse = [&](std::string_view why) {
+    return fail(ErrorCode::invalid_input,
+                fmt::format("{}: the tool \"{}\": {}", shown_path(definition.source),
+                            shown_path(definition.name), why));
+  };
+  if (!is_tool_name(definition.name)) {
+    return refuse("its name must be of 1 to 64 letters, digits, \"_\" and \"-\"");
+  }
+  if (definition.source.empty()) return refuse("it does not say where it comes from");
+  if (!handler) return refuse("nothing runs it");
+  if (const Tool* known = state_->find(definition.name)) {
+    return refuse(fmt::format("there is already one of this name ({})", known->definition.source));
+  }
+  if (!definition.parameters.is_object())
+    return refuse("its parameters are no schema of an object");
+  auto schema = Schema::compile(definition.parameters);
+  if (!schema) return refuse(schema.error().message);
+  definition.description = to_utf8(definition.description);
+  state_->tools.push_back({.definition = std::move(definition),
+                           .schema = std::move(*schema),
+                           .runner = std::make_unique<HandlerRunner>(std::move(handler))});
   return {};
 }
 

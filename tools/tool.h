@@ -36,6 +36,9 @@ struct Tool {
   std::string as_strict_as = {};
 };
 
+/// 1 to 64 letters, digits, "_" and "-": what every provider takes for a name.
+bool is_tool_name(std::string_view name);
+
 /// Outcomes in which the model learns what went wrong.
 Outcome failed(std::string text);
 

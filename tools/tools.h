@@ -121,6 +121,10 @@ struct CallContext {
   SessionDoor* session = nullptr;  ///< null: a call by hand
 };
 
+/// Runs a call of a tool from another source, whose arguments fit its schema. Errors as of
+/// Registry::run(); what the model can act on is an Outcome with ok == false.
+using CallHandler = std::function<asio::awaitable<Result<Outcome>>(Call call, CallContext context)>;
+
 /// What a sandbox profile allows, by its name. not_found names those that there are.
 using ProfileLookup = std::function<Result<sandbox::Policy>(const std::string& name)>;
 
@@ -149,7 +153,13 @@ class Registry {
   /// Adds the tools of one YAML file (docs/tools.md). Errors begin with FILE:LINE:COLUMN.
   Result<void> add_yaml(std::string_view text, std::string_view file_name);
 
-  /// In a fixed order: built-ins first, then by file and place.
+  /// Adds one tool of another source: the door for whatever brings tools that are neither ours nor
+  /// in YAML files (a client of tool servers, say). Its approval class, its effect and its source's
+  /// name are the source's to say truly; its schema is checked as a file's is, and its name may
+  /// not be taken. Errors: invalid_input, which names the source and the tool.
+  Result<void> add(Definition definition, CallHandler handler);
+
+  /// In a fixed order: built-ins first, then as they were added.
   std::vector<const Definition*> list() const;
   const Definition* find(std::string_view name) const;  ///< nullptr when unknown
 

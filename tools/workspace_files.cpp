@@ -73,6 +73,7 @@ Result<WorkspaceFiles> WorkspaceFiles::open(const std::filesystem::path& root,
   if (!files.root_) return fail_errno(shown_path(root.string()), errno);
   files.root_path_ = root.string();
   files.writable_ = writable;
+  files.protection_ = std::make_unique<sandbox::Protection>(root);
   // Fails here, with a name, on a kernel without openat2(2).
   SABLE_TRY([[maybe_unused]] const auto probe, open_beneath(files.root_.get(), ".", O_PATH));
   for (const auto& mask : policy.masked) {

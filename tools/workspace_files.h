@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -128,6 +129,7 @@ class WorkspaceFiles {
   std::string root_path_;
   bool writable_ = false;
   std::vector<std::string> masked_;  ///< places
+  std::unique_ptr<sandbox::Protection> protection_;
   std::map<std::string, Digest> known_;
   std::map<Digest, int> failures_;
 };

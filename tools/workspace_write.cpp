@@ -46,7 +46,7 @@ Result<UniqueFd> WorkspaceFiles::make_folders(std::string_view path, MadeFolders
   if (name.empty() || name == ".") return parent;
   SABLE_TRY(const std::string place, place_beneath(root_.get(), parent.get()));
   const std::string fresh = joined(place, name);
-  if (const auto why = sandbox::protection_of(fresh)) {
+  if (const auto why = protection_->reason(fresh)) {
     return fail(ErrorCode::denied, fmt::format("{}: protected ({})", shown_path(fresh), *why));
   }
   if (::mkdirat(parent.get(), std::string(name).c_str(), 0777) == 0) {
@@ -79,7 +79,7 @@ Result<WorkspaceFiles::Target> WorkspaceFiles::target_of(std::string_view path,
 Result<StagedWrite> WorkspaceFiles::stage(FileWrite write, MadeFolders& made) const {
   SABLE_TRY(Target target, target_of(write.path, made));
   const std::string& place = target.place;
-  if (const auto why = sandbox::protection_of(place)) {
+  if (const auto why = protection_->reason(place)) {
     return fail(
         ErrorCode::denied,
         fmt::format("{}: protected ({}); tools may not write it, so ask the person to change it",

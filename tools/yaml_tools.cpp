@@ -73,13 +73,7 @@ class ToolReader {
  private:
   Result<void> read_name(const YamlFields& fields, Definition& definition) {
     SABLE_TRY(definition.name, fields.text("name"));
-    const auto& name = definition.name;
-    const bool good =
-        !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                 c == '_' || c == '-';
-        });
-    if (!good) {
+    if (!is_tool_name(definition.name)) {
       return fail_at(file_, *fields.find("name"),
                      "a name has 1 to 64 letters, digits, \"_\" and \"-\"");
     }

@@ -11,6 +11,7 @@
 #include "runtime/cli/commands.h"
 #include "runtime/cli/kept_apart.h"
 #include "runtime/cli/layers.h"
+#include "runtime/cli/standard_input.h"
 #include "runtime/loop.h"
 #include "runtime/opt_outs.h"
 
@@ -81,6 +82,7 @@ int status_of(const sandbox::RunResult& result) {
     case sandbox::End::cancelled:
     case sandbox::End::output_limit:
     case sandbox::End::memory_limit:
+    case sandbox::End::disk_limit:
       return kKilled;
     case sandbox::End::exited:
     case sandbox::End::signalled:
@@ -89,15 +91,60 @@ int status_of(const sandbox::RunResult& result) {
   return result.signal != 0 ? 128 + result.signal : result.exit_code;
 }
 
+/// Hands our SIGINT and SIGTERM on to the command. A second one, or the first when the grace is
+/// over, kills it.
+class SignalRelay {
+ public:
+  SignalRelay(const asio::any_io_executor& executor, std::chrono::milliseconds grace)
+      : grace_(grace), timer_(executor) {}
+
+  const std::shared_ptr<sandbox::CommandHandle>& handle() const { return handle_; }
+
+  void take(int signal) {
+    if (killed_by_ != 0) return;
+    if (first_ != 0) return kill(signal);
+    first_ = signal;
+    handle_->signal(signal);
+    timer_.expires_after(grace_);
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) kill(first_);
+    });
+  }
+
+  /// The command has ended.
+  void stop() { timer_.cancel(); }
+
+  /// The signal that killed it after all; 0: none did.
+  int killed_by() const { return killed_by_; }
+
+ private:
+  void kill(int signal) {
+    killed_by_ = signal;
+    timer_.cancel();
+    handle_->kill();
+  }
+
+  const std::chrono::milliseconds grace_;
+  asio::steady_timer timer_;
+  const std::shared_ptr<sandbox::CommandHandle> handle_ =
+      std::make_shared<sandbox::CommandHandle>();
+  int first_ = 0, killed_by_ = 0;
+};
+
 /// `died_of`: the signal that ended the command, if it was not the sandbox that did.
 asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
-                              sandbox::Policy policy, std::vector<std::string> argv, int& died_of) {
-  sandbox::Command command{.argv = std::move(argv)};
+                              sandbox::Policy policy, std::vector<std::string> argv,
+                              SignalRelay& relay, int& died_of) {
+  StandardInput input(co_await asio::this_coro::executor);
+  sandbox::Command command{.argv = std::move(argv),
+                           .input = [&input] { return input.read(); },
+                           .handle = relay.handle()};
   if (policy.writable.empty()) command.working_directory = "/";
   const sandbox::OutputSink pass_through = [](sandbox::Stream stream, std::string_view bytes) {
     (void)write_all(stream == sandbox::Stream::standard_output ? 1 : 2, bytes);
   };
   const auto result = co_await sandbox.run(std::move(policy), std::move(command), pass_through);
+  relay.stop();
   if (!result) co_return program.fail_with(result.error());
   show_denials(*result);
   show_protected_changes(*result);
@@ -105,6 +152,7 @@ asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
     std::fprintf(stderr, "sable: %s\n", escape_controls(result->explanation).c_str());
   }
   if (result->end == sandbox::End::signalled) died_of = result->signal;
+  if (result->end == sandbox::End::cancelled) died_of = relay.killed_by();
   co_return status_of(*result);
 }
 
@@ -129,9 +177,11 @@ int run_action(const Program& program, const SandboxOptions& options) {
   if (!sandbox) return program.fail_with(sandbox.error());
   Loop loop;
   int died_of = 0;
+  SignalRelay relay(loop.executor(), policy->limits.grace);
+  loop.take_signals([&relay](int signal) { relay.take(signal); });
   const int status =
-      loop.run(run_once(program, **sandbox, std::move(*policy), options.command, died_of));
-  if (kept_apart && !loop.stop_signal()) {
+      loop.run(run_once(program, **sandbox, std::move(*policy), options.command, relay, died_of));
+  if (kept_apart && relay.killed_by() == 0) {
     auto apply = options.apply == "ask"   ? KeptApart::Apply::ask
                  : options.apply == "yes" ? KeptApart::Apply::yes
                                           : KeptApart::Apply::no;
@@ -143,11 +193,11 @@ int run_action(const Program& program, const SandboxOptions& options) {
     if (!applied) return program.fail_with(applied.error());
   }
   kept_apart.reset();
-  // What the command died of, or what ended us: so do we, so that a shell sees the same.
-  if (const int signal = loop.stop_signal().value_or(died_of); signal != 0) {
+  // What the command died of: so do we, so that a shell sees the same.
+  if (died_of != 0) {
     sandbox->reset();  // no call outlives us
-    ::signal(signal, SIG_DFL);
-    ::raise(signal);
+    ::signal(died_of, SIG_DFL);
+    ::raise(died_of);
   }
   return status;
 }

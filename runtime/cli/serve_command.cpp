@@ -114,6 +114,9 @@ void add_serve_command(CLI::App& app, Program& program, Action& chosen) {
   add_setting(*command, program, "--approve", "approve",
               "Who decides about tools that ask: ask, all or none")
       ->type_name("MODE");
+  add_setting(*command, program, "--network", "sandbox.network",
+              "Whom tools may talk to: none, loopback, allow (sandbox.allowed_hosts) or open")
+      ->type_name("MODE");
   add_no_sandbox(*command, program);
   command->add_flag("--json", program.json, "The bound address as one JSON object");
   command->callback([options, &chosen] {

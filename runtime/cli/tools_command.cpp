@@ -191,6 +191,9 @@ void add_tools_commands(CLI::App& app, Program& program, Action& chosen) {
   check->add_option("file", options->file, "The file")->required();
 
   auto* call = bind(group->add_subcommand("call", "Run one tool, in the sandbox"), call_action);
+  add_setting(*call, program, "--network", "sandbox.network",
+              "Whom it may talk to: none, loopback, allow (sandbox.allowed_hosts) or open")
+      ->type_name("MODE");
   add_no_sandbox(*call, program);
   call->add_option("name", options->name, "The tool's name")->required();
   call->add_option("--args", options->arguments, "Its arguments as a JSON object")

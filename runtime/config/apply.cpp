@@ -101,6 +101,7 @@ sandbox::Policy to_policy(const LoadedConfig& loaded, const std::filesystem::pat
   policy.limits.processes = static_cast<uint32_t>(*settings.processes);
   policy.limits.output_bytes = *settings.output;
   policy.limits.temporary_bytes = *settings.temporary;
+  policy.limits.disk_bytes = *settings.disk;
   return policy;
 }
 

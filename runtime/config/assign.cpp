@@ -170,6 +170,21 @@ Result<void> check_narrowing(const Setting& setting, const Value<T>* now, const 
   }
 }
 
+/// What only the person at the command line may choose, and no file.
+template <class T>
+Result<void> check_by_hand(const T& wanted, Layer layer) {
+  if constexpr (std::is_same_v<T, sandbox::Network>) {
+    if (wanted == sandbox::Network::open && layer != Layer::flag) {
+      return fail(
+          ErrorCode::denied,
+          "open does without the sandbox's network, which no file can ask for: only you can, "
+          "by --network open on the command line; hosts can be named with allow and "
+          "sandbox.allowed_hosts");
+    }
+  }
+  return {};
+}
+
 // ---------------------------------------------------------------- into the slot
 
 template <class T>
@@ -181,6 +196,7 @@ Result<void> store(const Setting& setting, const std::string& name, const YamlVa
   if (good && where.layer == Layer::repository) {
     good = check_narrowing(setting, slot.read(config, name), parsed);
   }
+  if (good) good = check_by_hand(parsed, where.layer);
   if (!good) {
     return refuse_at(good.error().code, place, with_name(setting.key, name), good.error().message);
   }

@@ -78,6 +78,7 @@ struct SandboxSettings {
   Value<uint64_t> processes;
   Value<uint64_t> output;     ///< bytes
   Value<uint64_t> temporary;  ///< bytes
+  Value<uint64_t> disk;       ///< bytes
   TextList readable;          ///< absolute or "~/..."
   TextList masked;            ///< the same, or relative to the repository
   std::map<std::string, Value<std::string>> environment;

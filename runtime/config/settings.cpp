@@ -128,7 +128,8 @@ const Setting kSettings[] = {
      .slot = SABLE_AT(sandbox.network),
      .description =
          "Whom a command may talk to: everything that the machine reaches, the hosts of "
-         "`sandbox.allowed_hosts` through a proxy, only processes of the same call, or nobody.",
+         "`sandbox.allowed_hosts` through a proxy, only processes of the same call, or nobody. "
+         "`open` is refused in every file: only `--network open` asks for it.",
      .repository = Narrowing::stricter},
     {.key = "sandbox.allowed_hosts",
      .type = Type::list,
@@ -171,6 +172,14 @@ const Setting kSettings[] = {
      .description = "Size of the private `/tmp` and `/dev/shm` of a command.",
      .repository = Narrowing::lower,
      .minimum = 4 * kK,
+     .maximum = kG * 1024 * 16},
+    {.key = "sandbox.disk",
+     .type = Type::size,
+     .slot = SABLE_AT(sandbox.disk),
+     .description = "How much free space the disks of a command's writable folders may lose while "
+                    "it runs; then it is ended. What others write there counts too.",
+     .repository = Narrowing::lower,
+     .minimum = kM,
      .maximum = kG * 1024 * 16},
     {.key = "sandbox.readable",
      .type = Type::list,

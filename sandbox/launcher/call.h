@@ -19,9 +19,11 @@ struct LandlockRule {
 /// A decoded plan and what belongs to its way into force.
 struct PreparedCall {
   Plan plan;
-  int status = -1;                  ///< borrowed until the clone: the call's status socket
-  int launcher_pidfd = -1;          ///< borrowed: to notice a parent that is gone already
-  int memory_group = -1;            ///< borrowed: the way into its memory cgroup; -1: none
+  int status = -1;               ///< borrowed until the clone: the call's status socket
+  int launcher_pidfd = -1;       ///< borrowed: to notice a parent that is gone already
+  int memory_group = -1;         ///< borrowed: cgroup.procs of its memory cgroup; -1: none
+  int memory_door = -1;          ///< borrowed: that cgroup's folder; -1: it cannot be cloned into
+  bool in_memory_group = false;  ///< it was cloned into it
   std::vector<LandlockRule> rules;  ///< of the view's entries; of a worker also its keeper's
 };
 

@@ -86,6 +86,7 @@ CallServer::Received CallServer::receive(Request& request) const {
   request.status = std::move(fds[0]);
   request.plan = std::move(fds[1]);
   request.memory_group = std::move(fds[2]);
+  request.memory_door = std::move(fds[3]);
   return Received::request;
 }
 
@@ -96,6 +97,7 @@ void CallServer::make(Request& request) {
   call.status = request.status.get();
   call.launcher_pidfd = self_;
   call.memory_group = request.memory_group.get();
+  call.memory_door = request.memory_door.get();
   if (plan) call.plan = std::move(*plan);
   if (!plan || !accepts(call)) {
     FailureReport(call.status)

@@ -29,7 +29,7 @@ class CallServer {
  private:
   struct Request {
     CallRequest header;
-    UniqueFd status, plan, memory_group;
+    UniqueFd status, plan, memory_group, memory_door;
     int64_t due_ms = 0;
   };
 

@@ -69,13 +69,32 @@ void FailureReport::fail(Step step, int index) const {
   ::_exit(126);
 }
 
-int make_first_process(PreparedCall& call) {
-  int pidfd = -1;
+namespace {
+
+// Into its cgroup from the first instruction on, where the kernel and the cgroup's owner let us;
+// else it goes there by itself (enter_memory_group()).
+pid_t clone_first_process(PreparedCall& call, int& pidfd) {
   clone_args arguments{};
   arguments.flags = CLONE_PIDFD | namespaces_of(call.plan);
   arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
-  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (call.memory_door >= 0) {
+    clone_args inside = arguments;
+    inside.flags |= CLONE_INTO_CGROUP;
+    inside.cgroup = static_cast<uint64_t>(call.memory_door);
+    call.in_memory_group = true;
+    const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &inside, sizeof inside));
+    if (pid >= 0) return pid;
+    call.in_memory_group = false;
+  }
+  return static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+}
+
+}  // namespace
+
+int make_first_process(PreparedCall& call) {
+  int pidfd = -1;
+  const pid_t pid = clone_first_process(call, pidfd);
   if (pid == 0) {
     if (call.plan.role == Role::keeper) run_keeper(call);
     run_first_process(call);
@@ -102,8 +121,10 @@ void take_on_life(const PreparedCall& call, const FailureReport& report) {
 void enter_memory_group(PreparedCall& call, const FailureReport& report) {
   if (call.memory_group < 0) return;
   // Whoever opened it had the right to; "0" is whoever writes.
-  if (::write(call.memory_group, "0", 1) != 1) report.fail(Step::limit_memory);
+  if (!call.in_memory_group && ::write(call.memory_group, "0", 1) != 1)
+    report.fail(Step::limit_memory);
   ::close(call.memory_group);
+  if (call.memory_door >= 0) ::close(call.memory_door);
   call.plan.memory_bytes = 0;
 }
 

@@ -100,8 +100,8 @@ Start wait_for_start(const Plan& plan, const FailureReport& report) {
     if (size <= 0) ::_exit(0);
     StartRequest request;
     if (static_cast<size_t>(size) < sizeof request) {
-      // A wish to end before there was anything to end.
-      if (static_cast<size_t>(size) == sizeof(TerminateRequest)) ::_exit(0);
+      // A signal before there was anybody to hear it.
+      if (static_cast<size_t>(size) == sizeof(SignalRequest)) ::_exit(0);
       refuse();
     }
     std::memcpy(&request, datagram, sizeof request);

@@ -1,5 +1,5 @@
-// What pid 1 does while the program runs: reaps orphans, watches the memory of all processes,
-// passes a SIGTERM on, and reports the end.
+// What pid 1 does while the program runs: reaps orphans, watches the memory of all processes and
+// the disks they write to, passes signals on, and reports the end.
 #include <cstring>
 #include <ctime>
 #include <dirent.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sandbox/launcher/call.h"
+#include "sandbox/launcher/disk_watch.h"
 
 namespace sable::sandbox {
 
@@ -95,6 +96,7 @@ class Supervisor {
         program_(program),
         process_folder_(process_folder),
         report_(report),
+        disk_(plan),
         shared_before_(shared_of_machine(process_folder)) {}
 
   [[noreturn]] void run() {
@@ -105,16 +107,27 @@ class Supervisor {
     while (true) {
       reap();
       pollfd status{.fd = report_.status_fd(), .events = POLLIN, .revents = 0};
-      const int ready = ::ppoll(&status, 1, plan_.memory_bytes != 0 ? &interval : nullptr, &none);
+      const bool watching = plan_.memory_bytes != 0 || disk_.watches();
+      const int ready = ::ppoll(&status, 1, watching ? &interval : nullptr, &none);
       if (ready > 0) hear();
-      if (ready == 0 && memory_used() > plan_.memory_bytes) {
-        report_.send({.kind = StatusMessage::Kind::memory_limit});
-        ::_exit(0);
-      }
+      if (ready == 0) watch();
     }
   }
 
  private:
+  void watch() const {
+    if (plan_.memory_bytes != 0 && memory_used() > plan_.memory_bytes) {
+      report_.send({.kind = StatusMessage::Kind::memory_limit});
+      ::_exit(0);
+    }
+    const auto found = disk_.look();
+    if (found.root < 0) return;
+    report_.send({.kind = StatusMessage::Kind::disk_limit,
+                  .index = found.root,
+                  .value = found.files ? 1 : 0});
+    ::_exit(0);
+  }
+
   void reap() {
     int status = 0;
     while (true) {
@@ -150,10 +163,10 @@ class Supervisor {
   }
 
   void hear() const {
-    TerminateRequest request{.magic = 0};
+    SignalRequest request{.magic = 0};
     const ssize_t size = ::recv(report_.status_fd(), &request, sizeof request, MSG_DONTWAIT);
-    if (size == sizeof request && request.magic == TerminateRequest::kMagic) {
-      ::kill(-program_, SIGTERM);
+    if (size == sizeof request && request.magic == SignalRequest::kMagic) {
+      ::kill(-program_, request.signal);
       return;
     }
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -164,6 +177,7 @@ class Supervisor {
   const int program_;
   const int process_folder_;
   const FailureReport& report_;
+  const DiskWatch disk_;
   const uint64_t shared_before_;
 };
 

@@ -226,7 +226,9 @@ AttackOutcome AttackHost::run(const std::string& id, Spawn spawn, sandbox::Netwo
   return outcome;
 }
 
-AttackOutcome AttackHost::run_under_bubblewrap(const std::string& id) {
+AttackOutcome AttackHost::run_under_bubblewrap(const std::string& id,
+                                               const std::map<std::string, std::string>& given,
+                                               std::chrono::milliseconds patience) {
   AttackOutcome outcome{.marker = test::unique_marker()};
   const std::string program = std::string(SABLE_BINARY_DIR) + "/attacker";
   const auto& workspace = runner_.folder();
@@ -253,6 +255,7 @@ AttackOutcome AttackHost::run_under_bubblewrap(const std::string& id) {
   add({"--ro-bind", "/dev/null", workspace / "masked-file", "--chdir", root, "--", program, id});
 
   auto facts = facts_for(sandbox::Network::none, outcome.marker);
+  for (const auto& [name, value] : given) facts[name] = value;
   facts["HOME"] = "/tmp/home";
   facts["PATH"] = "/usr/bin:/bin:/usr/sbin:/sbin";
   std::vector<std::string> environment;
@@ -274,13 +277,17 @@ AttackOutcome AttackHost::run_under_bubblewrap(const std::string& id) {
   char buffer[4096];
   pollfd waited{.fd = near.get(), .events = POLLIN, .revents = 0};
   for (ssize_t n = 1; n > 0;) {
-    if (::poll(&waited, 1, 20'000) <= 0) {
-      outcome.host_damage.emplace_back("it hung until it was killed from outside");
+    if (::poll(&waited, 1, static_cast<int>(patience.count())) <= 0) {
+      outcome.host_damage.emplace_back("it ran on until it was killed from outside");
       REQUIRE(child->signal(SIGKILL));
       break;
     }
     n = ::read(near.get(), buffer, sizeof buffer);
     if (n > 0) outcome.run.output.append(buffer, static_cast<size_t>(n));
+    // What it says of itself comes last.
+    if (outcome.run.output.size() > 200'000) {
+      outcome.run.output.erase(0, outcome.run.output.size() - 100'000);
+    }
   }
   const auto status = child->wait();
   REQUIRE(status);
@@ -288,6 +295,7 @@ AttackOutcome AttackHost::run_under_bubblewrap(const std::string& id) {
       .end = status->signal != 0 ? sandbox::End::signalled : sandbox::End::exited,
       .exit_code = status->exit_code,
       .signal = status->signal};
+  (void)test::all_gone(outcome.marker);  // it has a moment, which ours do not get
   look_for_damage(before, outcome);
   return outcome;
 }

@@ -34,7 +34,11 @@ class AttackHost {
 
   /// Runs one attack under bubblewrap instead, set up as far as its options go: all namespaces of
   /// their own, no capabilities, a built view, the repositories' hooks and settings read-only.
-  AttackOutcome run_under_bubblewrap(const std::string& id);
+  /// `facts` go to the attacking program besides. It is killed after `patience`; of what it prints
+  /// the last 100,000 bytes are kept.
+  AttackOutcome run_under_bubblewrap(const std::string& id,
+                                     const std::map<std::string, std::string>& facts = {},
+                                     std::chrono::milliseconds patience = std::chrono::seconds(20));
 
   test::SandboxRunner& runner() { return runner_; }
 

@@ -1,7 +1,13 @@
 #include "tests/attack/attack_list.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <signal.h>
 #include <sstream>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
 
 namespace sable::attack {
 
@@ -25,7 +31,16 @@ ListedAttack talking(const char* id, const char* what) {
 }
 
 ListedAttack exhausting(const char* id, const char* what, std::vector<Trial> trials) {
-  return {.id = id, .what = what, .trials = std::move(trials), .bounded_outside = false};
+  return {.id = id,
+          .what = what,
+          .trials = std::move(trials),
+          .outside = {{"PROCESSES_MAX", "600"},
+                      {"MEMORY_MB", "256"},
+                      {"PROCESSES", "1"},
+                      {"FILL_MB", "48"},
+                      {"SHM_FILES", "2"},
+                      {"FILES", "20000"},
+                      {"FLOOD_MB", "64"}}};
 }
 
 std::vector<ListedAttack> make_list() {
@@ -94,14 +109,21 @@ std::vector<ListedAttack> make_list() {
                               .environment = {{"MEMORY_MB", "256"}},
                               .end = End::memory_limit}}));
   list.push_back(exhausting(
-      "R5", "a huge file, full `/tmp` and `/dev/shm`, a million files in `/tmp`",
-      {{.run = "R5", .limits = {.file_bytes = 8 * kMiB, .temporary_bytes = 32 * kMiB}}}));
+      "R5",
+      "a huge file, full `/tmp` and `/dev/shm`, a million files in `/tmp`; a full disk in the "
+      "workspace, also by a file without a name",
+      {{.run = "R5", .limits = {.file_bytes = 8 * kMiB, .temporary_bytes = 32 * kMiB}},
+       {.run = "R5-workspace", .limits = {.disk_bytes = 16 * kMiB}, .end = End::disk_limit},
+       {.run = "R5-nameless", .limits = {.disk_bytes = 16 * kMiB}, .end = End::disk_limit}}));
   list.push_back(
       exhausting("R6", "ignoring SIGTERM past the deadline",
                  {{.run = "R6", .limits = {.wall = 500ms, .grace = 200ms}, .end = End::deadline}}));
   list.push_back(
       exhausting("R7", "a gibibyte of control sequences",
                  {{.run = "R7", .limits = {.output_bytes = kMiB}, .end = End::output_limit}}));
+  list.push_back(exhausting(
+      "R8", "outliving the runtime or the launcher, which is killed meanwhile",
+      {{.run = "R8", .victim = Victim::runtime}, {.run = "R8", .victim = Victim::launcher}}));
   list.push_back(plain("R9", "inherited descriptors, environment, capabilities"));
   return list;
 }
@@ -157,6 +179,49 @@ void judge(const ListedAttack& attack, const Trial& trial, AttackHost& host,
   if (attack.needs_proxy) check_proxy(result, verdict);
 }
 
+bool becomes_true(const std::function<bool()>& fact) {
+  for (int tries = 0; tries < 3000; ++tries) {
+    if (fact()) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+// A child makes the call, so that what is killed is not us; its folders lie in one of ours.
+void kill_meanwhile(const Trial& trial, Spawn spawn, Network network, const std::string& launcher,
+                    Verdict& verdict) {
+  constexpr int kProcesses = 3;  // of the attack
+  const test::TemporaryFolder folders;
+  const std::string marker = test::unique_marker() + "-killed";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("TMPDIR", folders.path().c_str(), 1);
+    AttackHost host(launcher);
+    host.run(trial.run, spawn, network, trial.limits, {{"MARKER", marker}});
+    ::_exit(0);
+  }
+  const bool begun = becomes_true([&] { return test::processes_with(marker) >= kProcesses; });
+  const pid_t its_launcher = test::launcher_of(child);
+  const bool of_runtime = trial.victim == Victim::runtime;
+  ::kill(of_runtime || its_launcher < 0 ? child : its_launcher, SIGKILL);
+  const bool gone = becomes_true([&] { return test::processes_with(marker) == 0; });
+  const bool ended = becomes_true([&] { return ::waitpid(child, nullptr, WNOHANG) != 0; });
+  if (!ended) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  const std::string victim = of_runtime ? "the runtime" : "the launcher";
+  if (!begun) verdict.breaches.push_back("it never ran, so killing " + victim + " shows nothing");
+  if (!gone) verdict.breaches.push_back("it outlived " + victim);
+  if (!ended) verdict.breaches.push_back("the call never ended after " + victim + " was killed");
+  if (of_runtime && its_launcher > 0 &&
+      !becomes_true([&] { return !test::is_alive(its_launcher); })) {
+    verdict.breaches.push_back("the launcher outlived the runtime");
+  }
+  ++verdict.n_attempts;
+  add_once(verdict.reasons, "nothing is alive when " + victim + " is gone");
+}
+
 }  // namespace
 
 std::span<const ListedAttack> listed_attacks() {
@@ -190,6 +255,10 @@ Verdict try_attack(const ListedAttack& attack, Spawn spawn, Network network,
                    const std::string& launcher) {
   Verdict verdict;
   for (const auto& trial : attack.trials) {
+    if (trial.victim != Victim::nobody) {
+      kill_meanwhile(trial, spawn, network, launcher, verdict);
+      continue;
+    }
     AttackHost host(launcher);
     const auto outcome = host.run(trial.run, spawn, network, trial.limits, trial.environment);
     judge(attack, trial, host, outcome, verdict);

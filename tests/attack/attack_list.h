@@ -11,12 +11,17 @@
 
 namespace sable::attack {
 
+/// Who is killed with SIGKILL while an attack runs.
+enum class Victim { nobody, runtime, launcher };
+
 /// One run of the attacking program.
 struct Trial {
   std::string run;  ///< what the program is asked for; mostly the attack's id
   sandbox::Limits limits = {};
   std::map<std::string, std::string> environment = {};
   sandbox::End end = sandbox::End::exited;  ///< exited: with status 0
+  /// Then a process of its own makes the call, and all that counts is that nothing stays alive.
+  Victim victim = Victim::nobody;
 };
 
 struct ListedAttack {
@@ -25,10 +30,12 @@ struct ListedAttack {
   std::vector<Trial> trials;
   bool by_choice_when_open = false;  ///< an open network is for this
   bool needs_proxy = false;          ///< makes sense with Network::allow only
-  bool bounded_outside = true;       ///< may be tried where nothing bounds it
+  /// What makes it small where nothing bounds it; an attack that succeeds there is not the end of
+  /// the machine.
+  std::map<std::string, std::string> outside = {};
 };
 
-/// All that the attacking program knows. F5 and R8 have tests of their own.
+/// All that the attacking program knows. F5, which is about file tools, has a test of its own.
 std::span<const ListedAttack> listed_attacks();
 
 /// Whether it is an attack under this network.

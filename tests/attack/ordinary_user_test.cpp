@@ -9,7 +9,8 @@
 
 #include "tests/support/temporary_folder.h"
 
-TEST_CASE("as an ordinary user every attack is stopped as well", "[slow]") {
+TEST_CASE("as an ordinary user every attack is stopped and ordinary work is done as well",
+          "[slow][ordinary]") {
   if (::geteuid() != 0) {
     WARN("not root: the other cases have run as an ordinary user already");
     return;
@@ -25,7 +26,7 @@ TEST_CASE("as an ordinary user every attack is stopped as well", "[slow]") {
     ::setenv("TMPDIR", home.path().c_str(), 1);
     if (::chdir(home.path().c_str()) != 0) ::_exit(101);
     const std::string program = std::string(SABLE_BINARY_DIR) + "/test_attacks";
-    ::execl(program.c_str(), program.c_str(), "~[slow]~[.]", nullptr);
+    ::execl(program.c_str(), program.c_str(), "~[ordinary]~[.]", nullptr);
     ::_exit(102);
   }
   int status = 0;

@@ -48,7 +48,30 @@ void listing(Attempts& attempts) {
                  ::access(("/proc/" + given("HOST_PID")).c_str(), F_OK) != 0);
 }
 
+// A number of the harness's, which makes an attack small where nothing bounds it.
+int number_or(const char* name, int otherwise) {
+  return given(name).empty() ? otherwise : given_number(name);
+}
+
+// As many as no limit of ours allows, all alive at once.
+void many_processes(Attempts& attempts, int n_max) {
+  int n_children = 0;
+  for (; n_children < n_max; ++n_children) {
+    const pid_t pid = ::fork();
+    if (pid < 0) break;
+    if (pid == 0) {
+      ::sleep(600);
+      ::_exit(0);
+    }
+  }
+  attempts.denied(std::to_string(n_max) + " processes at once", n_children == n_max ? 0 : -1,
+                  {EAGAIN});
+}
+
 void fork_bomb(Attempts& attempts) {
+  if (const int n_max = number_or("PROCESSES_MAX", 0); n_max > 0) {
+    return many_processes(attempts, n_max);
+  }
   int n_children = 0;
   while (n_children < 100'000) {
     const pid_t pid = ::fork();
@@ -99,7 +122,7 @@ int fill(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT, 0644);
   if (fd < 0) return errno;
   std::vector<char> block(1 << 20, 'x');
-  for (int i = 0; i < 4096; ++i) {
+  for (int i = 0; i < number_or("FILL_MB", 4096); ++i) {
     if (::write(fd, block.data(), block.size()) < 0) return errno;
   }
   return 0;
@@ -111,15 +134,51 @@ void disk(Attempts& attempts) {
   attempts.denied("fill the workspace by one file", errno == 0 ? 0 : -1, {EFBIG, ENOSPC, EDQUOT});
   errno = fill("/tmp/big");
   attempts.denied("fill /tmp", errno == 0 ? 0 : -1, {EFBIG, ENOSPC, EDQUOT});
-  for (int i = 0; i < 64; ++i) errno = fill("/dev/shm/big" + std::to_string(i));
+  for (int i = 0; i < number_or("SHM_FILES", 64); ++i) {
+    errno = fill("/dev/shm/big" + std::to_string(i));
+  }
   attempts.denied("fill /dev/shm", errno == 0 ? 0 : -1, {EFBIG, ENOSPC, EDQUOT});
+  const int n_files_max = number_or("FILES", 1'000'000);
   int n_files = 0;
-  for (; n_files < 1'000'000; ++n_files) {
+  for (; n_files < n_files_max; ++n_files) {
     const int fd = ::open(("/tmp/" + std::to_string(n_files)).c_str(), O_WRONLY | O_CREAT, 0644);
     if (fd < 0) break;
     ::close(fd);
   }
-  attempts.denied("a million files in /tmp", n_files == 1'000'000 ? 0 : -1, {ENOSPC, EDQUOT});
+  attempts.denied(std::to_string(n_files_max) + " files in /tmp", n_files == n_files_max ? 0 : -1,
+                  {ENOSPC, EDQUOT});
+}
+
+// File after file of 4 MiB, by processes that end at once; ends by itself long before a disk is
+// full.
+void full_workspace(Attempts& attempts) {
+  std::fflush(stdout);
+  const std::vector<char> block(4 << 20, 'x');
+  const int n_files = number_or("FILL_MB", 2000) / 4;
+  for (int i = 0; i < n_files; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const int fd = ::open(("f" + std::to_string(i)).c_str(), O_WRONLY | O_CREAT, 0644);
+      ::_exit(::write(fd, block.data(), block.size()) > 0 ? 0 : 1);
+    }
+    ::waitpid(child, nullptr, 0);
+  }
+  ::sleep(5);
+  attempts.holds(std::to_string(n_files) + " files of 4 MiB were written and nobody minded", false);
+}
+
+void full_nameless_file(Attempts& attempts) {
+  std::fflush(stdout);
+  ::signal(SIGXFSZ, SIG_IGN);
+  const int fd = ::open("nameless", O_RDWR | O_CREAT, 0644);
+  ::unlink("nameless");
+  const std::vector<char> block(4 << 20, 'x');
+  const int n_blocks = number_or("FILL_MB", 2000) / 4;
+  for (int i = 0; i < n_blocks; ++i) {
+    if (::write(fd, block.data(), block.size()) < 0) break;
+  }
+  ::sleep(5);
+  attempts.holds(std::to_string(n_blocks) + " times 4 MiB were written without a name", false);
 }
 
 void endless(Attempts& attempts) {
@@ -141,14 +200,16 @@ void endless(Attempts& attempts) {
 void flood(Attempts& attempts) {
   std::vector<char> block(1 << 20);
   for (size_t i = 0; i < block.size(); ++i) block[i] = "\x1b[2J\x1b]0;x\a\n"[i % 11];
-  for (int i = 0; i < 1024; ++i) {
+  const int n_megabytes = number_or("FLOOD_MB", 1024);
+  for (int i = 0; i < n_megabytes; ++i) {
     for (size_t at = 0; at < block.size();) {
       const ssize_t n = ::write(1 + i % 2, block.data() + at, block.size() - at);
       if (n <= 0) ::_exit(3);
       at += static_cast<size_t>(n);
     }
   }
-  attempts.holds("a gibibyte of output was taken", false);
+  std::printf("\n");  // behind the flood, on a line of its own
+  attempts.holds("all of " + std::to_string(n_megabytes) + " MiB of output was taken", false);
 }
 
 void wait_for_ever(Attempts& attempts) { endless(attempts); }
@@ -191,6 +252,8 @@ AttackTable resource_attacks() {
           {"R4", memory},
           {"R4-unmapped", unmapped_memory},
           {"R5", disk},
+          {"R5-workspace", full_workspace},
+          {"R5-nameless", full_nameless_file},
           {"R6", endless},
           {"R7", flood},
           {"R8", wait_for_ever},

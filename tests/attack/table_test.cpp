@@ -53,14 +53,25 @@ Rows try_all() {
         for (const auto& reason : verdict.reasons) add_once(row.reasons, reason);
       }
     }
-    if (!with_bubblewrap || !attacks[i].bounded_outside || attacks[i].needs_proxy) continue;
-    attack::AttackHost host;
-    const auto outcome = host.run_under_bubblewrap(attacks[i].id);
+    if (!with_bubblewrap) continue;
+    // What is to run on until somebody ends it gets three seconds.
+    const bool endless = attacks[i].id == "R6" || attacks[i].id == "R8";
     attack::Verdict verdict;
-    attack::read_attempts(outcome.run.output, verdict);
+    for (const auto& trial : attacks[i].trials) {
+      if (&trial != attacks[i].trials.data() && trial.run == attacks[i].trials.front().run)
+        continue;
+      attack::AttackHost host;
+      const auto outcome =
+          host.run_under_bubblewrap(trial.run, attacks[i].outside,
+                                    endless ? std::chrono::seconds(3) : std::chrono::seconds(20));
+      attack::read_attempts(outcome.run.output, verdict);
+      for (const auto& damage : outcome.host_damage) add_once(row.outside, "host: " + damage);
+      // Killed from outside it has no survivor either; that it had to be is R6.
+      if (attacks[i].id == "R8")
+        std::erase(row.outside, "host: it ran on until it was killed from outside");
+    }
     row.n_outside = verdict.n_attempts;
-    for (const auto& breach : verdict.breaches) row.outside.push_back(breach);
-    for (const auto& damage : outcome.host_damage) row.outside.push_back("host: " + damage);
+    for (const auto& breach : verdict.breaches) add_once(row.outside, breach);
   }
   return rows;
 }
@@ -158,9 +169,11 @@ std::string some_of(const std::vector<std::string>& list, size_t n_max) {
   if (list.size() > n_max) text += "; " + std::to_string(list.size() - n_max) + " more";
   // Temporary names mean nothing to a reader.
   for (size_t at = 0; (at = text.find("/tmp/sable-test-", at)) != std::string::npos;) {
-    const size_t end = text.find_first_of("/ ;", at + 16);
+    const size_t end = text.find_first_of("/ ;\"", at + 16);
     text.replace(at, (end == std::string::npos ? text.size() : end) - at, "…");
   }
+  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2)
+    text.insert(at, "\\");
   return text;
 }
 
@@ -185,8 +198,7 @@ TEST_CASE("the table of attacks, ours and bubblewrap's", "[.][table]") {
     std::printf("| %s | %s | %s | %s | %s | %s | %s |\n", attacks[i].id.c_str(),
                 attacks[i].what.c_str(), cell(rows[i], 0).c_str(), cell(rows[i], 1).c_str(),
                 cell(rows[i], 2).c_str(), some_of(rows[i].reasons, 3).c_str(),
-                attacks[i].bounded_outside || attacks[i].needs_proxy ? outside(rows[i]).c_str()
-                                                                     : "no such limit");
+                outside(rows[i]).c_str());
     INFO(attacks[i].id << ": " << some_of(rows[i].breaches, 8));
     CHECK(rows[i].breaches.empty());
   }

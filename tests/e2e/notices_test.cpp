@@ -64,13 +64,12 @@ std::vector<std::string> lines_of(const Json& plan) {
 
 TEST_CASE("no sandbox and an open network are shown to every client, asked with, and logged") {
   World world;
-  const auto config = world.folder().write(
-      "open.yaml", "sandbox: {network: open}\ntools: {shell: {approval: ask}}\n");
+  const auto config = world.folder().write("asking.yaml", "tools: {shell: {approval: ask}}\n");
   auto& model = world.play(Json::array(
       {one_call("shell", {{"command", "touch made"}}), {{"text", "Made."}}, {{"text", "Again."}}}));
   std::string id;
   {
-    Serving serving(world, {"--no-sandbox", "--config", config.string()});
+    Serving serving(world, {"--no-sandbox", "--network", "open", "--config", config.string()});
     FrontEnd client = serving.connect();
     greet(client);
     const auto created = client.call(
@@ -81,7 +80,7 @@ TEST_CASE("no sandbox and an open network are shown to every client, asked with,
     REQUIRE(opt_outs.size() == 2);
     CHECK(contains(opt_outs[0], "NO SANDBOX"));
     CHECK(contains(opt_outs[1], "OPEN NETWORK"));
-    CHECK(contains(opt_outs[1], "open.yaml:1:"));
+    CHECK(contains(opt_outs[1], "(--network)"));
 
     const auto told = notices_of(client, "opt_outs");
     REQUIRE(told.size() == 1);

@@ -32,6 +32,8 @@ TEST_CASE("a denied path is explained with its rule and its layer, however a pro
         "touch: cannot touch \u2018/usr/lib/x\u2019: Read-only file system",
         "sh: 1: cannot create /usr/lib/x: Read-only file system",
         "OSError: [Errno 30] Read-only file system: '/usr/lib/x'",
+        "Error: EROFS: read-only file system, open '/usr/lib/x'",
+        "open /usr/lib/x: read-only file system",
         "error: could not lock config file ../../../../usr/lib/x: Read-only file system"}) {
     CHECK_THAT(one(line), Contains("\"/usr/lib/x\" may be read but not changed") &&
                               Contains("the policy \"tool\"") &&
@@ -57,6 +59,70 @@ TEST_CASE("a denied address is explained by the network that the policy allows")
       one("fatal: unable to access 'https://evil.org/x': Could not resolve host: evil.org", allow),
       Contains("\"evil.org\" cannot be reached directly") && Contains("example.org:443"));
   CHECK(explained("Could not resolve host: example.org", {.network = Network::open}).empty());
+}
+
+TEST_CASE(
+    "the address is found in the messages of many programs, and no other word is taken for it") {
+  const std::pair<const char*, const char*> messages[] = {
+      {"socket.gaierror: [Errno -3] Temporary failure in name resolution", "the network"},
+      {"urllib.error.URLError: <urlopen error [Errno -2] Name or service not known>",
+       "the network"},
+      {"  File \"/usr/lib/python3.11/socket.py\", line 962, in x: Network is unreachable",
+       "the network"},
+      {"requests.exceptions.ConnectionError: HTTPSConnectionPool(host='example.org', port=443): "
+       "Max retries: [Errno -3] Temporary failure in name resolution",
+       "\"example.org\""},
+      {"Connecting to example.org (example.org)|192.0.2.7|:443... failed: Network is unreachable.",
+       "\"192.0.2.7\""},
+      {"Connecting to example.org|2001:db8::1|:80... failed: Network is unreachable.",
+       "\"2001:db8::1\""},
+      {"connect to [2001:db8::2]:443: Network is unreachable", "\"2001:db8::2\""},
+      {"wget: unable to resolve host address \u2018example.org\u2019", "\"example.org\""},
+      {"Error: getaddrinfo EAI_AGAIN example.org", "\"example.org\""},
+      {"Error: connect EAFNOSUPPORT 192.0.2.9:443 - Local (undefined:undefined)", "\"192.0.2.9\""},
+      {"dial tcp: lookup example.org: no such host", "\"example.org\""},
+      {"dial tcp 192.0.2.1:443: connect: network is unreachable", "\"192.0.2.1\""},
+      {"E: Failed to fetch http://deb.example.org:80/x  Temporary failure resolving "
+       "'deb.example.org'",
+       "\"deb.example.org\""},
+      {"fatal: unable to access 'https://user@example.org:8443/x/': Could not resolve host: "
+       "example.org",
+       "\"user@example.org\""}};
+  for (const auto& [message, subject] : messages) {
+    INFO(message);
+    CHECK_THAT(one(message), Catch::StartsWith(std::string(subject) + " cannot be reached"));
+  }
+}
+
+TEST_CASE("a deed that no policy allows is explained, however a program words it") {
+  for (const char* line :
+       {"unshare: unshare failed: Operation not permitted",
+        "bwrap: Creating new namespace failed: Operation not permitted",
+        "bwrap: No permissions to create new namespace, likely because the kernel does not allow "
+        "non-privileged user namespaces: Operation not permitted",
+        "nsenter: reassociate to namespace failed: Operation not permitted"}) {
+    CHECK_THAT(one(line), Contains("new namespaces") && Contains("seccomp"));
+  }
+  for (const char* line :
+       {"mount: /mnt: permission denied.", "mount: /mnt: must be superuser to use mount.",
+        "umount: /proc: must be superuser to unmount.",
+        "mount: /dev/sda1: Operation not permitted"}) {
+    CHECK_THAT(one(line), Contains("mounted") && Contains("seccomp"));
+  }
+  for (const char* line : {"chmod: changing permissions of './tool': Operation not permitted",
+                           "PermissionError: [Errno 1] Operation not permitted: './tool'",
+                           "Error: EPERM: operation not permitted, chmod './tool'",
+                           "chown: changing ownership of './tool': Operation not permitted"}) {
+    CHECK_THAT(one(line), Contains("/tool\" lies in a writable folder") &&
+                              Contains("set-user-id") && Contains("seccomp"));
+  }
+  CHECK_THAT(one("mv: cannot move '../tools' to '../other': Device or resource busy"),
+             Contains("cannot be moved or removed") && Contains("held by a mount"));
+  CHECK_THAT(one("strace: ptrace(PTRACE_TRACEME, ...): Operation not permitted"),
+             Contains("traced"));
+  // The word in a path is no deed.
+  CHECK(explained("cat: namespace/x: No such file or directory").empty());
+  CHECK(explained("cat: /usr/share/namespace/x: Permission denied").empty());
 }
 
 TEST_CASE("a limit that was met is explained") {

@@ -44,6 +44,24 @@ TEST_CASE("an explanation names the writable folders, the network and what holds
              Catch::Contains("THE NETWORK IS OPEN"));
 }
 
+TEST_CASE("an explanation lists the protected names, the environment and the disks") {
+  const Policy policy{.writable = {"/w/repo"},
+                      .network = Network::allow,
+                      .environment = {{"TOKEN", "hunter2"}, {"LANG", "C"}}};
+  const auto text = explain(policy, all_layers(Layer::State::enforced));
+  for (const char* words :
+       {"its hooks, its configuration", "core.hooksPath", ".envrc", ".vscode", ".cargo/config",
+        ".gitconfig", "    PATH=/usr/local/bin:", "    TOKEN, from the policy",
+        "    LANG, from the policy", "http_proxy", "may lose 32 GiB and 2000000 files"}) {
+    CHECK_THAT(text, Catch::Contains(words));
+  }
+  CHECK_THAT(text, !Catch::Contains("hunter2"));
+  CHECK_THAT(text, !Catch::Contains("LANG=C"));
+  const auto reading = explain({}, all_layers(Layer::State::enforced));
+  CHECK_THAT(reading, !Catch::Contains(".envrc"));
+  CHECK_THAT(reading, !Catch::Contains("may lose"));
+}
+
 TEST_CASE("an explanation on a machine without a required layer says that nothing runs") {
   const auto text = explain({}, all_layers(Layer::State::missing));
   CHECK_THAT(text, Catch::Contains("MISSING here: Landlock"));

@@ -1,8 +1,11 @@
 #include "sandbox/memory_cgroup.h"
 
+#include <algorithm>
+#include <fcntl.h>
 #include <fstream>
 #include <poll.h>
 #include <set>
+#include <sstream>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <thread>
@@ -11,6 +14,11 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
+#include "sandbox/launcher_process.h"
+#include "sandbox/memory_file.h"
+#include "sandbox/plan_codec.h"
+#include "sandbox/planner.h"
+#include "sandbox/seccomp_filter.h"
 #include "tests/unit/sandbox/sandbox_runner.h"
 
 using namespace sable;
@@ -277,6 +285,74 @@ TEST_CASE("what a crash left is removed by the next one, and what lives is let b
   CHECK(now.size() == others.size() + 1);  // its own
   for (const auto& name : others) CHECK(now.count(name) == 1);
   CHECK(living->make(1 << 20));
+}
+
+// No memory controller is needed for this, so it runs wherever version 2 is mounted and ours.
+TEST_CASE(
+    "a call is cloned into a cgroup of version 2, or enters it by itself where it cannot be") {
+  fs::path mount = "/nowhere";
+  std::ifstream mounts("/proc/mounts");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream words(line);
+    std::string device, point, type;
+    if (words >> device >> point >> type && type == "cgroup2") mount = point;
+  }
+  std::string folder = (mount / "sable-test-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) {
+    WARN("no cgroups of version 2 that are ours to make");
+    return;
+  }
+  {
+    auto launcher = LauncherProcess::start(std::string(SABLE_BINARY_DIR) + "/sable-launcher");
+    REQUIRE(launcher);
+    auto plan = make_plan({}, this_host());
+    REQUIRE(plan);
+    plan->filters = make_filters(Network::none).value();
+    const auto file = memory_file_of(encode_plan(*plan));
+    REQUIRE(file);
+    const UniqueFd nowhere(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    const UniqueFd procs(::open((folder + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    const UniqueFd door(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const TemporaryFolder plain;
+    const UniqueFd no_door(::open(plain.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    // How many processes are in it when a call is ready that got these descriptors.
+    const auto inside = [&](int group, int into) -> long {
+      const auto status =
+          launcher->control().request_call(file->get(), CallRequest::When::now, group, into);
+      REQUIRE(status);
+      StatusMessage message;
+      do {
+        pollfd waited{.fd = status->get(), .events = POLLIN, .revents = 0};
+        UniqueFd ignored;
+        if (::poll(&waited, 1, 30'000) <= 0 ||
+            receive_status_message(status->get(), message, ignored) != sizeof message) {
+          return -1;
+        }
+      } while (message.kind == StatusMessage::Kind::created);
+      if (message.kind != StatusMessage::Kind::prepared) return -2;
+      const auto ids = read_file(folder + "/cgroup.procs");
+      return ids ? std::count(ids->begin(), ids->end(), '\n') : -3;
+    };
+    const auto is_empty_again = [&] {
+      for (int i = 0; i < 1000; ++i) {
+        if (read_file(folder + "/cgroup.procs").value_or("x").empty()) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      }
+      return false;
+    };
+    // A way in that leads nowhere shows that it was cloned there.
+    CHECK(inside(nowhere.get(), door.get()) == 1);
+    REQUIRE(is_empty_again());
+    CHECK(inside(procs.get(), no_door.get()) == 1);
+    REQUIRE(is_empty_again());
+    CHECK(inside(procs.get(), -1) == 1);
+  }
+  bool removed = false;
+  for (int i = 0; i < 1000 && !removed; ++i) {
+    removed = ::rmdir(folder.c_str()) == 0;
+    if (!removed) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK(removed);
 }
 
 TEST_CASE("calls of a sandbox run in cgroups of their own, and leave none") {

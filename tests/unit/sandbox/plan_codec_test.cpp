@@ -22,6 +22,9 @@ Plan example() {
                 .mode = 0700},
                {.kind = ViewKind::cover_folder, .target = "/w/.git"}};
   plan.memory_bytes = uint64_t{1} << 40;
+  plan.disk_roots = {"/w", "/v"};
+  plan.disk_bytes = 5;
+  plan.disk_files = 6;
   plan.filters = {{{6, 0, 0, 0x7fff0000}}, {}};
   return plan;
 }

@@ -1,4 +1,7 @@
 // Calls end, whatever their processes do, and whoever dies first.
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <signal.h>
 #include <sys/wait.h>
 #include <thread>
@@ -164,6 +167,22 @@ TEST_CASE("when the runtime is killed with SIGKILL, nothing of its calls stays a
     std::this_thread::sleep_for(10ms);
   }
   CHECK_FALSE(test::is_alive(launcher));
+}
+
+TEST_CASE("the launcher has no environment, and knows its parent's number and nothing else") {
+  ::setenv("SABLE_TEST_SECRET", "do not tell", 1);
+  SandboxRunner runner;
+  ::unsetenv("SABLE_TEST_SECRET");
+  REQUIRE(runner.run({"true"}).result);
+  const std::string launcher = "/proc/" + std::to_string(launcher_of(::getpid()));
+  std::ifstream arguments(launcher + "/cmdline", std::ios::binary);
+  const std::string line{std::istreambuf_iterator<char>(arguments), {}};
+  REQUIRE(line.find('\0') != std::string::npos);
+  CHECK(line.substr(line.find('\0')) ==
+        std::string(1, '\0') + std::to_string(::getpid()) + std::string(1, '\0'));
+  // It lets nobody look into it; root may, and finds nothing.
+  std::ifstream environment(launcher + "/environ", std::ios::binary);
+  CHECK((!environment || environment.peek() == std::char_traits<char>::eof()));
 }
 
 TEST_CASE("when the launcher is killed, its calls die and run() says what happened") {

@@ -183,6 +183,51 @@ TEST_CASE("a folder that somebody keeps swapping with a link to the outside lead
   CHECK(n_refused > 0);
 }
 
+TEST_CASE("ten thousand swaps of a folder with a link lead no file tool outside") {
+  test::ToolFixture at;
+  test::TemporaryFolder outside;
+  outside.write("file", "PRIVATE line\n");
+  at.folder.write("folder/file", "our line\n");
+  fs::create_directory_symlink(outside.path(), at.folder / "link");
+  const auto time_before = fs::last_write_time(outside.path());
+  std::atomic<bool> stop = false;
+  std::atomic<int> n_swaps = 0;
+  std::thread swapper([&] {
+    const auto a = (at.folder / "folder").string(), b = (at.folder / "link").string();
+    while (!stop) {
+      if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0) ++n_swaps;
+    }
+  });
+  const std::string patch =
+      "*** Begin Patch\n*** Update File: folder/file\n@@\n-our line\n+our line\n*** End Patch\n";
+  const std::pair<const char*, Json> calls[] = {
+      {"read_file", {{"path", "folder/file"}}},
+      {"list_files", {{"path", "folder"}}},
+      {"edit_file",
+       {{"path", "folder/file"}, {"old_text", "our line"}, {"new_text", "our line, edited"}}},
+      {"edit_file",
+       {{"path", "folder/file"}, {"old_text", "our line, edited"}, {"new_text", "our line"}}},
+      {"edit_file", {{"path", "folder/file"}, {"old_text", "PRIVATE"}, {"new_text", "stolen"}}},
+      {"write_file", {{"path", "folder/file"}, {"content", "our line\n"}}},
+      {"write_file", {{"path", "folder/sub/new"}, {"content", "x"}}},
+      {"apply_patch", {{"patch", patch}}}};
+  int n_done = 0, n_refused = 0;
+  for (int i = 0; i < 100 || n_swaps < 10'000 || n_done == 0 || n_refused == 0; ++i) {
+    for (const auto& [tool, arguments] : calls) {
+      const auto outcome = at.run(tool, arguments);
+      ++(outcome.ok ? n_done : n_refused);
+      if (contains(outcome.text, "PRIVATE line"))
+        FAIL_CHECK(tool << " read outside: " << outcome.text);
+    }
+  }
+  stop = true;
+  swapper.join();
+  CHECK(n_swaps >= 10'000);
+  CHECK(outside.read("file") == "PRIVATE line\n");
+  CHECK(std::distance(fs::directory_iterator(outside.path()), fs::directory_iterator()) == 1);
+  CHECK(fs::last_write_time(outside.path()) == time_before);
+}
+
 TEST_CASE("what programs outside the sandbox trust is protected at any depth and by any way") {
   for (const char* path : {".git",
                            ".git/hooks/pre-commit",
@@ -231,6 +276,30 @@ TEST_CASE("what programs outside the sandbox trust is protected at any depth and
   CHECK_FALSE(fs::exists(at.folder / ".git/hooks"));
   CHECK_FALSE(fs::exists(at.folder / ".sable"));
   CHECK_FALSE(fs::exists(at.folder / "sub/.git"));
+}
+
+TEST_CASE("no file tool writes what git's settings name, there or not") {
+  test::ToolFixture at;
+  at.folder.write(".git/config",
+                  "[core]\n\thooksPath = .githooks\n[filter \"f\"]\n\tclean = sh tools/clean.sh\n"
+                  "[include]\n\tpath = ../local.config\n");
+  at.folder.write("tools/clean.sh", "good");
+  auto& files = at.workspace().files();
+  for (const char* path :
+       {".githooks/pre-commit", "tools/clean.sh", "local.config", "tools/../.githooks/deep/er"}) {
+    INFO(path);
+    CHECK(code_of(files.write(path, "x", {})) == ErrorCode::denied);
+  }
+  CHECK_FALSE(fs::exists(at.folder / ".githooks"));
+  CHECK(at.folder.read("tools/clean.sh") == "good");
+  const auto refused = at.call("write_file", {{"path", ".githooks/post-merge"}, {"content", "x"}});
+  CHECK_FALSE(refused.ok);
+  CHECK(contains(refused.text, "git's setting core.hookspath in"));
+  CHECK(files.write("tools/fine", "x", {}));
+  // The person changes the settings while the session goes on.
+  at.folder.write(".git/config", "[core]\n\tfsmonitor = ./monitor\n");
+  CHECK(files.write(".githooks/pre-commit", "x", {}));
+  CHECK(code_of(files.write("monitor", "x", {})) == ErrorCode::denied);
 }
 
 TEST_CASE("names with newlines and escapes are shown escaped") {

@@ -37,6 +37,7 @@ TEST_CASE("the built-in limits are those of the parts they go to") {
   CHECK(policy.limits.processes == plain.limits.processes);
   CHECK(policy.limits.output_bytes == plain.limits.output_bytes);
   CHECK(policy.limits.temporary_bytes == plain.limits.temporary_bytes);
+  CHECK(policy.limits.disk_bytes == plain.limits.disk_bytes);
   CHECK(policy.profile == plain.profile);
   CHECK(policy.environment.empty());
   CHECK(policy.readable.empty());
@@ -347,7 +348,7 @@ TEST_CASE("any bytes as a configuration are accepted or refused with the file's 
 
 TEST_CASE("a profile lies on top of the sandbox settings and below the flags") {
   ConfigFixture fixture;
-  fixture.user("sandbox: {timeout: 10m, network: open, masked: [~/.ssh]}\n");
+  fixture.user("sandbox: {timeout: 10m, network: allow, masked: [~/.ssh]}\n");
   fixture.sources.profile = "strict";
   fixture.flag("--memory", "sandbox.memory", "1G");
   const auto loaded = fixture.load().value();
@@ -357,6 +358,33 @@ TEST_CASE("a profile lies on top of the sandbox settings and below the flags") {
   CHECK(loaded.config.sandbox.memory.value == 1073741824u);
   CHECK(to_policy(loaded, {}).profile == "strict");
   CHECK(to_policy(loaded, {}).masked.front() == fixture.folder / "home/.ssh");
+}
+
+TEST_CASE("an open network is asked for by a flag, and by no file") {
+  const std::string sentence =
+      "sandbox.network: open does without the sandbox's network, which no file can ask for: only "
+      "you "
+      "can, by --network open on the command line";
+  {
+    ConfigFixture fixture;
+    fixture.user("sandbox:\n  network: open\n");
+    CHECK(fixture.code() == ErrorCode::denied);
+    CHECK(fixture.error().find("config.yaml:2:12: " + sentence) != std::string::npos);
+  }
+  {
+    ConfigFixture fixture;
+    fixture.file("sandbox: {network: open}\n");
+    CHECK(fixture.error().find(sentence) != std::string::npos);
+  }
+  {
+    ConfigFixture fixture;
+    fixture.folder.write("home/.config/sable/profiles/wide.yaml", "network: open\n");
+    fixture.sources.profile = "wide";
+    CHECK(fixture.error().find("network: open does without") != std::string::npos);
+  }
+  ConfigFixture fixture;
+  fixture.flag("--network", "sandbox.network", "open");
+  CHECK(to_policy(fixture.load().value(), {}).network == sandbox::Network::open);
 }
 
 TEST_CASE("the hosts that a command may talk to come from the configuration") {

@@ -66,9 +66,10 @@ TEST_CASE("a repository may not widen the network, but may narrow it") {
   CHECK(refusal("sandbox: {network: loopback}\n").find("permits more") != std::string::npos);
   CHECK(refusal("sandbox: {network: open}\n", "sandbox: {network: loopback}\n")
             .find("permits more than loopback") != std::string::npos);
-  CHECK(*accepted("sandbox: {network: loopback}\n", "sandbox: {network: open}\n").sandbox.network ==
-        sandbox::Network::loopback);
-  CHECK(*accepted("sandbox: {network: none}\n", "sandbox: {network: open}\n").sandbox.network ==
+  CHECK(
+      *accepted("sandbox: {network: loopback}\n", "sandbox: {network: allow}\n").sandbox.network ==
+      sandbox::Network::loopback);
+  CHECK(*accepted("sandbox: {network: none}\n", "sandbox: {network: allow}\n").sandbox.network ==
         sandbox::Network::none);
   CHECK(refusal("sandbox: {network: allow}\n", "sandbox: {network: loopback}\n")
             .find("permits more than loopback") != std::string::npos);
@@ -137,7 +138,7 @@ TEST_CASE("a repository may lower each limit and raise none") {
       Case{"limits", "time", "59m", "61m"}, Case{"limits", "output_tokens", "999999", "1000001"},
       Case{"sandbox", "timeout", "119s", "121s"}, Case{"sandbox", "memory", "4095M", "4097M"},
       Case{"sandbox", "processes", "319", "321"}, Case{"sandbox", "output", "63M", "65M"},
-      Case{"sandbox", "temporary", "511M", "513M"},
+      Case{"sandbox", "temporary", "511M", "513M"}, Case{"sandbox", "disk", "31G", "33G"},
       Case{"sampling", "output_tokens_max", "8191", "8193"});
   const auto yaml = [&](const std::string& value) {
     return limit.section + ":\n  " + limit.key + ": " + value + "\n";
