@@ -76,7 +76,7 @@ class LaunchedSession : public Session {
                           std::move(command.stdin_data), std::move(output), std::move(interaction));
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     if (!result) doubt(roots);
-    const auto after = co_await look_at(roots);
+    const auto after = co_await look_at(roots, GitSettings::held);
     if (!result) co_return result;
     if (after != before) result->protected_changes = changes_between(*before, *after);
     if (proxy_) {

@@ -47,11 +47,13 @@ void NamedByGit::clear() {
   paths_.clear();
 }
 
-bool NamedByGit::refresh() {
-  for (const auto& [file, stamp] : settings_) {
-    if (stamp_of(file) == stamp) continue;
-    const auto& readers = readers_[file];
-    unread_.insert(readers.begin(), readers.end());
+bool NamedByGit::refresh(GitSettings others) {
+  if (others == GitSettings::open) {
+    for (const auto& [file, stamp] : settings_) {
+      if (stamp_of(file) == stamp) continue;
+      const auto& readers = readers_[file];
+      unread_.insert(readers.begin(), readers.end());
+    }
   }
   if (unread_.empty()) return false;
   for (auto& [file, readers] : readers_) {

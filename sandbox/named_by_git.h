@@ -12,6 +12,10 @@
 
 namespace sable::sandbox {
 
+/// Whether files of settings can have changed since they were looked at: not by a command, which is
+/// held from them.
+enum class GitSettings { open, held };
+
 class NamedByGit {
  public:
   /// How a path is named, strongest last.
@@ -34,8 +38,9 @@ class NamedByGit {
   void add(const std::string& place);
   /// Something happened at this path: what is named there or below it is looked up again.
   void doubt(const std::string& path);
-  /// Reads the settings again that are not what they were; whether the paths may have changed.
-  bool refresh();
+  /// Reads what was added or doubted, and unless all others were `held` the settings that are not
+  /// what they were; whether the paths may have changed.
+  bool refresh(GitSettings others);
   void clear();
 
   const Paths& paths() const { return paths_; }

@@ -63,8 +63,9 @@ ProtectedIndex::ProtectedIndex(std::filesystem::path root, GitUser user)
   start_over();
 }
 
-void ProtectedIndex::begin() {
+void ProtectedIndex::begin(GitSettings settings) {
   const std::lock_guard lock(mutex_);
+  settings_ = settings;
   struct stat seen {};
   const bool same = ::lstat(root_.c_str(), &seen) == 0 && seen.st_dev == root_device_ &&
                     seen.st_ino == root_inode_;
@@ -84,7 +85,7 @@ bool ProtectedIndex::advance(std::chrono::microseconds slice) {
     look_into(folder);
     if (!pending_.empty() && std::chrono::steady_clock::now() >= until) return false;
   }
-  if (named_.refresh()) take_up_named();
+  if (named_.refresh(settings_)) take_up_named();
   return true;
 }
 

@@ -41,7 +41,7 @@ using ProtectedPaths = std::map<std::string, ProtectedPath>;
 
 /// The protected paths below one root, kept up to date through inotify: the first look walks the
 /// tree, later ones only what changed, and where nothing did a look costs two system calls and one
-/// for each file of git's settings. Its calls may come from any thread.
+/// for each file of git's settings, unless those were held. Its calls may come from any thread.
 class ProtectedIndex {
  public:
   /// `user`: whose settings of git hold in every repository, besides its own.
@@ -49,7 +49,7 @@ class ProtectedIndex {
 
   /// Begins a look: advance() is to be called until it says true. What has happened in the tree up
   /// to now will be in found().
-  void begin();
+  void begin(GitSettings settings = GitSettings::open);
   /// Goes on looking for about `slice`; true when what found() says is up to date.
   bool advance(std::chrono::microseconds slice);
 
@@ -93,6 +93,7 @@ class ProtectedIndex {
   std::unordered_map<int, std::string> watched_;  ///< folder of each watch
   std::vector<std::string> pending_;              ///< folders still to look into
   ProtectedPaths known_;
+  GitSettings settings_ = GitSettings::open;  ///< of the look that is going on
   NamedByGit named_;
   std::shared_ptr<const ProtectedPaths> found_;  ///< of known_, what exists; null: to be looked up
 };

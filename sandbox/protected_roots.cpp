@@ -24,11 +24,12 @@ ProtectedIndexes ProtectedRoots::of(const Policy& policy, const Host& host) {
   return indexes;
 }
 
-asio::awaitable<std::shared_ptr<const ProtectedPaths>> look_at(ProtectedIndexes indexes) {
+asio::awaitable<std::shared_ptr<const ProtectedPaths>> look_at(ProtectedIndexes indexes,
+                                                               GitSettings settings) {
   const auto executor = co_await asio::this_coro::executor;
   std::shared_ptr<const ProtectedPaths> all;
   for (const auto& index : indexes) {
-    index->begin();
+    index->begin(settings);
     while (!index->advance(kSlice)) co_await asio::post(executor, asio::use_awaitable);
     auto found = index->found();
     if (all) {

@@ -27,8 +27,9 @@ class ProtectedRoots {
 };
 
 /// What they hold now; never null. Looks in short slices, so that a large tree does not hold up the
-/// loop.
-asio::awaitable<std::shared_ptr<const ProtectedPaths>> look_at(ProtectedIndexes indexes);
+/// loop. `settings`: held where nothing but a confined command has happened since the last look.
+asio::awaitable<std::shared_ptr<const ProtectedPaths>> look_at(
+    ProtectedIndexes indexes, GitSettings settings = GitSettings::open);
 
 /// After a call that could not be made: one of them may not be what it was found to be.
 void doubt(const ProtectedIndexes& indexes);

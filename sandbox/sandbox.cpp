@@ -41,7 +41,7 @@ class LaunchedSandbox : public Sandbox {
     // Also after a cancelled call: what it left must be known.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     if (!result) doubt(roots);
-    const auto after = co_await look_at(roots);
+    const auto after = co_await look_at(roots, GitSettings::held);
     if (result && after != before) result->protected_changes = changes_between(*before, *after);
     co_return result;
   }
