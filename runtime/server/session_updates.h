@@ -70,7 +70,7 @@ class SessionUpdates {
   Streamed text_, reasoning_;
   std::set<std::string> announced_calls_;
   std::vector<std::string> opt_outs_;  ///< as the client knows them
-  Json plan_;  ///< likewise; null before
+  Json plan_;                          ///< likewise; null before
   bool plan_is_stale_ = false;
   std::string output_call_;  ///< whose output the tail is
   std::string output_tail_;
