@@ -93,8 +93,11 @@ TEST_CASE("make runs jobs in parallel", "[positive]") {
   works(runner, "make -s -j4 && ls a.out b.out c.out d.out");
 }
 
-TEST_CASE("an npm script runs where node is installed", "[positive][slow]") {
-  if (!has("node") || !has("npm")) return;
+TEST_CASE("an npm script runs", "[positive][slow][npm]") {
+  if (!has("node") || !has("npm")) {
+    WARN("NOT RUN: node and npm are not installed");
+    return;
+  }
   SandboxRunner runner;
   runner.folder().write(
       "package.json",
