@@ -26,13 +26,6 @@ std::string made_session(World& world) {
   return string_or(ran.json_lines().at(0), "session", "");
 }
 
-Json object_of(const Finished& finished) {
-  INFO(finished.out << finished.err);
-  REQUIRE(finished.exit_code == 0);
-  REQUIRE(finished.json_lines().size() == 1);
-  return finished.json_lines().front();
-}
-
 }  // namespace
 
 TEST_CASE("config show says where each value comes from") {

@@ -35,13 +35,6 @@ std::string made_session(World& world, const std::string& content, int n_lines) 
   return string_or(ran.json_lines().at(0), "session", "");
 }
 
-Json object_of(const Finished& finished) {
-  INFO(finished.out << finished.err);
-  REQUIRE(finished.exit_code == 0);
-  REQUIRE(finished.json_lines().size() == 1);
-  return finished.json_lines().front();
-}
-
 void keep_snapshot(const fs::path& home, const std::string& session, size_t n_tokens) {
   auto cache = memory::SnapshotStore::open(home, {.free_bytes_min = 0});
   REQUIRE(cache.has_value());

@@ -29,27 +29,21 @@ Finished evaluate(const World& world, const fs::path& work, std::vector<std::str
 }
 
 /// The tokens of every reply of a session, in order.
-Json tokens_of(const World& world, const fs::path& work, const std::string& session) {
+std::vector<Json> tokens_of_session(const World& world, const fs::path& work,
+                                    const std::string& session) {
   auto process = world.start_program({"/usr/bin/env", "SABLE_HOME=" + (work / "home").string(),
                                       World::program(), "session", "events", session},
                                      "events");
-  const auto shown = world.finish(process, "events");
-  Json tokens = Json::array();
-  for (const Json& event : shown.json_lines()) {
-    if (event.value("type", "") == "model.finished") {
-      tokens.push_back(event["data"]["replay"]["tokens"]);
-    }
-  }
-  return tokens;
+  return tokens_of(world.finish(process, "events").json_lines());
 }
 
 /// By task: the tokens of its replies.
-std::map<std::string, Json> tokens_by_task(const World& world, const fs::path& work,
-                                           const Finished& finished) {
-  std::map<std::string, Json> tokens;
+std::map<std::string, std::vector<Json>> tokens_by_task(const World& world, const fs::path& work,
+                                                        const Finished& finished) {
+  std::map<std::string, std::vector<Json>> tokens;
   for (const Json& line : finished.json_lines()) {
     if (!line.contains("task")) continue;
-    tokens[line["task"].get<std::string>()] = tokens_of(world, work, line["session"]);
+    tokens[line["task"].get<std::string>()] = tokens_of_session(world, work, line["session"]);
   }
   return tokens;
 }

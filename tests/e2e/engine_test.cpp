@@ -52,7 +52,8 @@ class EngineWorld {
     std::vector<uint64_t> seeds;
     for (uint64_t seed = 0; seed < 80 && seeds.size() < 3; ++seed) {
       settings(seed, 120);
-      const auto intents = of(run("find it", {"--max-steps", "1"}).json_lines(), "tool.intent");
+      const auto intents =
+          data_of(run("find it", {"--max-steps", "1"}).json_lines(), "tool.intent");
       const bool reads = std::all_of(intents.begin(), intents.end(), [](const Json& intent) {
         return string_or(intent, "effect", "") == "none";
       });
@@ -78,20 +79,6 @@ class EngineWorld {
     return world_.sable({"session", "events", string_or(shown[0], "session", "")}).json_lines();
   }
 
-  static std::vector<Json> of(const std::vector<Json>& events, const std::string& type) {
-    std::vector<Json> found;
-    for (const auto& event : events) {
-      if (string_or(event, "type", "") == type) found.push_back(event["data"]);
-    }
-    return found;
-  }
-  static std::vector<Json> tokens(const std::vector<Json>& events) {
-    std::vector<Json> found;
-    for (const auto& reply : of(events, "model.finished"))
-      found.push_back(reply["replay"]["tokens"]);
-    return found;
-  }
-
  private:
   void write(const std::string& file, const std::string& text) const {
     const fs::path path = world_.folder() / "user/.config/sable" / file;
@@ -114,12 +101,12 @@ TEST_CASE("a babbling model's turn ends truthfully, and what it calls is always 
     INFO(ran.err);
     const auto events = ran.json_lines();
     REQUIRE_FALSE(events.empty());
-    const auto ended = EngineWorld::of(events, "turn.ended");
+    const auto ended = data_of(events, "turn.ended");
     REQUIRE(ended.size() == 1);
     const auto status = string_or(ended[0], "status", "");
     CHECK((status == "finished" || status == "limit" || status == "failed"));
     CHECK(ran.exit_code == (status == "finished" ? 0 : 1));
-    for (const auto& reply : EngineWorld::of(events, "model.finished")) {
+    for (const auto& reply : data_of(events, "model.finished")) {
       for (const auto& call : reply["tool_calls"]) {
         ++n_calls;
         const auto arguments = parse_json(string_or(call, "arguments", ""));
@@ -127,7 +114,7 @@ TEST_CASE("a babbling model's turn ends truthfully, and what it calls is always 
         CHECK(arguments->is_object());
       }
     }
-    for (const auto& outcome : EngineWorld::of(events, "tool.outcome")) {
+    for (const auto& outcome : data_of(events, "tool.outcome")) {
       CHECK(string_or(outcome, "status", "") != "invalid");
     }
   }
@@ -140,7 +127,7 @@ TEST_CASE("killed while decoding and taken up again, the tokens are those of a r
     const auto ran =
         world.run("go on", {"--max-steps", "1", "--resume", string_or(events[0], "session", "")});
     INFO(ran.err);
-    const auto tokens = EngineWorld::tokens(ran.json_lines());
+    const auto tokens = tokens_of(ran.json_lines());
     REQUIRE(tokens.size() == 1);
     return tokens[0];
   };
@@ -149,14 +136,14 @@ TEST_CASE("killed while decoding and taken up again, the tokens are those of a r
     INFO("seed " << seed);
     world.settings(seed, 120);
     const auto killed = world.kill_in_second_step();
-    if (EngineWorld::tokens(killed).size() != 1) continue;  // the reply was short and already whole
+    if (tokens_of(killed).size() != 1) continue;  // the reply was short and already whole
     ++n_in_time;
     const auto untouched = world.run("find it", {"--max-steps", "1"}).json_lines();
-    const auto read = EngineWorld::of(killed, "tool.outcome");
-    const auto read_again = EngineWorld::of(untouched, "tool.outcome");
+    const auto read = data_of(killed, "tool.outcome");
+    const auto read_again = data_of(untouched, "tool.outcome");
     REQUIRE(read.size() == read_again.size());
     for (size_t i = 0; i < read.size(); ++i) REQUIRE(read[i]["text"] == read_again[i]["text"]);
-    CHECK(EngineWorld::tokens(killed) == EngineWorld::tokens(untouched));
+    CHECK(tokens_of(killed) == tokens_of(untouched));
     // What these replies call may change files; their tokens are decided before.
     const auto resumed = next_step(killed);
     CHECK(resumed == next_step(untouched));
@@ -180,7 +167,7 @@ TEST_CASE("a session that is taken up again reads its cache from disk and gives 
   fs::copy(world.world().home(), kept, fs::copy_options::recursive);
 
   const auto usage_of = [](const std::vector<Json>& events) {
-    const auto replies = EngineWorld::of(events, "model.finished");
+    const auto replies = data_of(events, "model.finished");
     REQUIRE(replies.size() == 1);
     return replies[0]["usage"];
   };
@@ -210,7 +197,7 @@ TEST_CASE("a session that is taken up again reads its cache from disk and gives 
   const auto again = go_on();
   INFO(again.err);
   CHECK(usage_of(again.json_lines())["cached_tokens"] == 0);
-  CHECK(EngineWorld::tokens(again.json_lines()) == EngineWorld::tokens(resumed.json_lines()));
+  CHECK(tokens_of(again.json_lines()) == tokens_of(resumed.json_lines()));
 }
 
 TEST_CASE("Ctrl-C while the model decodes ends the turn within a second, as interrupted") {
@@ -229,7 +216,7 @@ TEST_CASE("Ctrl-C while the model decodes ends the turn within a second, as inte
   CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(5));
   INFO(finished.err);
   CHECK(finished.exit_code == 130);
-  const auto ended = EngineWorld::of(finished.json_lines(), "turn.ended");
+  const auto ended = data_of(finished.json_lines(), "turn.ended");
   REQUIRE(ended.size() == 1);
   CHECK(ended[0]["status"] == "interrupted");
 }

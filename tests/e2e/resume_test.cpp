@@ -37,7 +37,7 @@ class KilledRun {
   }
 
   long n_allocations() const { return n_allocations_; }
-  size_t n_replies() const { return of(events_, "model.finished").size(); }
+  size_t n_replies() const { return data_of(events_, "model.finished").size(); }
 
   struct Taken {
     bool up = false;       ///< there was something to take up
@@ -52,20 +52,21 @@ class KilledRun {
     INFO(killed.err);
     if (killed.signal != SIGKILL || killed.json_lines().empty()) return {};
     const auto before = log(killed);
-    if (of(before, "turn.started").empty() || !of(before, "turn.ended").empty()) return {};
-    Taken taken{.up = true, .n_before = of(before, "model.finished").size()};
+    if (data_of(before, "turn.started").empty() || !data_of(before, "turn.ended").empty())
+      return {};
+    Taken taken{.up = true, .n_before = data_of(before, "model.finished").size()};
     const auto resumed =
         run({"run", "--resume", session_of(killed), "--json", "--approve", "all"}, {});
     INFO(resumed.err);
     const auto after = log(killed);
-    for (const auto& outcome : of(after, "tool.outcome")) {
+    for (const auto& outcome : data_of(after, "tool.outcome")) {
       if (string_or(outcome, "status", "") == "unknown") taken.unknown = true;
     }
-    CHECK(of(after, "turn.ended").size() == 1);
+    CHECK(data_of(after, "turn.ended").size() == 1);
     if (taken.unknown) return taken;  // the model reads something else from there on
     CHECK(resumed.exit_code == 0);
     REQUIRE(texts(after, "tool.outcome") == texts(events_, "tool.outcome"));
-    CHECK(tokens(after) == tokens(events_));
+    CHECK(tokens_of(after) == tokens_of(events_));
     CHECK(files() == files_);
     return taken;
   }
@@ -99,22 +100,9 @@ class KilledRun {
   std::vector<Json> log(const Finished& ran) const {
     return world_.sable({"session", "events", session_of(ran)}).json_lines();
   }
-  static std::vector<Json> of(const std::vector<Json>& events, const std::string& type) {
-    std::vector<Json> found;
-    for (const auto& event : events) {
-      if (string_or(event, "type", "") == type) found.push_back(event["data"]);
-    }
-    return found;
-  }
-  static std::vector<Json> tokens(const std::vector<Json>& events) {
-    std::vector<Json> found;
-    for (const auto& reply : of(events, "model.finished"))
-      found.push_back(reply["replay"]["tokens"]);
-    return found;
-  }
   static std::vector<std::string> texts(const std::vector<Json>& events, const std::string& type) {
     std::vector<std::string> found;
-    for (const auto& data : of(events, type)) found.push_back(string_or(data, "text", ""));
+    for (const auto& data : data_of(events, type)) found.push_back(string_or(data, "text", ""));
     return found;
   }
   std::vector<std::string> files() const {

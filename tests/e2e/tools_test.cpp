@@ -27,14 +27,6 @@ Json after(const std::string& text, Json reply) {
 
 Json answer(const std::string& text) { return {{"text", text}}; }
 
-std::vector<Json> data_of(const std::vector<Json>& events, const std::string& type) {
-  std::vector<Json> found;
-  for (const auto& event : events) {
-    if (string_or(event, "type", "") == type) found.push_back(event["data"]);
-  }
-  return found;
-}
-
 std::string last_session(const World& world) {
   const auto sessions = world.sable({"session", "list", "--json"}).json_lines();
   return sessions.empty() ? "" : string_or(sessions[0], "id", "");

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <thread>
 
+#include <catch2/catch.hpp>
+
 #include "base/check.h"
 #include "base/text.h"
 
@@ -101,10 +103,33 @@ Json tool_call(const std::string& name, const Json& arguments) {
   return Json{{"name", name}, {"arguments", arguments}};
 }
 
+Json object_of(const Finished& finished) {
+  INFO(finished.out << finished.err);
+  REQUIRE(finished.exit_code == 0);
+  REQUIRE(finished.json_lines().size() == 1);
+  return finished.json_lines().front();
+}
+
 std::vector<std::string> types_of(const std::vector<Json>& events) {
   std::vector<std::string> types;
   for (const auto& event : events) types.push_back(string_or(event, "type", "?"));
   return types;
+}
+
+std::vector<Json> data_of(const std::vector<Json>& events, std::string_view type) {
+  std::vector<Json> found;
+  for (const auto& event : events) {
+    if (string_or(event, "type", "") == type) found.push_back(event["data"]);
+  }
+  return found;
+}
+
+std::vector<Json> tokens_of(const std::vector<Json>& events) {
+  std::vector<Json> found;
+  for (const auto& reply : data_of(events, "model.finished")) {
+    found.push_back(reply["replay"]["tokens"]);
+  }
+  return found;
 }
 
 }  // namespace sable::test

@@ -69,7 +69,14 @@ class World {
 /// {"name", "arguments"} for a scripted reply.
 Json tool_call(const std::string& name, const Json& arguments);
 
+/// The only JSON object that a program which did its job wrote; a failed test otherwise.
+Json object_of(const Finished& finished);
+
 /// The types of events, in order.
 std::vector<std::string> types_of(const std::vector<Json>& events);
+/// The data of those of one type, in order.
+std::vector<Json> data_of(const std::vector<Json>& events, std::string_view type);
+/// The tokens of each of the model's replies.
+std::vector<Json> tokens_of(const std::vector<Json>& events);
 
 }  // namespace sable::test
