@@ -7,17 +7,14 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <span>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
-#if __has_include(<xxh_x86dispatch.h>) && defined(__x86_64__)
-#include <xxh_x86dispatch.h>  // the widest instructions of the machine; the same hashes
-#else
-#include <xxhash.h>
-#endif
 
 #include <fmt/format.h>
 
+#include "base/checksum.h"
 #include "memory/file_lock.h"
 
 namespace sable::memory {
@@ -34,13 +31,14 @@ struct EntryHeader {
   char magic[8];
   uint8_t key[32];
   uint64_t payload_bytes;
-  uint64_t payload_hash[2];  ///< XXH3, 128 bits
-  uint64_t header_hash;      ///< XXH3, 64 bits, of everything before it
+  Checksum payload_checksum;
+  uint64_t header_hash;  ///< XXH3, 64 bits, of everything before it
 };
 static_assert(sizeof(EntryHeader) == 72 && std::is_trivially_copyable_v<EntryHeader>);
 
 uint64_t hash_of(const EntryHeader& header) {
-  return XXH3_64bits(&header, offsetof(EntryHeader, header_hash));
+  return short_checksum_of(
+      std::as_bytes(std::span(&header, 1)).first(offsetof(EntryHeader, header_hash)));
 }
 
 constexpr uint64_t aligned(uint64_t bytes) {
@@ -68,10 +66,7 @@ std::optional<std::span<const std::byte>> checked_payload(std::span<const std::b
     return std::nullopt;
   }
   const auto payload = entry.subspan(sizeof header, header.payload_bytes);
-  const auto hash = XXH3_128bits(payload.data(), payload.size());
-  if (hash.low64 != header.payload_hash[0] || hash.high64 != header.payload_hash[1]) {
-    return std::nullopt;
-  }
+  if (checksum_of(payload) != header.payload_checksum) return std::nullopt;
   return payload;
 }
 
@@ -163,9 +158,7 @@ Result<EntryPlace> SegmentWriter::append(const Digest& key, std::span<const std:
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   std::memcpy(header.key, key.data(), key.size());
   header.payload_bytes = payload.size();
-  const auto hash = XXH3_128bits(payload.data(), payload.size());
-  header.payload_hash[0] = hash.low64;
-  header.payload_hash[1] = hash.high64;
+  header.payload_checksum = checksum_of(payload);
   header.header_hash = hash_of(header);
 
   const EntryPlace place{segment_, end_, aligned(sizeof header + payload.size())};

@@ -10,7 +10,7 @@ namespace sable::inference {
 /// Raised whenever a change of kernels or graph changes any bit of any result.
 inline constexpr uint32_t kKernelResultVersion = 1;
 /// Raised whenever the layout of saved states changes.
-inline constexpr uint32_t kSavedFormatVersion = 1;
+inline constexpr uint32_t kSavedFormatVersion = 2;
 
 /// Weights enter by name, type, shape and bytes: all of them up to 256 MiB. Of a larger model,
 /// which must open at once, they are samples, the size of its files and when they were last written

@@ -2,11 +2,13 @@
 // position.
 //
 // Each file: magic, format version, fingerprint, kind, number (block index or position), payload
-// size, payload, SHA-256 of all before it. Little-endian.
+// size, payload, checksum of all before it. Little-endian.
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 #include <utility>
 
+#include "base/checksum.h"
 #include "inference/engine/engine_state.h"
 #include "inference/engine/fingerprint.h"
 
@@ -63,8 +65,8 @@ class PayloadReader {
   size_t at_ = 0;
 };
 
-std::string_view text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+Checksum checksum_of_file(const Header& header, const Bytes& payload) {
+  return checksum_of(payload, short_checksum_of(std::as_bytes(std::span(&header, 1))));
 }
 
 Result<void> write_file(ByteSink& sink, const Digest& fingerprint, Kind kind, uint64_t number,
@@ -74,14 +76,10 @@ Result<void> write_file(ByteSink& sink, const Digest& fingerprint, Kind kind, ui
   header.kind = kind;
   header.number = number;
   header.payload_bytes = payload.size();
-  const auto head = std::as_bytes(std::span(&header, 1));
-  Sha256 hash;
-  hash.update(text_of(head));
-  hash.update(text_of(payload));
-  const Digest digest = hash.finish();
-  SABLE_TRY_VOID(sink.write(head));
+  const Checksum checksum = checksum_of_file(header, payload);
+  SABLE_TRY_VOID(sink.write(std::as_bytes(std::span(&header, 1))));
   SABLE_TRY_VOID(sink.write(payload));
-  return sink.write(std::as_bytes(std::span(digest)));
+  return sink.write(std::as_bytes(std::span(&checksum, 1)));
 }
 
 /// Reads and checks one file; the header's number comes back through `number`.
@@ -108,24 +106,23 @@ Result<Bytes> read_file(ByteSource& source, const Digest& fingerprint, Kind kind
     return fail(ErrorCode::corrupt, "a saved state claims an impossible size");
   }
   Bytes payload(header.payload_bytes);
-  Digest stored{};
+  Checksum stored;
   SABLE_TRY_VOID(source.read(payload));
-  SABLE_TRY_VOID(source.read(std::as_writable_bytes(std::span(stored))));
-  Sha256 hash;
-  hash.update(text_of(std::as_bytes(std::span(&header, 1))));
-  hash.update(text_of(payload));
-  if (hash.finish() != stored)
+  SABLE_TRY_VOID(source.read(std::as_writable_bytes(std::span(&stored, 1))));
+  if (checksum_of_file(header, payload) != stored)
     return fail(ErrorCode::corrupt, "a saved state is damaged: wrong checksum");
   number = header.number;
   return payload;
 }
 
-/// Calls `io` for items [begin, end) of a log.
+/// Calls `io` for items [begin, end) of a log, at once for those that lie in one page.
 template <class Io>
 Result<void> each_item(const PageLog& log, uint64_t begin, uint64_t end, size_t in_page,
                        size_t bytes, Io& io) {
-  for (uint64_t i = begin; i < end; ++i) {
-    SABLE_TRY_VOID(io(log.item(i, in_page, bytes), bytes));
+  for (uint64_t i = begin; i < end;) {
+    const uint64_t n = std::min<uint64_t>(end - i, in_page - i % in_page);
+    SABLE_TRY_VOID(io(log.item(i, in_page, bytes), n * bytes));
+    i += n;
   }
   return {};
 }

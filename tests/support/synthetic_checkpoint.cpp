@@ -342,6 +342,31 @@ ModelConfig billion_parameter_config() {
   return c;
 }
 
+SyntheticOptions long_context_model(int64_t hidden, int64_t n_index_heads) {
+  SyntheticOptions options;
+  inference::ModelConfig& c = options.config;
+  c.vocab_size = 2048;
+  c.hidden_size = hidden;
+  c.num_hidden_layers = 2;
+  c.compress_ratios = {4, 128};
+  c.num_nextn_predict_layers = 0;
+  c.num_attention_heads = 2;
+  c.head_dim = 512;
+  c.q_lora_rank = hidden / 2;
+  c.o_groups = 2;
+  c.o_lora_rank = hidden / 4;
+  c.sliding_window = 128;
+  c.index_n_heads = n_index_heads;
+  c.index_head_dim = 128;
+  c.index_topk = 512;
+  c.n_routed_experts = 8;
+  c.num_experts_per_tok = 2;
+  c.moe_intermediate_size = hidden / 2;
+  c.num_hash_layers = 0;
+  c.max_position_embeddings = int64_t{1} << 20;
+  return options;
+}
+
 Result<void> write_synthetic_checkpoint(const fs::path& output, const SyntheticOptions& options) {
   SABLE_TRY_VOID(check(options.config));
   const bool gguf = options.container == Container::gguf;

@@ -23,6 +23,10 @@ struct SyntheticOptions {
   uint64_t seed = 1;
 };
 
+/// One CSA and one HCA layer with entries of 584 and keys of 68 bytes, for a million tokens; the
+/// rest as wide as asked.
+SyntheticOptions long_context_model(int64_t hidden, int64_t n_index_heads);
+
 /// Writes a new .gguf file (trunk only) or a new folder of one safetensors file with config.json
 /// and tokenizer.json (MTP blocks included when the configuration has them). Quantized elements are
 /// random codes under scales that make a matrix keep the size of what it multiplies, so activations

@@ -55,7 +55,7 @@ void Faults::arm(FaultKind kind, size_t at, bool lasting) {
   count_ = 0;
   at_ = at;
   lasting_ = lasting;
-  struck_ = false;
+  struck_ = struck_a_read_ = false;
   kind_ = kind;
 }
 
@@ -66,6 +66,7 @@ bool Faults::strikes(Operation operation) {
   const size_t n = count_++;
   const bool strike = n == at_ || (lasting_ && n > at_);
   if (strike) struck_ = true;
+  if (strike && operation == Operation::read) struck_a_read_ = true;
   return strike;
 }
 

@@ -44,6 +44,7 @@ class Faults {
   /// Counts an operation; true when it is to fail.
   bool strikes(Operation operation);
   bool struck() const { return struck_; }
+  bool struck_a_read() const { return struck_a_read_; }
   /// Counted since arm(), of those that the kind concerns.
   size_t n_operations() const { return count_; }
   FaultKind kind() const { return kind_; }
@@ -77,7 +78,7 @@ class Faults {
   std::atomic<FaultKind> kind_{FaultKind::none};
   std::atomic<size_t> count_{0};
   std::atomic<size_t> at_{0};
-  std::atomic<bool> lasting_{false}, struck_{false};
+  std::atomic<bool> lasting_{false}, struck_{false}, struck_a_read_{false};
   std::string watched_ = std::filesystem::temp_directory_path().string() + "/";
   std::mutex mutex_;
   std::map<std::string, Recorded> files_;

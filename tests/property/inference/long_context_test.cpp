@@ -36,37 +36,11 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-/// One CSA and one HCA layer with entries of 584 and keys of 68 bytes; the rest as wide as asked.
-SyntheticOptions long_model(int64_t hidden, int64_t n_index_heads) {
-  SyntheticOptions options;
-  ModelConfig& c = options.config;
-  c.vocab_size = 2048;
-  c.hidden_size = hidden;
-  c.num_hidden_layers = 2;
-  c.compress_ratios = {4, 128};
-  c.num_nextn_predict_layers = 0;
-  c.num_attention_heads = 2;
-  c.head_dim = 512;
-  c.q_lora_rank = hidden / 2;
-  c.o_groups = 2;
-  c.o_lora_rank = hidden / 4;
-  c.sliding_window = 128;
-  c.index_n_heads = n_index_heads;
-  c.index_head_dim = 128;
-  c.index_topk = 512;
-  c.n_routed_experts = 8;
-  c.num_experts_per_tok = 2;
-  c.moe_intermediate_size = hidden / 2;
-  c.num_hash_layers = 0;
-  c.max_position_embeddings = static_cast<int64_t>(kMillion);
-  return options;
-}
-
 std::filesystem::path write_model(const TemporaryFolder& folder, int64_t hidden,
                                   int64_t n_index_heads) {
   const auto path = folder.path() / "long.gguf";
-  const auto written =
-      sable::test::write_synthetic_checkpoint(path, long_model(hidden, n_index_heads));
+  const auto written = sable::test::write_synthetic_checkpoint(
+      path, sable::test::long_context_model(hidden, n_index_heads));
   if (!written) FAIL(written.error().message);
   return path;
 }
