@@ -102,19 +102,32 @@ class Supervisor {
   [[noreturn]] void run() {
     sigset_t none;
     ::sigemptyset(&none);
-    const timespec interval{plan_.watch_interval_ms / 1000,
-                            static_cast<long>(plan_.watch_interval_ms % 1000) * 1'000'000};
+    const bool watching = plan_.memory_bytes != 0 || disk_.watches();
+    const int64_t interval_ns = int64_t{plan_.watch_interval_ms} * 1'000'000;
+    int64_t next_look = now_ns() + interval_ns;
     while (true) {
-      reap();
+      const bool all_reaped = reap();
+      // By the clock: children that die all the time interrupt every wait.
+      int64_t left = next_look - now_ns();
+      if (watching && left <= 0) {
+        watch();
+        next_look = now_ns() + interval_ns;
+        left = interval_ns;
+      }
+      if (!all_reaped) left = 0;
+      const timespec wait{left / 1'000'000'000, static_cast<long>(left % 1'000'000'000)};
       pollfd status{.fd = report_.status_fd(), .events = POLLIN, .revents = 0};
-      const bool watching = plan_.memory_bytes != 0 || disk_.watches();
-      const int ready = ::ppoll(&status, 1, watching ? &interval : nullptr, &none);
-      if (ready > 0) hear();
-      if (ready == 0) watch();
+      if (::ppoll(&status, 1, watching || !all_reaped ? &wait : nullptr, &none) > 0) hear();
     }
   }
 
  private:
+  static int64_t now_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  }
+
   void watch() const {
     if (plan_.memory_bytes != 0 && memory_used() > plan_.memory_bytes) {
       report_.send({.kind = StatusMessage::Kind::memory_limit});
@@ -128,11 +141,13 @@ class Supervisor {
     ::_exit(0);
   }
 
-  void reap() {
+  // Some of those that have ended, so that dying ones never keep us from the rest; whether all.
+  bool reap() {
+    constexpr int kInARow = 64;
     int status = 0;
-    while (true) {
+    for (int i = 0; i < kInARow; ++i) {
       const int pid = ::waitpid(-1, &status, WNOHANG);
-      if (pid <= 0) return;
+      if (pid <= 0) return true;
       if (pid != program_) continue;
       StatusMessage end{.kind = StatusMessage::Kind::exited, .value = WEXITSTATUS(status)};
       if (WIFSIGNALED(status)) {
@@ -143,6 +158,7 @@ class Supervisor {
       report_.send(end);
       ::_exit(0);
     }
+    return false;
   }
 
   // What the program left behind. No process escapes this signal by forking, and each is our child

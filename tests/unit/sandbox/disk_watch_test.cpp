@@ -91,3 +91,11 @@ TEST_CASE("in a transaction the disk of its store is watched") {
   CHECK(outcome.result->end == End::disk_limit);
   CHECK(bytes_in(runner.folder().path()) == 0);
 }
+
+TEST_CASE("orphans that die all the time do not keep the watch from looking") {
+  test::SandboxRunner runner;
+  const std::string storm = "(while :; do (true &); done) & ";
+  const auto outcome = runner.shell(storm + kFill, {.limits = {.disk_bytes = 16 * kMiB}});
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->end == End::disk_limit);
+}
