@@ -157,8 +157,9 @@ asio::awaitable<int> show_session(const Program& program, memory::Store& store, 
   if (!tasks->empty()) out.write("\n" + escape_controls(memory::render_tasks(*tasks)));
   out.write(fmt::format("\nstatus {}, {} events\n", info->owner_pid ? "running" : info->status,
                         info->n_events));
-  const bool broken = info->status != "idle";
-  if (!info->owner_pid && broken) {
+  // A turn that was broken off lacks the model's last word; one that failed may have it.
+  const bool broken_off = info->status == "running" || info->status == "interrupted";
+  if (!info->owner_pid && broken_off) {
     out.write("go on with it: sable run --resume " + info->id + "\n");
   }
   for (const auto& event : *unfinished) {

@@ -92,9 +92,9 @@ class EngineState : public SnapshotSource {
     must(sequence->append(ids));
     inference::Sequence* const all[] = {sequence.get()};
     while (sequence->n_waiting() > 0) must(engine_->step(all));
-    Collector block(block_), position(position_);
-    must(sequence->save_block(1, block));
-    must(sequence->save_position(position));
+    auto copy = must(agent::copy_sequence(*engine_, *sequence, 0));
+    block_ = std::move(copy.blocks.at(1));
+    position_ = std::move(copy.position);
     renumber(position_, n_blocks_ * kSnapshotBlockTokens);
     tokens_.assign(n_blocks_ * kSnapshotBlockTokens, 5);
   }
@@ -113,18 +113,6 @@ class EngineState : public SnapshotSource {
   size_t block_bytes() const { return block_.size(); }
 
  private:
-  class Collector final : public inference::ByteSink {
-   public:
-    explicit Collector(std::vector<std::byte>& bytes) : bytes_(bytes) {}
-    Result<void> write(std::span<const std::byte> bytes) override {
-      bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-      return {};
-    }
-
-   private:
-    std::vector<std::byte>& bytes_;
-  };
-
   /// In the format of inference/engine/saved_state.cpp: a header of 64 bytes with the number in its
   /// seventh word, the payload, a checksum.
   static void renumber(std::vector<std::byte>& file, uint64_t number) {

@@ -31,6 +31,11 @@ class CountingProvider final : public Provider {
       return message.role == Role::assistant;
     });
     Reply reply;
+    if (cut_off) {
+      reply.text = "and so";
+      reply.finish = FinishReason::length;
+      co_return reply;
+    }
     reply.usage = {.input_tokens = 10, .cached_tokens = 5, .output_tokens = 3};
     if (n_replies >= 2) {
       reply.text = "done";
@@ -44,7 +49,7 @@ class CountingProvider final : public Provider {
     }
     co_return reply;
   }
-  bool fails = false;
+  bool fails = false, cut_off = false;
 };
 
 /// Stops the turn as soon as the n-th event of `type` is told.
@@ -153,6 +158,15 @@ std::string refusal_of(const Result<TurnResult>& turn) {
 
 constexpr const char* kAllEffects = "0a\n0b\n1a\n1b\n";
 
+/// A session whose turn broke off behind its first reply, before its calls or its end.
+std::string broken_behind_first_reply(ContinuedWorld& world) {
+  test::FailingStore failing(*world.store);
+  auto session = world.begin(failing);
+  failing.fail_from(failing.n_appends() + 3);
+  REQUIRE_FALSE(run(session->run_turn("count")).has_value());
+  return session->id();
+}
+
 /// A turn that nothing breaks off: its conversation and end.
 struct UntouchedTurn {
   explicit UntouchedTurn(ContinuedWorld& world) {
@@ -215,15 +229,7 @@ TEST_CASE("a turn broken off before any event goes on to the end of one that was
 
 TEST_CASE("a turn that was broken off and then ended goes on, too") {
   ContinuedWorld world;
-  std::string id;
-  {
-    test::FailingStore failing(*world.store);
-    auto session = world.begin(failing);
-    id = session->id();
-    failing.fail_from(failing.n_appends() +
-                      3);  // the first reply is there, its calls are not begun
-    REQUIRE_FALSE(run(session->run_turn("count")).has_value());
-  }
+  const std::string id = broken_behind_first_reply(world);
   auto session = world.take_over(id, BrokenTurn::ended);
   const auto ended = world.of(id, "turn.ended");
   REQUIRE(ended.size() == 1);
@@ -235,14 +241,7 @@ TEST_CASE("a turn that was broken off and then ended goes on, too") {
 
 TEST_CASE("a turn that was kept open is ended by a new prompt") {
   ContinuedWorld world;
-  std::string id;
-  {
-    test::FailingStore failing(*world.store);
-    auto session = world.begin(failing);
-    id = session->id();
-    failing.fail_from(failing.n_appends() + 3);
-    REQUIRE_FALSE(run(session->run_turn("count")).has_value());
-  }
+  const std::string id = broken_behind_first_reply(world);
   auto session = world.take_over(id, BrokenTurn::kept);
   CHECK(world.of(id, "turn.ended").empty());
   CHECK(turn_of(run(session->run_turn("go on"))).status == "finished");
@@ -294,6 +293,17 @@ TEST_CASE("a turn whose model failed goes on when the model is there again") {
   CHECK(turn_of(run(session->continue_turn())).status == "finished");
   ContinuedWorld other;
   CHECK(world.messages_of(session->id()) == UntouchedTurn(other).messages);
+}
+
+TEST_CASE("a turn that lacks nothing but its end ends as the model's last reply says") {
+  ContinuedWorld world;
+  world.provider.cut_off = true;
+  const std::string id = broken_behind_first_reply(world);
+  auto session = world.take_over(id, BrokenTurn::kept);
+  const auto turn = turn_of(run(session->continue_turn()));
+  CHECK(turn.status == "failed");
+  CHECK(turn.reason.find("cut off") != std::string::npos);
+  CHECK(world.of(id, "model.requested").size() == 1);
 }
 
 TEST_CASE("where the model has had its last word nothing goes on") {

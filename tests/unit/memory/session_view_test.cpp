@@ -25,6 +25,9 @@ TEST_CASE("turns and endings set the status") {
   CHECK(after({{"session.started", {}}}).status == "idle");
   CHECK(after({{"turn.started", {}}}).status == "running");
   CHECK(after({{"turn.started", {}}, {"turn.ended", {{"status", "finished"}}}}).status == "idle");
+  CHECK(
+      after({{"turn.started", {}}, {"turn.ended", {{"status", "failed"}}}, {"turn.continued", {}}})
+          .status == "running");
   CHECK(after({{"turn.ended", {{"status", "failed"}}}}).status == "failed");
   CHECK(after({{"turn.ended", {{"status", "interrupted"}}}}).status == "interrupted");
   CHECK(after({{"turn.ended", {{"status", "odd"}}}}).status == "idle");
