@@ -16,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kSettingsBytesMax = size_t{1} << 20;
+constexpr size_t kSettingsBytesMax = size_t{1} << 20;  // of one repository, with all it includes:
+                                                       // they are read where calls are planned
 constexpr size_t kSettingsFilesMax = 256;
 constexpr size_t kTargetsMax = 1024;  // of one repository
 constexpr int kIncludesDeep = 10;     // as git has it
@@ -177,8 +178,9 @@ class Search {
       return;
     }
     known.push_back(file);
-    const auto text = read_file(file, kSettingsBytesMax);
+    const auto text = read_file(file, kSettingsBytesMax - n_bytes_);
     if (!text) return;
+    n_bytes_ += text->size();
     for (auto& setting : parse_git_config(*text)) {
       if (setting.value.empty() || setting.value.find('\0') != std::string::npos) continue;
       if (meaning_of(setting) == Meaning::include) {
@@ -254,6 +256,7 @@ class Search {
   GitRepository repository_;
   const GitUser& user_;
   std::vector<std::pair<GitSetting, fs::path>> settings_;
+  size_t n_bytes_ = 0;  ///< of settings that were read
   GitTargets found_;
 };
 

@@ -201,3 +201,19 @@ TEST_CASE("hostile settings are read within bounds") {
   folder.write("q/.git", std::string("gitdir: a\0b\n", 12));
   CHECK_FALSE(repository_at(folder / "q/.git"));
 }
+
+TEST_CASE("the settings of a repository are read up to a bound, whatever they include") {
+  TemporaryFolder folder;
+  std::string includes = "[include]\n";
+  const std::string padding(200'000, '#');
+  for (int i = 0; i < 20; ++i) {
+    const std::string number = std::to_string(i);
+    includes += "path = part" + number + "\n";
+    folder.write(".git/part" + number, padding + "\n[core]\nhooksPath = hooks" + number + "\n");
+  }
+  folder.write(".git/config", includes);
+  const auto names = targets_in(folder);
+  CHECK(std::count(names.begin(), names.end(), "hooks0") == 1);
+  CHECK(std::count(names.begin(), names.end(), "hooks4") == 1);
+  CHECK(std::count(names.begin(), names.end(), "hooks5") == 0);
+}
