@@ -1,6 +1,5 @@
 #include "agent/sequence_snapshots.h"
 
-#include <cstring>
 #include <vector>
 
 namespace sable::agent {
@@ -60,38 +59,21 @@ class CopySource final : public memory::SnapshotSource {
   const SequenceCopy& copy_;
 };
 
-/// One entry of a snapshot as the engine reads it, fetched when it is first asked for.
-class EntrySource final : public inference::ByteSource {
+/// One entry of a snapshot, where the reader has it.
+class Entry final : public inference::SavedFile {
  public:
   enum class Kind { block, position };
-  EntrySource(memory::SnapshotReader& reader, Kind kind, uint64_t index)
+  Entry(memory::SnapshotReader& reader, Kind kind, uint64_t index)
       : reader_(reader), kind_(kind), index_(index) {}
 
-  Result<void> read(std::span<std::byte> into) override {
-    if (!fetched_) {
-      SABLE_TRY(left_, kind_ == Kind::block ? reader_.block(index_) : reader_.position());
-      if (kind_ == Kind::position) {
-        // The engine reads it in parts, with blocks in between.
-        copy_.assign(left_.begin(), left_.end());
-        left_ = copy_;
-      }
-      fetched_ = true;
-    }
-    if (into.size() > left_.size()) {
-      return fail(ErrorCode::corrupt, "a stored snapshot ends too early");
-    }
-    if (!into.empty()) std::memcpy(into.data(), left_.data(), into.size());
-    left_ = left_.subspan(into.size());
-    return {};
+  Result<std::span<const std::byte>> bytes() override {
+    return kind_ == Kind::block ? reader_.block(index_) : reader_.position();
   }
 
  private:
   memory::SnapshotReader& reader_;
   Kind kind_;
   uint64_t index_;
-  bool fetched_ = false;
-  std::span<const std::byte> left_;
-  std::vector<std::byte> copy_;
 };
 
 }  // namespace
@@ -130,13 +112,13 @@ Result<std::unique_ptr<inference::Sequence>> restore_sequence(
   const auto wanted = tokens.first(tokens.empty() ? 0 : tokens.size() - 1);
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     SABLE_TRY(const auto reader, store.find({engine.fingerprint(), wanted}, session));
-    std::vector<EntrySource> entries;
+    std::vector<Entry> entries;
     entries.reserve(reader->n_blocks());
-    std::vector<inference::ByteSource*> blocks;
+    std::vector<inference::SavedFile*> blocks;
     for (uint64_t i = 0; i < reader->n_blocks(); ++i) {
-      blocks.push_back(&entries.emplace_back(*reader, EntrySource::Kind::block, i));
+      blocks.push_back(&entries.emplace_back(*reader, Entry::Kind::block, i));
     }
-    EntrySource position(*reader, EntrySource::Kind::position, 0);
+    Entry position(*reader, Entry::Kind::position, 0);
     auto sequence = engine.restore(blocks, position);
     if (sequence) return sequence;
     const ErrorCode code = sequence.error().code;

@@ -86,12 +86,12 @@ class ByteSink {
   virtual Result<void> write(std::span<const std::byte> bytes) = 0;
 };
 
-/// Where saved bytes come from.
-class ByteSource {
+/// A saved file, wherever it lies.
+class SavedFile {
  public:
-  virtual ~ByteSource() = default;
-  /// Fills the whole span, or fails.
-  virtual Result<void> read(std::span<std::byte> bytes) = 0;
+  virtual ~SavedFile() = default;
+  /// All of it; valid until the same is asked of another file.
+  virtual Result<std::span<const std::byte>> bytes() = 0;
 };
 
 /// Tokens in one saved block.
@@ -184,8 +184,8 @@ class Engine {
 
   /// A sequence as it was saved: `blocks` in order, then the position record. corrupt for a torn
   /// file, invalid_input for one that another model or setting wrote; the message says which.
-  Result<std::unique_ptr<Sequence>> restore(std::span<ByteSource* const> blocks,
-                                            ByteSource& position);
+  Result<std::unique_ptr<Sequence>> restore(std::span<SavedFile* const> blocks,
+                                            SavedFile& position);
 
   uint64_t cache_bytes_in_use() const;
   /// Memory that steps are computed in.

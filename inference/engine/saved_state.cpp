@@ -31,6 +31,7 @@ struct Header {
 static_assert(std::is_trivially_copyable_v<Header> && sizeof(Header) == 64);
 
 using Bytes = std::vector<std::byte>;
+using Span = std::span<const std::byte>;
 
 /// Collects a payload out of the backend's memory.
 class PayloadWriter {
@@ -50,7 +51,7 @@ class PayloadWriter {
 /// Lays a payload out into the backend's memory.
 class PayloadReader {
  public:
-  PayloadReader(Backend& backend, const Bytes& bytes) : backend_(backend), bytes_(bytes) {}
+  PayloadReader(Backend& backend, Span bytes) : backend_(backend), bytes_(bytes) {}
   Result<void> operator()(std::byte* memory, size_t n) {
     if (n > bytes_.size() - at_) return fail(ErrorCode::corrupt, "a saved state ends too early");
     backend_.copy(memory, bytes_.data() + at_, n);
@@ -61,11 +62,11 @@ class PayloadReader {
 
  private:
   Backend& backend_;
-  const Bytes& bytes_;
+  const Span bytes_;
   size_t at_ = 0;
 };
 
-Checksum checksum_of_file(const Header& header, const Bytes& payload) {
+Checksum checksum_of_file(const Header& header, Span payload) {
   return checksum_of(payload, short_checksum_of(std::as_bytes(std::span(&header, 1))));
 }
 
@@ -82,11 +83,14 @@ Result<void> write_file(ByteSink& sink, const Digest& fingerprint, Kind kind, ui
   return sink.write(std::as_bytes(std::span(&checksum, 1)));
 }
 
-/// Reads and checks one file; the header's number comes back through `number`.
-Result<Bytes> read_file(ByteSource& source, const Digest& fingerprint, Kind kind,
-                        uint64_t bytes_max, uint64_t& number) {
+/// The payload of one file, checked; the header's number comes back through `number`.
+Result<Span> payload_of(Span file, const Digest& fingerprint, Kind kind, uint64_t& number) {
   Header header;
-  SABLE_TRY_VOID(source.read(std::as_writable_bytes(std::span(&header, 1))));
+  Checksum stored;
+  if (file.size() < sizeof header + sizeof stored) {
+    return fail(ErrorCode::corrupt, "a saved state ends too early");
+  }
+  std::memcpy(&header, file.data(), sizeof header);
   if (header.magic != kMagic) return fail(ErrorCode::corrupt, "this is not a saved state");
   if (header.version != kSavedFormatVersion) {
     return fail(ErrorCode::invalid_input,
@@ -102,15 +106,14 @@ Result<Bytes> read_file(ByteSource& source, const Digest& fingerprint, Kind kind
                                         ? "expected a block, found a position record"
                                         : "expected a position record, found a block");
   }
-  if (header.payload_bytes > bytes_max) {
-    return fail(ErrorCode::corrupt, "a saved state claims an impossible size");
+  const Span payload = file.subspan(sizeof header, file.size() - sizeof header - sizeof stored);
+  if (header.payload_bytes != payload.size()) {
+    return fail(ErrorCode::corrupt, "a saved state has another size than it says");
   }
-  Bytes payload(header.payload_bytes);
-  Checksum stored;
-  SABLE_TRY_VOID(source.read(payload));
-  SABLE_TRY_VOID(source.read(std::as_writable_bytes(std::span(&stored, 1))));
-  if (checksum_of_file(header, payload) != stored)
+  std::memcpy(&stored, file.data() + sizeof header + payload.size(), sizeof stored);
+  if (checksum_of_file(header, payload) != stored) {
     return fail(ErrorCode::corrupt, "a saved state is damaged: wrong checksum");
+  }
   number = header.number;
   return payload;
 }
@@ -188,19 +191,19 @@ void add_ids(Bytes& bytes, std::span<const TokenId> ids) {
   bytes.insert(bytes.end(), raw.begin(), raw.end());
 }
 
-/// Takes n ids off the end of a payload.
-Result<std::vector<TokenId>> take_ids(Bytes& bytes, uint64_t n, int64_t n_vocab) {
+/// Takes n ids off the end of a payload and puts them behind `ids`.
+Result<void> take_ids(Span& bytes, uint64_t n, int64_t n_vocab, std::vector<TokenId>& ids) {
   if (n * sizeof(TokenId) > bytes.size())
     return fail(ErrorCode::corrupt, "a saved state lacks its tokens");
-  std::vector<TokenId> ids(n);
-  const size_t at = bytes.size() - n * sizeof(TokenId);
-  if (n > 0) std::memcpy(ids.data(), bytes.data() + at, n * sizeof(TokenId));
-  bytes.resize(at);
-  for (const TokenId id : ids) {
+  const size_t at = bytes.size() - n * sizeof(TokenId), first = ids.size();
+  ids.resize(first + n);
+  if (n > 0) std::memcpy(ids.data() + first, bytes.data() + at, n * sizeof(TokenId));
+  bytes = bytes.first(at);
+  for (const TokenId id : std::span(ids).subspan(first)) {
     if (id < 0 || id >= n_vocab)
       return fail(ErrorCode::corrupt, "a saved state has an impossible token");
   }
-  return ids;
+  return {};
 }
 
 }  // namespace
@@ -227,16 +230,18 @@ Result<void> Sequence::save_position(ByteSink& sink) const {
   return write_file(sink, s.engine->fingerprint, Kind::position, position(), writer.bytes);
 }
 
-Result<std::unique_ptr<Sequence>> Engine::restore(std::span<ByteSource* const> blocks,
-                                                  ByteSource& position) {
+Result<std::unique_ptr<Sequence>> Engine::restore(std::span<SavedFile* const> blocks,
+                                                  SavedFile& position) {
   State& s = *state_;
   const int64_t n_vocab = config().vocab_size;
-  const uint64_t bytes_max = 2 * cache_bytes_for(kBlockTokens) + (uint64_t{1} << 20);
   std::unique_ptr<Sequence> sequence = start();
   Sequence::State& q = *sequence->state_;
 
+  // The position record says how many blocks there are, and is laid out behind them.
   uint64_t at = 0;
-  SABLE_TRY(Bytes record, read_file(position, s.fingerprint, Kind::position, bytes_max, at));
+  SABLE_TRY(const Span lent, position.bytes());
+  const Bytes kept(lent.begin(), lent.end());
+  SABLE_TRY(Span record, payload_of(kept, s.fingerprint, Kind::position, at));
   if (at > s.options.context_max || at / kBlockTokens != blocks.size()) {
     return fail(ErrorCode::corrupt, "a position record of " + std::to_string(at) +
                                         " tokens cannot go with " + std::to_string(blocks.size()) +
@@ -244,25 +249,25 @@ Result<std::unique_ptr<Sequence>> Engine::restore(std::span<ByteSource* const> b
   }
   q.caches.start_at(at);
   SABLE_TRY_VOID(q.caches.prepare(*s.pages, at));
+  q.tokens.reserve(at);
   for (uint64_t i = 0; i < blocks.size(); ++i) {
     uint64_t index = 0;
-    SABLE_TRY(Bytes payload, read_file(*blocks[i], s.fingerprint, Kind::block, bytes_max, index));
+    SABLE_TRY(const Span file, blocks[i]->bytes());
+    SABLE_TRY(Span payload, payload_of(file, s.fingerprint, Kind::block, index));
     if (index != i) {
       return fail(ErrorCode::corrupt,
                   "expected block " + std::to_string(i) + ", found block " + std::to_string(index));
     }
-    SABLE_TRY(const std::vector<TokenId> ids, take_ids(payload, kBlockTokens, n_vocab));
+    SABLE_TRY_VOID(take_ids(payload, kBlockTokens, n_vocab, q.tokens));
     PayloadReader reader(*s.backend, payload);
     SABLE_TRY_VOID(each_entry(q.caches, i * kBlockTokens, (i + 1) * kBlockTokens, reader));
     if (!reader.at_end()) return fail(ErrorCode::corrupt, "a saved block is too long");
-    q.tokens.insert(q.tokens.end(), ids.begin(), ids.end());
   }
-  SABLE_TRY(const std::vector<TokenId> ids, take_ids(record, at % kBlockTokens, n_vocab));
+  SABLE_TRY_VOID(take_ids(record, at % kBlockTokens, n_vocab, q.tokens));
   if (at > 0) q.caches.commit(at);
   PayloadReader reader(*s.backend, record);
   SABLE_TRY_VOID(each_part(q.caches, reader));
   if (!reader.at_end()) return fail(ErrorCode::corrupt, "a saved position record is too long");
-  q.tokens.insert(q.tokens.end(), ids.begin(), ids.end());
   return sequence;
 }
 

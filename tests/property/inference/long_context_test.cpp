@@ -99,22 +99,18 @@ void check_same_pages(const PageLog& a, const PageLog& b) {
   for (size_t i = 0; i < a.pages.size(); ++i) CHECK(a.pages[i].bytes() == b.pages[i].bytes());
 }
 
-class MemoryFile final : public ByteSink, public ByteSource {
+class MemoryFile final : public ByteSink, public SavedFile {
  public:
   sable::Result<void> write(std::span<const std::byte> part) override {
     bytes_.insert(bytes_.end(), part.begin(), part.end());
     return {};
   }
-  sable::Result<void> read(std::span<std::byte> part) override {
-    if (part.size() > bytes_.size() - at_) return sable::fail(sable::ErrorCode::corrupt, "ended");
-    std::memcpy(part.data(), bytes_.data() + at_, part.size());
-    at_ += part.size();
-    return {};
+  sable::Result<std::span<const std::byte>> bytes() override {
+    return std::span<const std::byte>(bytes_);
   }
 
  private:
   std::vector<std::byte> bytes_;
-  size_t at_ = 0;
 };
 
 void step_through(Engine& engine, Sequence& sequence) {
@@ -166,7 +162,7 @@ double prefill_save_and_continue(uint64_t n) {
   CHECK(sequence->cache_bytes() <= exact + unfinished + (uint64_t{1} << 18));
 
   std::vector<MemoryFile> blocks(sequence->saved_blocks());
-  std::vector<ByteSource*> sources;
+  std::vector<SavedFile*> sources;
   for (size_t i = 0; i < blocks.size(); ++i) {
     REQUIRE(sequence->save_block(i, blocks[i]));
     sources.push_back(&blocks[i]);

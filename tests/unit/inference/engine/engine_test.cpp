@@ -17,20 +17,14 @@ using namespace sable::inference;
 
 namespace {
 
-class MemoryFile final : public ByteSink, public ByteSource {
+class MemoryFile final : public ByteSink, public SavedFile {
  public:
   Result<void> write(std::span<const std::byte> b) override {
-    bytes.insert(bytes.end(), b.begin(), b.end());
+    stored.insert(stored.end(), b.begin(), b.end());
     return {};
   }
-  Result<void> read(std::span<std::byte> b) override {
-    if (b.size() > bytes.size() - at) return fail(ErrorCode::corrupt, "the file ends too early");
-    if (!b.empty()) std::memcpy(b.data(), bytes.data() + at, b.size());
-    at += b.size();
-    return {};
-  }
-  std::vector<std::byte> bytes;
-  size_t at = 0;
+  Result<std::span<const std::byte>> bytes() override { return std::span(std::as_const(stored)); }
+  std::vector<std::byte> stored;
 };
 
 std::unique_ptr<Engine> open(EngineOptions options = {},
@@ -76,9 +70,8 @@ std::vector<MemoryFile> save(const Sequence& sequence) {
 }
 
 Result<std::unique_ptr<Sequence>> restore(Engine& engine, std::vector<MemoryFile>& files) {
-  std::vector<ByteSource*> blocks;
+  std::vector<SavedFile*> blocks;
   for (size_t i = 0; i + 1 < files.size(); ++i) blocks.push_back(&files[i]);
-  for (MemoryFile& f : files) f.at = 0;
   return engine.restore(blocks, files.back());
 }
 
@@ -232,8 +225,8 @@ TEST_CASE("blocks of equal prefixes are equal files") {
     run(*engine, *b);
   }
   const auto first = save(*a), second = save(*b);
-  CHECK(first[0].bytes == second[0].bytes);
-  CHECK(first[1].bytes != second[1].bytes);
+  CHECK(first[0].stored == second[0].stored);
+  CHECK(first[1].stored != second[1].stored);
 }
 
 TEST_CASE("a torn, damaged, foreign or misplaced saved state is refused with its reason") {
@@ -245,9 +238,9 @@ TEST_CASE("a torn, damaged, foreign or misplaced saved state is refused with its
 
   SECTION("torn at any length") {
     for (size_t file = 0; file < good.size(); ++file) {
-      for (size_t n = 0; n < good[file].bytes.size(); n += 997) {
+      for (size_t n = 0; n < good[file].stored.size(); n += 997) {
         auto files = good;
-        files[file].bytes.resize(n);
+        files[file].stored.resize(n);
         CHECK(!restore(*engine, files));
       }
     }
@@ -256,7 +249,7 @@ TEST_CASE("a torn, damaged, foreign or misplaced saved state is refused with its
     std::mt19937 random(1);
     for (int i = 0; i < 300; ++i) {
       auto files = good;
-      auto& bytes = files[random() % files.size()].bytes;
+      auto& bytes = files[random() % files.size()].stored;
       bytes[i < 150 ? random() % 80 : random() % bytes.size()] ^=
           static_cast<std::byte>(1u << random() % 8);
       CHECK(!restore(*engine, files));
