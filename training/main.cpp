@@ -17,6 +17,7 @@
 #include "training/checkpoint_folder.h"
 #include "training/debian_copyright.h"
 #include "training/encode_episodes.h"
+#include "training/sequences_file.h"
 #include "training/tokenizer_training.h"
 #include "training/trainer.h"
 
@@ -34,6 +35,7 @@ struct Options {
   double minutes = 0;
   size_t threads = std::max(1u, std::thread::hardware_concurrency());
   std::string split = "training";
+  std::vector<std::string> families;
   bool fresh = false;
   TrainingPlan plan;
 };
@@ -48,16 +50,16 @@ double minutes_since(Clock::time_point begin) {
 ModelConfig embedded_config(size_t vocab) {
   ModelConfig c;
   c.vocab_size = static_cast<int64_t>(vocab);
-  c.hidden_size = 128;
-  c.num_hidden_layers = 4;
-  c.compress_ratios = {0, 4, 128, 0};
+  c.hidden_size = 256;
+  c.num_hidden_layers = 6;
+  c.compress_ratios = {0, 4, 0, 128, 4, 0};
   c.num_attention_heads = 4;
   c.head_dim = 128;
   c.qk_rope_head_dim = 64;
-  c.q_lora_rank = 128;
+  c.q_lora_rank = 256;
   c.o_lora_rank = 128;
   c.o_groups = 2;
-  c.sliding_window = 512;
+  c.sliding_window = 1024;
   c.index_n_heads = 2;
   c.index_head_dim = 128;
   c.index_topk = 512;
@@ -72,15 +74,25 @@ ModelConfig embedded_config(size_t vocab) {
   return c;
 }
 
-/// The kind of task at a place between 0 and 1, each as wide as its share.
-const TaskKind& kind_at(double place) {
-  double total = 0;
-  for (const TaskKind& kind : task_kinds()) total += kind.share;
-  place *= total;
+/// The kinds of these families; none named: all.
+std::vector<TaskKind> kinds_of(const std::vector<std::string>& families) {
+  std::vector<TaskKind> kinds;
   for (const TaskKind& kind : task_kinds()) {
+    const bool named = std::find(families.begin(), families.end(), kind.family) != families.end();
+    if (families.empty() || named) kinds.push_back(kind);
+  }
+  return kinds;
+}
+
+/// The kind of task at a place between 0 and 1, each as wide as its share.
+const TaskKind& kind_at(std::span<const TaskKind> kinds, double place) {
+  double total = 0;
+  for (const TaskKind& kind : kinds) total += kind.share;
+  place *= total;
+  for (const TaskKind& kind : kinds) {
     if ((place -= kind.share) < 0) return kind;
   }
-  return task_kinds().back();
+  return kinds.back();
 }
 
 /// Real code under licences that allow it; which files, under which, is written to `list`.
@@ -126,16 +138,21 @@ Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split,
   }
   const RepositorySource& source = real ? static_cast<const RepositorySource&>(*real)
                                         : static_cast<const RepositorySource&>(made_up);
+  const std::vector<TaskKind> kinds = kinds_of(o.families);
+  if (real && std::none_of(kinds.begin(), kinds.end(),
+                           [](const TaskKind& kind) { return takes_real_code(kind.family); })) {
+    return fail(ErrorCode::invalid_input, "none of these families is played on real code");
+  }
   const auto begin = Clock::now();
   size_t n_tried = 0;
   for (size_t n = 0; n < count; ++n) {
     const uint64_t side = split == Split::test ? 1 : 0;
     Random choice(mix(mix(o.seed, n), side));
-    const TaskKind* kind = &kind_at(choice.unit());
+    const TaskKind* kind = &kind_at(kinds, choice.unit());
     for (uint64_t attempt = 1;; ++attempt) {
       ++n_tried;
       if (real && (attempt % 20 == 0 || !takes_real_code(kind->family))) {
-        kind = &kind_at(choice.unit());  // what this code has none of
+        kind = &kind_at(kinds, choice.unit());  // what this code has none of
         continue;
       }
       Random random(mix(mix(o.seed, n), attempt * 2 + side));
@@ -206,12 +223,21 @@ Result<void> write_model(const Options& o, const Parameters& parameters,
   return {};
 }
 
-Result<void> train(const Options& o, const AgentPack& pack) {
-  SABLE_TRY(const std::string tokenizer_json, read_file(o.work / "tokenizer.json"));
-  SABLE_TRY(const auto tokenizer, inference::Tokenizer::from_json(tokenizer_json));
-  SABLE_TRY(const Dataset training,
+/// What a run reads, and where it starts.
+struct Material {
+  std::string tokenizer_json;
+  inference::Tokenizer tokenizer;
+  Dataset training, held_out;
+  Parameters parameters;
+  std::vector<float> values;
+};
+
+Result<Material> read_material(const Options& o, const AgentPack& pack) {
+  SABLE_TRY(std::string tokenizer_json, read_file(o.work / "tokenizer.json"));
+  SABLE_TRY(auto tokenizer, inference::Tokenizer::from_json(tokenizer_json));
+  SABLE_TRY(Dataset training,
             read_dataset(o.work / "training.jsonl", pack.texts, tokenizer, o.threads));
-  SABLE_TRY(const Dataset held_out,
+  SABLE_TRY(Dataset held_out,
             read_dataset(o.work / "test.jsonl", pack.texts, tokenizer, o.threads));
   size_t n_tokens = 0, n_written = 0, longest = 0;
   for (const Sequence& s : training.sequences) {
@@ -237,12 +263,19 @@ Result<void> train(const Options& o, const AgentPack& pack) {
              static_cast<double>(parameters.total()) / 1e6,
              static_cast<double>(parameters.active()) / 1e6,
              static_cast<double>(parameters.shipped_bytes()) / 1e6);
+  return Material{std::move(tokenizer_json), std::move(tokenizer),  std::move(training),
+                  std::move(held_out),       std::move(parameters), std::move(values)};
+}
+
+Result<void> train(const Options& o, const AgentPack& pack) {
+  SABLE_TRY(Material material, read_material(o, pack));
+  const auto& [tokenizer_json, tokenizer, training, held_out, parameters, start] = material;
   TrainingPlan plan = o.plan;
   plan.seed = o.seed;
   plan.n_threads = o.threads;
   plan.minutes = o.minutes;
   plan.tokens = o.tokens;
-  Trainer trainer(parameters, std::move(values), training, copy_tokens(tokenizer),
+  Trainer trainer(parameters, start, training, copy_tokens(tokenizer),
                   name_tokens(tokenizer, training), plan);
   const fs::path state = o.work / "state.bin";
   if (!o.fresh && fs::exists(state)) {
@@ -279,9 +312,8 @@ Result<void> train(const Options& o, const AgentPack& pack) {
   return write_model(o, parameters, trainer.values(), tokenizer_json);
 }
 
-/// Every step that has not been done in the work folder yet.
-Result<void> all(const Options& o) {
-  SABLE_TRY(const AgentPack pack, AgentPack::read(o.configs));
+/// Episodes and tokenizer, as far as the work folder has none yet.
+Result<void> make_data(const Options& o, const AgentPack& pack) {
   std::error_code ignored;
   fs::create_directories(o.work, ignored);
   if (!fs::exists(o.work / "training.jsonl")) {
@@ -293,7 +325,24 @@ Result<void> all(const Options& o) {
   if (!fs::exists(o.work / "tokenizer.json")) {
     SABLE_TRY_VOID(make_tokenizer(o, pack, o.work / "training.jsonl", o.work / "tokenizer.json"));
   }
+  return {};
+}
+
+Result<void> all(const Options& o) {
+  SABLE_TRY(const AgentPack pack, AgentPack::read(o.configs));
+  SABLE_TRY_VOID(make_data(o, pack));
   return train(o, pack);
+}
+
+/// What `training/gpu/train.py` begins with.
+Result<void> start_of_run(const Options& o) {
+  SABLE_TRY(const AgentPack pack, AgentPack::read(o.configs));
+  SABLE_TRY_VOID(make_data(o, pack));
+  SABLE_TRY(const Material m, read_material(o, pack));
+  const fs::path out = o.out.empty() ? o.work / "start" : o.out;
+  SABLE_TRY_VOID(write_f32_checkpoint(m.parameters, m.values, m.tokenizer_json, out));
+  return write_sequences(m.training, m.held_out, copy_tokens(m.tokenizer),
+                         name_tokens(m.tokenizer, m.training), out / "sequences.safetensors");
 }
 
 Result<void> only_episodes(const Options& o) {
@@ -361,10 +410,21 @@ int main(int argc, char** argv) {
   make->add_option("--batch-last", o.plan.batch_tokens_last, "tokens in a step at the end")
       ->capture_default_str();
   make->add_flag("--fresh", o.fresh, "leave a saved run aside and begin anew");
+  CLI::App* start = common(app.add_subcommand(
+      "start", "write what a run on a GPU begins with: weights in F32 and encoded episodes"));
+  start->add_option("--episodes", o.episodes, "for training")->capture_default_str();
+  start->add_option("--test-episodes", o.test_episodes, "held out")->capture_default_str();
+  start->add_option("--from", o.from,
+                    "checkpoint whose weights it begins with; default fresh ones");
+  start->add_option("--out", o.out, "a new folder; default WORK/start");
   CLI::App* data = common(app.add_subcommand("episodes", "only play episodes"));
   data->add_option("--split", o.split, "training or test")
       ->check(CLI::IsMember({"training", "test"}));
   data->add_option("--count", o.count)->capture_default_str();
+  data->add_option("--families", o.families, "only these; default: all, by their shares")
+      ->check([](const std::string& family) {
+        return kinds_of({family}).empty() ? "there is no family " + family : std::string();
+      });
   data->add_option("--out", o.out, "file of JSON lines");
   data->add_option("--code", o.code,
                    "folder with a Debian source package in each folder: episodes are on its files, "
@@ -378,6 +438,7 @@ int main(int argc, char** argv) {
   const Result<void> done = *data        ? only_episodes(o)
                             : *tokenizer ? only_tokenizer(o)
                             : *exporting ? export_saved(o)
+                            : *start     ? start_of_run(o)
                                          : all(o);
   if (done) return 0;
   fmt::print(stderr, "sable-train: {}\n", done.error().message);
