@@ -33,8 +33,9 @@ asio::awaitable<Result<CheckResult>> run_check(sandbox::Sandbox& sandbox, sandbo
   sandbox::Command command{.argv = {"sh", "-c", check.script, "check.sh"},
                            .working_directory = check.repository,
                            .stdin_data = std::move(check.answer)};
-  std::string output;
-  sandbox::OutputSink sink = [&output](sandbox::Stream, std::string_view bytes) {
+  std::string printed, complained;
+  sandbox::OutputSink sink = [&](sandbox::Stream stream, std::string_view bytes) {
+    std::string& output = stream == sandbox::Stream::standard_error ? complained : printed;
     output += bytes;
     if (output.size() > 2 * kOutputKept) output.erase(0, output.size() - kOutputKept);
   };
@@ -45,7 +46,10 @@ asio::awaitable<Result<CheckResult>> run_check(sandbox::Sandbox& sandbox, sandbo
   result.why = ran.end == sandbox::End::exited
                    ? fmt::format("the check ended with exit code {}", ran.exit_code)
                    : "the check did not end by itself: " + ran.explanation;
-  if (const std::string line = last_line(output); !line.empty()) result.why += ": " + line;
+  // Which of the two streams was written last cannot be known.
+  std::string line = last_line(complained);
+  if (line.empty()) line = last_line(printed);
+  if (!line.empty()) result.why += ": " + line;
   co_return result;
 }
 

@@ -19,7 +19,8 @@ struct CheckScript {
 
 struct CheckResult {
   bool passed = false;  ///< the script ended with exit code 0
-  std::string why;      ///< when it did not: how it ended, and the last line that it printed
+  /// When it did not: how it ended, and its last line, of standard error if there is any.
+  std::string why;
 };
 
 /// Runs it with `policy`, whose writable roots are replaced. Errors: those of the sandbox.
