@@ -245,6 +245,13 @@ TEST_CASE("a torn, damaged, foreign or misplaced saved state is refused with its
       }
     }
   }
+  SECTION("something behind the end") {
+    for (size_t file = 0; file < good.size(); ++file) {
+      auto files = good;
+      files[file].stored.push_back(std::byte{0});
+      CHECK(!restore(*engine, files));
+    }
+  }
   SECTION("one bit flipped anywhere") {
     std::mt19937 random(1);
     for (int i = 0; i < 300; ++i) {
