@@ -11,8 +11,20 @@ struct Sha256::State {
   ~State() { EVP_MD_CTX_free(context); }
 };
 
+namespace {
+
+/// Looked up once: for a short text the search among the library's providers would cost more than
+/// the hash.
+const EVP_MD* algorithm() {
+  static EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  SABLE_CHECK(fetched != nullptr);
+  return fetched;
+}
+
+}  // namespace
+
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  SABLE_CHECK(EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1);
+  SABLE_CHECK(EVP_DigestInit_ex(state_->context, algorithm(), nullptr) == 1);
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;

@@ -96,6 +96,36 @@ Result<std::optional<StoredBlock>> SnapshotIndex::block(const Digest& key) {
   return StoredBlock{run.integer(0), place_in(run, 1)};
 }
 
+Result<std::vector<StoredBlock>> SnapshotIndex::chain_to(int64_t last,
+                                                         std::span<const Digest> keys) {
+  // Blocks of one save have numbers in a row: most steps to a parent are steps to the row before.
+  constexpr int kRowsPassedMax = 64;
+  SABLE_TRY(auto* select, statement("SELECT number, parent, key, segment, at, bytes FROM block "
+                                    "WHERE number <= ? ORDER BY number DESC"));
+  std::vector<StoredBlock> chain(keys.size());
+  int64_t wanted = last;
+  for (size_t left = keys.size(); left > 0;) {
+    Run run(*select);
+    run.bind(wanted);
+    for (int n_passed = 0; left > 0 && n_passed <= kRowsPassedMax;) {
+      SABLE_TRY(const bool row, run.next());
+      if (!row || run.integer(0) < wanted) return std::vector<StoredBlock>();
+      if (run.integer(0) > wanted) {
+        ++n_passed;
+        continue;
+      }
+      const auto key = run.bytes(2);
+      if (!std::equal(key.begin(), key.end(), keys[left - 1].begin(), keys[left - 1].end())) {
+        return std::vector<StoredBlock>();
+      }
+      chain[--left] = {wanted, place_in(run, 3)};
+      wanted = run.integer(1);
+      n_passed = 0;
+    }
+  }
+  return chain;
+}
+
 Result<std::optional<StoredBlock>> SnapshotIndex::parent_of(int64_t block) {
   SABLE_TRY(auto* select,
             statement("SELECT p.number, p.segment, p.at, p.bytes FROM block b JOIN block p ON "

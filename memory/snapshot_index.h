@@ -48,6 +48,9 @@ class SnapshotIndex {
   /// The block of this key; none when it is not stored.
   Result<std::optional<StoredBlock>> block(const Digest& key);
   Result<std::optional<StoredBlock>> parent_of(int64_t block);
+  /// The blocks of these keys, each the parent of the one behind it, the last with this number.
+  /// Empty where the index holds no such chain.
+  Result<std::vector<StoredBlock>> chain_to(int64_t last, std::span<const Digest> keys);
   Result<std::vector<StoredPosition>> positions_behind(int64_t block);
   Result<std::optional<int64_t>> position(const Digest& key);
 

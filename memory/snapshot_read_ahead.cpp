@@ -98,16 +98,22 @@ ReadAhead::Slot& ReadAhead::ready_slot(size_t piece) {
   return slot;
 }
 
-/// Gives slots to this piece and those behind it, and takes them from all others.
+/// Gives slots to this piece and those behind it, and takes them from all others. Who begins with
+/// the last entry will go on with the first.
 void ReadAhead::move_to(size_t piece, std::unique_lock<std::mutex>& lock) {
+  std::vector<size_t> wanted;
   const size_t end = std::min(pieces_.size(), piece + kSlots);
+  for (size_t next = piece; next < end; ++next) wanted.push_back(next);
+  if (!std::exchange(begun_, true)) {
+    for (size_t next = 0; next < piece && wanted.size() < kSlots; ++next) wanted.push_back(next);
+  }
   bool news = false;
   const auto hand_out = [&] {
     for (Slot& slot : slots_) {
-      const bool passed = slot.piece < piece || slot.piece >= end;
+      const bool passed = std::find(wanted.begin(), wanted.end(), slot.piece) == wanted.end();
       if (passed && slot.state != State::reading) slot.state = State::free;
     }
-    for (size_t next = piece; next < end; ++next) {
+    for (const size_t next : wanted) {
       if (slot_of(next) != nullptr) continue;
       const auto free = std::find_if(slots_.begin(), slots_.end(),
                                      [](const Slot& slot) { return slot.state == State::free; });
@@ -120,8 +126,8 @@ void ReadAhead::move_to(size_t piece, std::unique_lock<std::mutex>& lock) {
   };
   // After a jump all slots may be under way with what is not wanted any more.
   changed_.wait(lock, hand_out);
-  if (!news || end - piece < 2) return;
-  start_threads(pieces_.size() - piece);
+  if (!news || wanted.size() < 2) return;
+  start_threads(pieces_.size() - 1);
   changed_.notify_all();
 }
 

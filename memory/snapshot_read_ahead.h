@@ -60,6 +60,7 @@ class ReadAhead {
   const std::vector<ReadEntry> entries_;
   std::vector<Piece> pieces_;
   const Slot* now_ = nullptr;  ///< in use: nobody else touches it
+  bool begun_ = false;         ///< an entry was asked for
 
   std::mutex mutex_;  ///< of all below; a slot that is being read belongs to who reads it
   std::condition_variable changed_;

@@ -196,7 +196,7 @@ class FileSnapshotStore : public SnapshotStore {
           best = &position;
         }
       }
-      if (best) return plan_of(keys, n, *best);
+      if (best) return plan_of(keys, n, block, *best);
       if (n == 0) break;
       SABLE_TRY(const auto parent, index_.parent_of(block));
       block = parent ? parent->number : 0;
@@ -353,15 +353,16 @@ class FileSnapshotStore : public SnapshotStore {
   }
 
   Result<std::optional<Found>> plan_of(const std::vector<Digest>& keys, size_t n_blocks,
-                                       const StoredPosition& position) {
+                                       int64_t last, const StoredPosition& position) {
     ReadPlan plan{.n_tokens = n_blocks * kSnapshotBlockTokens + position.tail.size()};
     plan.position = {position_key(keys[n_blocks], position.tail), position.place, position.number};
     plan.blocks.reserve(n_blocks);
-    bool sound = is_possible(position.place);
-    for (size_t i = 1; i <= n_blocks && sound; ++i) {
-      SABLE_TRY(const auto block, index_.block(keys[i]));
-      sound = block && is_possible(block->place);
-      if (sound) plan.blocks.push_back({keys[i], block->place, block->number});
+    const auto block_keys = std::span(keys).subspan(1, n_blocks);
+    SABLE_TRY(const auto chain, index_.chain_to(last, block_keys));
+    bool sound = is_possible(position.place) && chain.size() == n_blocks;
+    for (size_t i = 0; i < n_blocks && sound; ++i) {
+      sound = is_possible(chain[i].place);
+      plan.blocks.push_back({block_keys[i], chain[i].place, chain[i].number});
     }
     return Found{std::move(plan), sound};
   }

@@ -1,4 +1,8 @@
 // Pages of cache memory, shared by counting references and returned to a pool for the next one.
+//
+// Pages have a few KB, far less than the memory that a backend gives out well. So they are cut out
+// of slabs of up to 2 MiB, each for pages of one size: a million tokens are some hundred slabs, in
+// huge pages where the machine has them.
 #pragma once
 
 #include <atomic>
@@ -7,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -37,11 +42,12 @@ class PageRef {
 
  private:
   friend class PagePool;
+  struct Slab;
   struct Page {
-    PagePool* pool;
-    std::byte* data;
-    size_t bytes;
-    std::atomic<uint32_t> n_refs;
+    Slab* slab = nullptr;
+    std::byte* data = nullptr;
+    size_t bytes = 0;
+    std::atomic<uint32_t> n_refs = 0;
   };
   explicit PageRef(Page* page) : page_(page) {}
 
@@ -70,14 +76,29 @@ class PagePool {
 
  private:
   friend class PageRef;
-  void give_back(PageRef::Page* page);
+  using Page = PageRef::Page;
+  using Slab = PageRef::Slab;
+  struct InAddressOrder {
+    bool operator()(const Slab* a, const Slab* b) const;
+  };
+  /// Slabs for pages of one size, and those of them with a page to give. What lies lowest is given
+  /// first, so that the slabs behind become empty and can be used otherwise.
+  struct Size {
+    std::vector<std::unique_ptr<Slab>> slabs;
+    std::set<Slab*, InAddressOrder> open;
+    size_t n_pages = 0;
+  };
+
+  bool add_slab(Size& size, size_t page_bytes);
+  void release_empty_slabs();
+  void give_back(Page* page);
 
   Backend& backend_;
   size_t bytes_max_;
   std::atomic<size_t> bytes_in_use_{0};
   std::mutex mutex_;
-  size_t bytes_held_ = 0;                                               // in use or free
-  std::map<size_t, std::vector<std::unique_ptr<PageRef::Page>>> free_;  // by size
+  size_t bytes_held_ = 0;         // in use or idle
+  std::map<size_t, Size> sizes_;  // by the bytes of a page
 };
 
 }  // namespace sable::inference

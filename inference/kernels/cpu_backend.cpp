@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <sys/mman.h>
 #include <vector>
 
 #include "base/check.h"
@@ -23,6 +24,7 @@ constexpr size_t kPieceProducts = size_t{8} << 20;  // of a weight and an elemen
 constexpr size_t kRowsInPiece = 4 * kBlockRows;     // at least, unless the job has fewer
 constexpr size_t kKeysInPiece = 1024;
 constexpr size_t kCacheLine = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
 
 /// One thread's floats between reading weights and using them, on cache lines of their own.
 class ThreadScratch {
@@ -53,7 +55,12 @@ class CpuBackend final : public Backend {
   std::string_view detail() const override { return kernels_.name; }
 
   void* allocate(size_t bytes) override {
-    return std::aligned_alloc(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
+    void* memory = nullptr;
+    const bool is_large = bytes >= kHugePage;
+    if (::posix_memalign(&memory, is_large ? kHugePage : kCacheLine, bytes) != 0) return nullptr;
+    // One fault for a huge page instead of 512, and fewer misses of the TLB ever after.
+    if (is_large) (void)::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+    return memory;
   }
   void release(void* memory, size_t) override { std::free(memory); }
   void copy(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }

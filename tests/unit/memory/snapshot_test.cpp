@@ -276,6 +276,46 @@ TEST_CASE("a damaged or foreign index is thrown away with what it describes") {
   CHECK(restored(*caches.cache, state) == 400);
 }
 
+TEST_CASE("a chain is found among many blocks of others") {
+  Caches caches;
+  MadeUpState whole(made_up_tokens(1500)), other(made_up_tokens(60000, -3));
+  for (const size_t n : {300, 900, 1500}) {
+    MadeUpState grown(made_up_tokens(n));
+    save(*caches.cache, "s_a", grown);
+    MadeUpState between(made_up_tokens(40 * n, -3));  // some hundred blocks
+    save(*caches.cache, "s_b", between);
+  }
+  CHECK(restored(*caches.cache, whole) == 1500);
+  CHECK(restored(*caches.cache, other) == 60000);
+}
+
+TEST_CASE("an index that contradicts itself loses the snapshot, not the truth") {
+  Caches caches;
+  MadeUpState state(made_up_tokens(600)), other(made_up_tokens(600, -3));
+  save(*caches.cache, "s_a", state);
+  save(*caches.cache, "s_b", other);
+  caches.cache.reset();
+  // Rows 1 and 6 stand for the engine and the fourth block; 7 to 10 are the other's.
+  const std::string change = GENERATE(
+      as<std::string>(), "UPDATE block SET parent=8 WHERE number=4",
+      "UPDATE block SET parent=4 WHERE number=4", "UPDATE block SET parent=999 WHERE number=4",
+      "UPDATE block SET parent=-1 WHERE number=4",
+      "UPDATE block SET key=zeroblob(32) WHERE number=4",
+      "UPDATE block SET key=x'00' WHERE number=4", "DELETE FROM block WHERE number=4");
+  INFO(change);
+  sqlite3* database = nullptr;
+  const auto index = caches.home() / "cache" / "index.db";
+  REQUIRE(sqlite3_open(index.c_str(), &database) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(database, change.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+  REQUIRE(sqlite3_changes(database) == 1);
+  sqlite3_close(database);
+  caches.reopen();
+  CHECK(restored(*caches.cache, state) < 600);
+  CHECK(restored(*caches.cache, other) == 600);
+  save(*caches.cache, "s_a", state);
+  CHECK(restored(*caches.cache, other) == 600);
+}
+
 TEST_CASE("one changed byte anywhere in the index never gives a wrong answer", "[slow]") {
   Caches caches;
   MadeUpState half(made_up_tokens(200)), state(made_up_tokens(400));
