@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <map>
-#include <optional>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -13,29 +11,28 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "evaluation/evaluation.h"
 #include "training/checkpoint_folder.h"
-#include "training/debian_copyright.h"
 #include "training/encode_episodes.h"
+#include "training/play_episodes.h"
 #include "training/sequences_file.h"
 #include "training/tokenizer_training.h"
 #include "training/trainer.h"
 
 namespace fs = std::filesystem;
 using namespace sable;
-using namespace sable::evaluation;
 using namespace sable::training;
 
 namespace {
 
 struct Options {
   fs::path configs = "configs", work = "build/model", out, from, launcher, code;
-  size_t episodes = 12000, test_episodes = 600, count = 1000, vocab = 1536, per_family = 60;
+  size_t episodes = 12000, code_episodes = 6000, test_episodes = 600, count = 1000;
+  size_t vocab = 1536, per_family = 60;
   uint64_t seed = 1, tokens = 0;
   double minutes = 0;
   size_t threads = std::max(1u, std::thread::hardware_concurrency());
   std::string split = "training";
-  std::vector<std::string> families;
+  FamilyShares shares;
   bool fresh = false;
   TrainingPlan plan;
 };
@@ -74,104 +71,14 @@ ModelConfig embedded_config(size_t vocab) {
   return c;
 }
 
-/// The kinds of these families; none named: all.
-std::vector<TaskKind> kinds_of(const std::vector<std::string>& families) {
-  std::vector<TaskKind> kinds;
-  for (const TaskKind& kind : task_kinds()) {
-    const bool named = std::find(families.begin(), families.end(), kind.family) != families.end();
-    if (families.empty() || named) kinds.push_back(kind);
-  }
-  return kinds;
-}
-
-/// The kind of task at a place between 0 and 1, each as wide as its share.
-const TaskKind& kind_at(std::span<const TaskKind> kinds, double place) {
-  double total = 0;
-  for (const TaskKind& kind : kinds) total += kind.share;
-  place *= total;
-  for (const TaskKind& kind : kinds) {
-    if ((place -= kind.share) < 0) return kind;
-  }
-  return kinds.back();
-}
-
-/// Real code under licences that allow it; which files, under which, is written to `list`.
-Result<RealCode> read_code(const fs::path& folder, const fs::path& list) {
-  std::map<fs::path, std::optional<DebianCopyright>> copyrights;
-  std::map<std::pair<std::string, std::string>, size_t> n_files;
-  const auto may_use = [&](const fs::path& package, const std::string& path) {
-    auto [it, fresh] = copyrights.try_emplace(package);
-    if (fresh) {
-      const auto text = read_file(package / "debian" / "copyright", size_t{1} << 20);
-      auto parsed = text ? DebianCopyright::parse(*text) : fail(text.error());
-      if (parsed) it->second = std::move(*parsed);
-    }
-    if (!it->second) return false;
-    const std::string licence = it->second->licence_of(path);
-    if (!may_be_learned(licence)) return false;
-    ++n_files[{package.filename().string(), licence}];
-    return true;
-  };
-  SABLE_TRY(auto code, RealCode::read(folder, may_use));
-  std::string lines = "package\tlicence\tfiles\n";
-  for (const auto& [key, n] : n_files) {
-    lines += fmt::format("{}\t{}\t{}\n", key.first, key.second, n);
-  }
-  SABLE_TRY_VOID(write_file_atomically(list, lines));
-  return code;
-}
-
-/// One episode for each number below `count`, a function of seed, split and number alone.
-Result<void> make_episodes(const Options& o, const AgentPack& pack, Split split, size_t count,
-                           const fs::path& file) {
-  std::error_code error;
-  if (fs::exists(file, error) && !fs::is_regular_file(file, error)) {
-    return fail(ErrorCode::invalid_input, file.string() + ": not a plain file");  // e.g. a device
-  }
-  SABLE_TRY(auto sandbox, sandbox::Sandbox::start(o.launcher));
-  SABLE_TRY(auto bench, Workbench::open(o.work / "workspace" / "repository", std::move(sandbox)));
-  std::ofstream out(file.string() + ".partial", std::ios::trunc);
-  const MadeUpCode made_up;
-  std::optional<RealCode> real;
-  if (!o.code.empty()) {
-    SABLE_TRY(real, read_code(o.code, file.string() + ".licences.tsv"));
-  }
-  const RepositorySource& source = real ? static_cast<const RepositorySource&>(*real)
-                                        : static_cast<const RepositorySource&>(made_up);
-  const std::vector<TaskKind> kinds = kinds_of(o.families);
-  if (real && std::none_of(kinds.begin(), kinds.end(),
-                           [](const TaskKind& kind) { return takes_real_code(kind.family); })) {
-    return fail(ErrorCode::invalid_input, "none of these families is played on real code");
-  }
-  const auto begin = Clock::now();
-  size_t n_tried = 0;
-  for (size_t n = 0; n < count; ++n) {
-    const uint64_t side = split == Split::test ? 1 : 0;
-    Random choice(mix(mix(o.seed, n), side));
-    const TaskKind* kind = &kind_at(kinds, choice.unit());
-    for (uint64_t attempt = 1;; ++attempt) {
-      ++n_tried;
-      if (real && (attempt % 20 == 0 || !takes_real_code(kind->family))) {
-        kind = &kind_at(kinds, choice.unit());  // what this code has none of
-        continue;
-      }
-      Random random(mix(mix(o.seed, n), attempt * 2 + side));
-      Stage stage(*bench, {split, Split::training, source}, random);
-      if (!kind->script(stage) || !stage.good()) continue;
-      const Episode episode =
-          episode_of(stage.take(), std::string(kind->family), pack, split, random);
-      out << dump_json(to_json(episode)) << '\n';
-      break;
-    }
-    if ((n + 1) % 500 == 0) {
-      fmt::print(stderr, "{}: {} episodes, {} tried, {:.1f} min\n", file.filename().string(), n + 1,
-                 n_tried, minutes_since(begin));
-    }
-  }
-  out.close();
-  fs::rename(file.string() + ".partial", file, error);
-  if (!out || error) return fail(ErrorCode::io, file.string() + ": cannot be written");
-  return {};
+EpisodePlan episode_plan(const Options& o) {
+  EpisodePlan plan;
+  plan.seed = o.seed;
+  plan.shares = o.shares;
+  plan.code = o.code;
+  plan.launcher = o.launcher;
+  plan.work = o.work / "workspace";
+  return plan;
 }
 
 Result<void> make_tokenizer(const Options& o, const AgentPack& pack, const fs::path& episodes,
@@ -317,12 +224,22 @@ Result<void> make_data(const Options& o, const AgentPack& pack) {
   std::error_code ignored;
   fs::create_directories(o.work, ignored);
   if (!fs::exists(o.work / "training.jsonl")) {
-    SABLE_TRY_VOID(make_episodes(o, pack, Split::training, o.episodes, o.work / "training.jsonl"));
+    EpisodePlan plan = episode_plan(o);
+    plan.n_made_up = o.episodes;
+    plan.n_real = o.code.empty() ? 0 : o.code_episodes;
+    SABLE_TRY_VOID(play_episodes(plan, pack, o.work / "training.jsonl"));
   }
   if (!fs::exists(o.work / "test.jsonl")) {
-    SABLE_TRY_VOID(make_episodes(o, pack, Split::test, o.test_episodes, o.work / "test.jsonl"));
+    EpisodePlan plan = episode_plan(o);
+    plan.split = evaluation::Split::test;
+    plan.shares = {};
+    plan.n_made_up = o.test_episodes;
+    SABLE_TRY_VOID(play_episodes(plan, pack, o.work / "test.jsonl"));
   }
-  if (!fs::exists(o.work / "tokenizer.json")) {
+  if (!o.from.empty()) {  // its tokens are what its weights know
+    SABLE_TRY(const std::string json, read_file(o.from / "tokenizer.json"));
+    SABLE_TRY_VOID(write_file_atomically(o.work / "tokenizer.json", json));
+  } else if (!fs::exists(o.work / "tokenizer.json")) {
     SABLE_TRY_VOID(make_tokenizer(o, pack, o.work / "training.jsonl", o.work / "tokenizer.json"));
   }
   return {};
@@ -349,9 +266,10 @@ Result<void> only_episodes(const Options& o) {
   SABLE_TRY(const AgentPack pack, AgentPack::read(o.configs));
   std::error_code ignored;
   fs::create_directories(o.work, ignored);
-  const bool test = o.split == "test";
-  return make_episodes(o, pack, test ? Split::test : Split::training, o.count,
-                       o.out.empty() ? o.work / (o.split + ".jsonl") : o.out);
+  EpisodePlan plan = episode_plan(o);
+  plan.split = o.split == "test" ? evaluation::Split::test : evaluation::Split::training;
+  (o.code.empty() ? plan.n_made_up : plan.n_real) = o.count;
+  return play_episodes(plan, pack, o.out.empty() ? o.work / (o.split + ".jsonl") : o.out);
 }
 
 /// The weights of a run as it was last saved.
@@ -365,6 +283,20 @@ Result<void> export_saved(const Options& o) {
 Result<void> only_tokenizer(const Options& o) {
   SABLE_TRY(const AgentPack pack, AgentPack::read(o.configs));
   return make_tokenizer(o, pack, o.work / "training.jsonl", o.work / "tokenizer.json");
+}
+
+/// What is learned already is not to be lost again: low rates, no copy problems beyond the tenth,
+/// numbers as shipped from the first step. What the user said stands.
+void go_on_gently(const CLI::App& command, TrainingPlan& plan) {
+  const auto set = [&](const char* option, auto& value, auto gentle) {
+    if (command.count(option) == 0) value = gentle;
+  };
+  set("--muon-rate", plan.rates.muon, 1.2e-3F);
+  set("--adamw-rate", plan.rates.adamw, 4e-4F);
+  set("--copy-until", plan.copy_until, 0.0);
+  set("--decay-from", plan.decay_from, 0.2);
+  set("--round-from", plan.round_from, 0.0);
+  set("--batch-first", plan.batch_tokens_first, size_t{4096});
 }
 
 }  // namespace
@@ -382,15 +314,32 @@ int main(int argc, char** argv) {
     command->add_option("--vocab", o.vocab, "size of the vocabulary")->capture_default_str();
     return command;
   };
+  std::string shares;
+  const auto episodes_of = [&](CLI::App* command) {
+    command->add_option("--shares", shares,
+                        "how much of the episodes belongs to a family, as in rename=0.3,fix=0.2; "
+                        "those not named share the rest");
+    command->add_option("--code", o.code,
+                        "folder with a Debian source package in each folder: episodes are also on "
+                        "its files, as far as their licences allow");
+  };
+  const auto all_data = [&](CLI::App* command) {
+    episodes_of(command);
+    command->add_option("--episodes", o.episodes, "for training")->capture_default_str();
+    command->add_option("--code-episodes", o.code_episodes, "for training, on files of --code")
+        ->capture_default_str();
+    command->add_option("--test-episodes", o.test_episodes, "held out")->capture_default_str();
+  };
   CLI::App* make = common(app.add_subcommand("model", "everything that is not there yet; resumes"));
-  make->add_option("--episodes", o.episodes, "for training")->capture_default_str();
-  make->add_option("--test-episodes", o.test_episodes, "held out")->capture_default_str();
+  all_data(make);
   auto* minutes = make->add_option("--minutes", o.minutes, "length of the run by the clock");
   auto* tokens =
       make->add_option("--tokens", o.tokens, "length in tokens: the same bits every time");
   minutes->excludes(tokens);
   make->add_option("--threads", o.threads)->capture_default_str();
-  make->add_option("--from", o.from, "checkpoint to start from, by its weights alone");
+  make->add_option("--from", o.from,
+                   "checkpoint to go on from, by its weights and tokenizer alone; the defaults of "
+                   "the run are gentler then (docs/training.md)");
   make->add_option("--out", o.out, "folder for the checkpoint; default WORK/checkpoint");
   make->add_option("--per-family", o.per_family, "held-out episodes scored at the end");
   make->add_option("--muon-rate", o.plan.rates.muon)->capture_default_str();
@@ -405,6 +354,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   make->add_option("--round-from", o.plan.round_from, "from where on numbers are as shipped")
       ->capture_default_str();
+  make->add_option("--longest", o.plan.tokens_in_sequence_max,
+                   "episodes of more tokens are left out")
+      ->capture_default_str();
   make->add_option("--batch-first", o.plan.batch_tokens_first, "tokens in a step at the beginning")
       ->capture_default_str();
   make->add_option("--batch-last", o.plan.batch_tokens_last, "tokens in a step at the end")
@@ -412,30 +364,27 @@ int main(int argc, char** argv) {
   make->add_flag("--fresh", o.fresh, "leave a saved run aside and begin anew");
   CLI::App* start = common(app.add_subcommand(
       "start", "write what a run on a GPU begins with: weights in F32 and encoded episodes"));
-  start->add_option("--episodes", o.episodes, "for training")->capture_default_str();
-  start->add_option("--test-episodes", o.test_episodes, "held out")->capture_default_str();
+  all_data(start);
   start->add_option("--from", o.from,
                     "checkpoint whose weights it begins with; default fresh ones");
   start->add_option("--out", o.out, "a new folder; default WORK/start");
   CLI::App* data = common(app.add_subcommand("episodes", "only play episodes"));
+  episodes_of(data);
   data->add_option("--split", o.split, "training or test")
       ->check(CLI::IsMember({"training", "test"}));
   data->add_option("--count", o.count)->capture_default_str();
-  data->add_option("--families", o.families, "only these; default: all, by their shares")
-      ->check([](const std::string& family) {
-        return kinds_of({family}).empty() ? "there is no family " + family : std::string();
-      });
   data->add_option("--out", o.out, "file of JSON lines");
-  data->add_option("--code", o.code,
-                   "folder with a Debian source package in each folder: episodes are on its files, "
-                   "as far as their licences allow");
   CLI::App* tokenizer = common(app.add_subcommand("tokenizer", "only train the tokenizer"));
   CLI::App* exporting = common(app.add_subcommand(
       "export", "write the weights of a run's last saved state, which it leaves as it is"));
   exporting->add_option("--out", o.out, "a new folder for the checkpoint")->required();
   CLI11_PARSE(app, argc, argv);
   if (*make && o.minutes <= 0 && o.tokens == 0) o.minutes = 90;
-  const Result<void> done = *data        ? only_episodes(o)
+  if (!o.from.empty()) go_on_gently(*make, o.plan);
+  auto parsed = parse_family_shares(shares);
+  if (parsed) o.shares = std::move(*parsed);
+  const Result<void> done = !parsed      ? fail(std::move(parsed.error()))
+                            : *data      ? only_episodes(o)
                             : *tokenizer ? only_tokenizer(o)
                             : *exporting ? export_saved(o)
                             : *start     ? start_of_run(o)

@@ -35,7 +35,7 @@ struct TrainingPlan {
   double decay_from = 0.55;  ///< rates fall linearly to 3 %
   double round_from = 0.88;  ///< weights, entries and activations are rounded as shipped
   size_t batch_tokens_first = 2048, batch_tokens_last = 8192;
-  size_t tokens_in_sequence_max = 3072;  ///< longer episodes are left out
+  size_t tokens_in_sequence_max = 6144;  ///< longer episodes are left out
 };
 
 /// How held-out sequences went.
