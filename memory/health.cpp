@@ -24,7 +24,7 @@ struct Fold {
   Result<void> add(const std::string& session, const StoredEvent& row) {
     Digest hash = view.head;
     SABLE_TRY(const auto event, checked_event(session, row, view.n_events + 1, hash));
-    const ViewEffects effects = apply_event(view, event, hash);
+    const ViewEffects effects = apply_event(view, event, hash, row.data.size());
     if (!effects.call_started.empty()) open_calls[effects.call_started] = event.seq;
     if (!effects.call_ended.empty()) open_calls.erase(effects.call_ended);
     for (auto& digest : blob_digests_in(row.data)) blobs.push_back(std::move(digest));
@@ -57,6 +57,7 @@ Result<void> check_session(LogDatabase& database, const SessionRow& row, const H
   Fold fold;
   SABLE_TRY_VOID(database.visit_events(
       row.number, 1, SIZE_MAX, [&](const StoredEvent& event) { return fold.add(row.id, event); }));
+  if (!database.knows_sizes()) fold.view.data_bytes = row.view.data_bytes;
   health.report.n_events += fold.view.n_events;
   const auto say = [&](std::string_view text) {
     health.report.problems.push_back(fmt::format("session {}: {}", row.id, text));
