@@ -211,6 +211,23 @@ Result<void> build_replacement(const Home& home, RepairReport& report) {
   return sync_folder(home.path());
 }
 
+/// Before anything is swept: what no session needs is told by these files.
+Result<void> put_checkpoints_right(const Home& home, Health& health, RepairReport& report) {
+  if (report.rebuilt) {
+    SABLE_TRY(health, look_at(home));  // what is left of the log says now
+  }
+  if (health.wrong_heads.empty()) return {};
+  if (report.moved_to.empty()) {
+    SABLE_TRY(report.moved_to, make_damaged_folder(home));
+  }
+  SABLE_TRY_VOID(put_heads_right(health.wrong_heads, report.moved_to));
+  for (const auto& head : health.wrong_heads) {
+    ++(head.right ? report.n_heads_restored : report.n_heads_lost);
+  }
+  SABLE_TRY(health.checkpoints, check_checkpoints(home.path()));
+  return {};
+}
+
 Result<void> give_up_what_is_lost(LogDatabase& database, const Home& home, const Health& health,
                                   RepairReport& report) {
   report.n_blobs_lost = health.lost_blobs.size();
@@ -245,6 +262,7 @@ Result<RepairReport> repair(const fs::path& path, Log log) {
     log.warning("the database was repaired",
                 {{"events", report.n_events}, {"damaged", report.moved_to.string()}});
   }
+  SABLE_TRY_VOID(put_checkpoints_right(home, health, report));
   SABLE_TRY_VOID(prepare_database(home, log));
   SABLE_TRY(auto database, LogDatabase::open(home.database(), OpenMode::read_write));
   SABLE_TRY_VOID(give_up_what_is_lost(database, home, health, report));
