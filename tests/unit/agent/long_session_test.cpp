@@ -114,12 +114,13 @@ class LongSession {
       const auto turn = must(session_->run_turn("go on"));
       REQUIRE(turn.status == "finished");
     }
+    const size_t resident = resident_bytes();
     provider_.measures = true;
     must(session_->run_turn("go on"));
     Footprint footprint{.n_events = last_.seq,
                         .n_messages = provider_.n_messages,
                         .allocated = allocated_bytes(),
-                        .resident = resident_bytes(),
+                        .resident = resident,
                         .transcript = provider_.transcript_bytes};
     WARN(fmt::format(
         "{} events, {} messages: {} KiB allocated, {} KiB resident; the messages take "
