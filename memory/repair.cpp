@@ -95,9 +95,9 @@ class Salvage {
     for (const EventPlace& place : scan_.events()) {
       // Events whose session row is lost: a first event that proves itself makes them a session.
       const int64_t number = place.key >> kSeqBits;
-      if ((place.key & kSeqMask) == 1 && number > 0 && !sessions.count(number) && starts(place)) {
-        sessions[number] = fmt::format("s_recovered_{}", number);
-      }
+      if ((place.key & kSeqMask) != 1 || number <= 0 || sessions.count(number)) continue;
+      SABLE_TRY(const bool is_first, starts(place));
+      if (is_first) sessions[number] = fmt::format("s_recovered_{}", number);
     }
     SABLE_TRY_VOID(target_.begin());
     for (const auto& [number, id] : sessions) {
@@ -109,8 +109,8 @@ class Salvage {
   }
 
  private:
-  bool starts(const EventPlace& place) const {
-    const auto event = scan_.read(place);
+  Result<bool> starts(const EventPlace& place) const {
+    SABLE_TRY(const auto event, scan_.read(place));
     if (!event) return false;
     Digest previous = kChainStart;
     return checked_event("", row_of(*event, 1), 1, previous).has_value();
@@ -132,7 +132,7 @@ class Salvage {
       continued = false;
       const int64_t key = event_key(number, row.view.n_events + 1);
       for (at = std::lower_bound(at, end, key, by_key); at != end && at->key == key; ++at) {
-        const auto event = scan_.read(*at);
+        SABLE_TRY(const auto event, scan_.read(*at));
         if (!event) continue;
         Digest head = row.view.head;
         const StoredEvent stored = row_of(*event, row.view.n_events + 1);
