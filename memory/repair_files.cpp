@@ -16,8 +16,7 @@ namespace fs = std::filesystem;
 Result<void> move_aside(const fs::path& file, const fs::path& folder) {
   std::error_code error;
   if (fs::symlink_status(file, error).type() == fs::file_type::not_found) return {};
-  fs::create_directories(folder, error);
-  if (error) return fail_errno(folder.string(), error.value());
+  SABLE_TRY_VOID(make_private_folders(folder));
   fs::rename(file, folder / file.filename(), error);
   if (error) return fail_errno(file.string(), error.value());
   SABLE_TRY_VOID(sync_folder(folder));
