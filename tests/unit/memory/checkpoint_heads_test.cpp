@@ -113,7 +113,7 @@ void change_bytes(CheckpointedHome& home, size_t step) {
 
 TEST_CASE("a damaged name of a session's newest checkpoint is put right from the log") {
   CheckpointedHome home;
-  change_bytes(home, 13);
+  change_bytes(home, 19);
   damage_and_repair(home, "too long", [&] {
     overwrite(home.head(), home.checkpoints.back() + std::string(200, '0'));
   });
