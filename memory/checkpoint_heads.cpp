@@ -22,7 +22,10 @@ class Comparison {
   Result<const char*> how_wrong(const fs::path& folder, const std::string& session) {
     std::error_code error;
     const auto kind = fs::symlink_status(folder / "sessions" / session, error).type();
-    if (kind == fs::file_type::not_found) return newest_readable() ? "is missing" : nullptr;
+    if (kind == fs::file_type::not_found) {
+      SABLE_TRY(const auto newest, newest_readable());
+      return newest ? "is missing" : nullptr;
+    }
     if (kind != fs::file_type::regular) return "is not a file";
     if (!may_be_session_id(session)) return nullptr;  // left by a writer that died
     const auto newest = newest_checkpoint(folder, session);
@@ -33,26 +36,39 @@ class Comparison {
   }
 
   /// In the log, from the newest on.
-  std::optional<ObjectId> newest_readable() {
-    const auto found = std::find_if(told_.rbegin(), told_.rend(), [this](const ObjectId& id) {
-      return objects_.read_commit(id).has_value();
-    });
-    return found == told_.rend() ? std::nullopt : std::optional(*found);
+  Result<std::optional<ObjectId>> newest_readable() {
+    for (auto id = told_.rbegin(); id != told_.rend(); ++id) {
+      SABLE_TRY(const auto record, commit(*id));
+      if (record) return std::optional(*id);
+    }
+    return std::optional<ObjectId>();
   }
 
  private:
+  /// None when it is missing or damaged. Errors: io; what cannot be read now is not given up.
+  Result<std::optional<CommitRecord>> commit(const ObjectId& id) {
+    auto record = objects_.read_commit(id);
+    if (record) return std::optional(std::move(*record));
+    if (record.error().code == ErrorCode::io) return fail(record.error());
+    return std::optional<CommitRecord>();
+  }
+
   /// From the one that the file names through those before it to the newest that the log tells of.
-  const char* leads_to_told(const ObjectId& newest) {
+  Result<const char*> leads_to_told(const ObjectId& newest) {
     std::set<ObjectId> seen;
-    for (ObjectId commit = newest; !commit.empty() && seen.insert(commit).second;) {
-      if (commit == told_.back()) return nullptr;
-      const auto record = objects_.read_commit(commit);
-      if (!record && commit != newest) return nullptr;  // an object is damaged, not the file
-      if (!record) return newest_readable() ? "names a checkpoint that is not there" : nullptr;
-      commit = record->parent;
+    for (ObjectId id = newest; !id.empty() && seen.insert(id).second;) {
+      if (id == told_.back()) return nullptr;
+      SABLE_TRY(const auto record, commit(id));
+      if (!record && id != newest) return nullptr;  // an object is damaged, not the file
+      if (!record) {
+        SABLE_TRY(const auto right, newest_readable());
+        return right ? "names a checkpoint that is not there" : nullptr;
+      }
+      id = record->parent;
     }
     // The newest in the log is lost where an earlier repair had to take one before it.
-    if (!objects_.read_commit(told_.back())) return nullptr;
+    SABLE_TRY(const auto last, commit(told_.back()));
+    if (!last) return nullptr;
     return "names another checkpoint than the log";
   }
 
@@ -69,7 +85,9 @@ Result<void> compare(const fs::path& folder, const std::set<std::string>& names,
     const auto in_log = told.find(name);
     Comparison comparison(objects, in_log == told.end() ? kNone : in_log->second.ids);
     SABLE_TRY(const auto* how, comparison.how_wrong(folder, name));
-    if (how != nullptr) wrong.push_back({folder, name, how, comparison.newest_readable()});
+    if (how == nullptr) continue;
+    SABLE_TRY(auto right, comparison.newest_readable());
+    wrong.push_back({folder, name, how, std::move(right)});
   }
   return {};
 }

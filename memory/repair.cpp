@@ -244,8 +244,10 @@ Result<void> give_up_what_is_lost(LogDatabase& database, const Home& home, const
 
 Result<RepairReport> repair(const fs::path& path, Log log) {
   RepairReport report;
-  SABLE_TRY(auto health, look_at_home(path));
   SABLE_TRY(auto home, Home::open_alone(path));
+  // What an earlier repair came to before it was cut off is what there is to look at.
+  SABLE_TRY(report.moved_to, finish_replacement(home));
+  SABLE_TRY(auto health, look_at(home));
   report.problems = health.report.problems;
   report.n_events = health.report.n_events;
   report.was_sound = report.problems.empty();
