@@ -34,8 +34,7 @@ Result<void> take_tools(const Json& data, std::vector<OfferedTool>& tools) {
   return {};
 }
 
-Result<void> take_context(const Json& data, std::vector<Message>& messages,
-                          std::vector<OfferedTool>& tools) {
+Result<void> take_context(const Json& data, Transcript& messages, std::vector<OfferedTool>& tools) {
   SABLE_TRY(auto system, text_of(data, "system"));
   messages.push_back({.role = Role::system, .text = std::move(system)});
   return take_tools(data, tools);
@@ -94,6 +93,7 @@ Result<void> History::take_reply(const Json& data) {
   SABLE_TRY(message.text, text_of(data, "text"));
   message.reasoning = string_or(data, "reasoning", "");
   if (const auto calls = data.find("tool_calls"); calls != data.end() && calls->is_array()) {
+    message.tool_calls.reserve(calls->size());
     for (const auto& call : *calls) {
       SABLE_TRY(auto id, text_of(call, "id"));
       SABLE_TRY(auto name, text_of(call, "name"));
@@ -206,7 +206,7 @@ Result<std::vector<Message>> messages_from(const std::vector<memory::Event>& eve
       SABLE_TRY_VOID(history.take(events[seq - 1]));
     }
   }
-  return history.messages();
+  return std::vector<Message>(history.messages().begin(), history.messages().end());
 }
 
 }  // namespace sable::agent

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/call_ids.h"
 #include "agent/provider.h"
 #include "memory/memory.h"
 
@@ -29,7 +30,7 @@ class History {
   /// field.
   Result<void> take(const memory::Event& event);
 
-  const std::vector<Message>& messages() const { return messages_; }
+  const Transcript& messages() const { return messages_; }
   const std::vector<OfferedTool>& tools() const { return tools_; }
   int n_turns() const { return n_turns_; }
   bool turn_open() const { return turn_open_; }
@@ -68,7 +69,7 @@ class History {
   Result<void> take_outcome(const Json& data);
   void take_rewind(const Json& data);
 
-  std::vector<Message> messages_;
+  Transcript messages_;
   std::vector<OfferedTool> tools_;
   std::string tools_notice_;
   std::vector<std::string> opt_outs_;
@@ -76,7 +77,7 @@ class History {
   std::vector<RequestedCall> reply_calls_;
   std::set<std::string> started_;  ///< of the newest reply
   std::set<std::string> answered_;
-  std::set<std::string> call_ids_;
+  CallIds call_ids_;
   std::set<std::string> allowed_for_session_;
   memory::TaskState tasks_;
   TurnSoFar turn_;

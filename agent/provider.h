@@ -3,10 +3,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
+
+#include <boost/iterator/indirect_iterator.hpp>
 
 #include "base/asio.h"
 #include "base/json.h"
@@ -38,6 +43,37 @@ struct Message {
   Json replay;                            ///< of an assistant: what its provider needs to repeat it
 };
 
+/// Messages in order. They never change, so copies share them: each step of a session asks with all
+/// that came before, and neither the time nor the memory for that is to grow with it.
+class Transcript {
+ public:
+  using const_iterator =
+      boost::indirect_iterator<std::vector<std::shared_ptr<const Message>>::const_iterator>;
+
+  Transcript() = default;
+  Transcript(std::initializer_list<Message> messages) { assign(messages.begin(), messages.end()); }
+  Transcript(const std::vector<Message>& messages) { assign(messages.begin(), messages.end()); }
+
+  template <class Iterator>
+  void assign(Iterator first, Iterator last) {
+    messages_.clear();
+    for (; first != last; ++first) push_back(*first);
+  }
+  void push_back(Message message) {
+    messages_.push_back(std::make_shared<const Message>(std::move(message)));
+  }
+
+  size_t size() const { return messages_.size(); }
+  bool empty() const { return messages_.empty(); }
+  const Message& operator[](size_t i) const { return *messages_[i]; }
+  const Message& back() const { return *messages_.back(); }
+  const_iterator begin() const { return const_iterator(messages_.begin()); }
+  const_iterator end() const { return const_iterator(messages_.end()); }
+
+ private:
+  std::vector<std::shared_ptr<const Message>> messages_;
+};
+
 /// A tool as it is offered to the model.
 struct OfferedTool {
   std::string name;
@@ -55,7 +91,7 @@ struct Sampling {
 
 struct StepRequest {
   std::string session;  ///< whose step it is: a provider may keep what it computed under this name
-  std::vector<Message> messages;
+  Transcript messages;
   std::vector<OfferedTool> tools;
   Sampling sampling;
 };

@@ -35,6 +35,9 @@ class AwaitedChange : public Change {
       result_.emplace(unless_out_of_memory([&]() -> Result<T> { return fail(committed.error()); }));
     }
     if (*result_ && durable_) durable_();
+    // A session that they hold is free by the time somebody hears that it is.
+    make_ = nullptr;
+    durable_ = nullptr;
     Pending<T>::complete(pending_, std::move(*result_));
   }
   bool alone() const override { return alone_; }

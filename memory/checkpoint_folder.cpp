@@ -219,7 +219,8 @@ std::vector<std::pair<fs::path, std::string>> checkpointed_sessions(const fs::pa
   return found;
 }
 
-Result<std::vector<CheckpointDamage>> check_checkpoints(const fs::path& home) {
+Result<std::vector<CheckpointDamage>> check_checkpoints(const fs::path& home,
+                                                        const std::set<fs::path>& passed_over) {
   std::vector<CheckpointDamage> found;
   for (const auto& folder : checkpoint_folders(home)) {
     SABLE_TRY(const auto lock, use_checkpoints(folder));
@@ -228,6 +229,7 @@ Result<std::vector<CheckpointDamage>> check_checkpoints(const fs::path& home) {
     std::map<std::string, ObjectId> newest_of;
     Walk all(objects, Walk::Blobs::read, {});
     for (const auto& session : names_in(folder / "sessions", false)) {
+      if (passed_over.contains(folder / "sessions" / session)) continue;
       SABLE_TRY(const auto newest, newest_checkpoint(folder, session));
       if (!newest) continue;
       newest_of[session] = *newest;

@@ -69,8 +69,10 @@ struct CheckpointDamage {
   std::set<std::string> sessions;  ///< some of whose checkpoints need them
 };
 
-/// Reads every object that some session needs.
-Result<std::vector<CheckpointDamage>> check_checkpoints(const std::filesystem::path& home);
+/// Reads every object that some session needs. `passed_over`: files in sessions/ that are known to
+/// be wrong (checkpoint_heads.h).
+Result<std::vector<CheckpointDamage>> check_checkpoints(
+    const std::filesystem::path& home, const std::set<std::filesystem::path>& passed_over = {});
 
 /// From now on it is known that these are lost.
 Result<void> note_lost_objects(const std::filesystem::path& folder, const std::set<ObjectId>& lost);

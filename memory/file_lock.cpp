@@ -49,6 +49,13 @@ Result<void> make_private_folder(const std::filesystem::path& folder) {
   return {};
 }
 
+Result<void> make_private_folders(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (folder.empty() || std::filesystem::exists(folder, error)) return {};
+  SABLE_TRY_VOID(make_private_folders(folder.parent_path()));
+  return make_private_folder(folder);
+}
+
 Result<UniqueFd> open_private_file(const std::filesystem::path& file) {
   UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return fail_errno(file.string(), errno);

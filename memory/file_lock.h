@@ -22,6 +22,9 @@ bool leads_to(const std::filesystem::path& file, int fd);
 /// is something else or somebody else's.
 Result<void> make_private_folder(const std::filesystem::path& folder);
 
+/// The same with the folders that lead to it. Those that are there stay as they are.
+Result<void> make_private_folders(const std::filesystem::path& folder);
+
 /// Opens a file (0600) and makes it, empty, if there is none.
 Result<UniqueFd> open_private_file(const std::filesystem::path& file);
 

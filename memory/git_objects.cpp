@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "memory/home.h"
 
 namespace sable::memory {
 
@@ -134,6 +135,7 @@ Result<GitObjects> GitObjects::open(const fs::path& folder, bool sync_each) {
   std::call_once(started, [] { git_libgit2_init(); });
   GitObjects objects;
   objects.folder_ = folder;
+  objects.sync_each_ = sync_each;
   git_odb* odb = nullptr;
   if (const int code = git_odb_new(&odb); code != 0) return fail_git("object store", code);
   objects.odb_.reset(odb);
@@ -148,7 +150,9 @@ Result<ObjectId> GitObjects::write(std::string_view bytes, ObjectKind kind) {
   git_oid oid;
   const int code = git_odb_write(&oid, odb_.get(), bytes.data(), bytes.size(), type_of(kind));
   if (code != 0) return fail_git("file checkpoint", code);
-  return id_of(oid);
+  auto id = id_of(oid);
+  if (used_folders_.insert(id.front()).second) has_unsynced_folders_ = true;
+  return id;
 }
 
 Result<ObjectId> GitObjects::write_blob(std::string_view bytes) {
@@ -176,7 +180,12 @@ Result<ObjectId> GitObjects::write_commit(const CommitRecord& commit, std::strin
   if (!commit.parent.empty()) text += "parent " + hex_of(commit.parent) + "\n";
   // No clock: the log knows when.
   text += "author Sable <sable@localhost> 0 +0000\ncommitter Sable <sable@localhost> 0 +0000\n\n";
-  return write(text.append(message), ObjectKind::commit);
+  SABLE_TRY(auto id, write(text.append(message), ObjectKind::commit));
+  if (sync_each_ && has_unsynced_folders_) {
+    SABLE_TRY_VOID(sync_folder(folder_));
+    has_unsynced_folders_ = false;
+  }
+  return id;
 }
 
 fs::path GitObjects::file_of(const ObjectId& id) const {

@@ -44,7 +44,8 @@ struct CommitRecord {
 
 class GitObjects {
  public:
-  /// `folder` exists. `sync_each`: every object is durable when it is written; else sync() once.
+  /// `folder` exists. `sync_each`: every object is durable when a commit that is written after it
+  /// returns; else sync() once.
   static Result<GitObjects> open(const std::filesystem::path& folder, bool sync_each);
 
   Result<ObjectId> write_blob(std::string_view bytes);
@@ -79,6 +80,11 @@ class GitObjects {
   std::filesystem::path file_of(const ObjectId& id) const;
 
   std::filesystem::path folder_;
+  bool sync_each_ = false;
+  // Objects lie in folders named by the first byte of their names. libgit2 syncs the files and the
+  // names in those; that the folders themselves have names is left to us.
+  std::set<char> used_folders_;
+  bool has_unsynced_folders_ = false;
   std::unique_ptr<git_odb, Free> odb_;
 };
 

@@ -20,14 +20,16 @@ struct Fold {
   std::map<std::string, Seq> open_calls;
   std::vector<std::string> blobs;
   std::set<std::string> lost_blobs;
+  ToldCheckpoints checkpoints;
 
   Result<void> add(const std::string& session, const StoredEvent& row) {
     Digest hash = view.head;
     SABLE_TRY(const auto event, checked_event(session, row, view.n_events + 1, hash));
-    const ViewEffects effects = apply_event(view, event, hash);
+    const ViewEffects effects = apply_event(view, event, hash, row.data.size());
     if (!effects.call_started.empty()) open_calls[effects.call_started] = event.seq;
     if (!effects.call_ended.empty()) open_calls.erase(effects.call_ended);
     for (auto& digest : blob_digests_in(row.data)) blobs.push_back(std::move(digest));
+    checkpoints.take(event);
     if (event.type == kBlobsLost && event.data.is_object() && event.data.contains("digests")) {
       for (const auto& digest : event.data["digests"]) {
         if (digest.is_string()) lost_blobs.insert(digest.get<std::string>());
@@ -57,6 +59,7 @@ Result<void> check_session(LogDatabase& database, const SessionRow& row, const H
   Fold fold;
   SABLE_TRY_VOID(database.visit_events(
       row.number, 1, SIZE_MAX, [&](const StoredEvent& event) { return fold.add(row.id, event); }));
+  if (!database.knows_sizes()) fold.view.data_bytes = row.view.data_bytes;
   health.report.n_events += fold.view.n_events;
   const auto say = [&](std::string_view text) {
     health.report.problems.push_back(fmt::format("session {}: {}", row.id, text));
@@ -86,6 +89,8 @@ Result<void> check_session(LogDatabase& database, const SessionRow& row, const H
     say(bytes.error().message);
     health.lost_blobs[digest].insert(row.id);
   }
+  fold.checkpoints.working_directory = fold.view.working_directory;
+  health.told_checkpoints[row.id] = std::move(fold.checkpoints);
   if (const auto head = heads.find(row.id);
       head != heads.end() && head->second.seq > fold.view.n_events) {
     problem(fmt::format("events {} to {} were acknowledged and are lost", fold.view.n_events + 1,
@@ -126,6 +131,10 @@ Result<void> check_log(LogDatabase& database, const Home& home, const Heads& hea
 Result<Health> look_at_home(const std::filesystem::path& path) {
   SABLE_TRY(auto home, Home::open(path));
   SABLE_TRY_VOID(home.share());
+  return look_at(home);
+}
+
+Result<Health> look_at(const Home& home) {
   Health health;
   std::error_code error;
   if (!std::filesystem::exists(home.database(), error)) return health;
@@ -145,7 +154,15 @@ Result<Health> look_at_home(const std::filesystem::path& path) {
     health.report.problems.push_back(looked.error().message);
     health.log_sound = false;
   }
-  SABLE_TRY(health.checkpoints, check_checkpoints(home.path()));
+  SABLE_TRY(health.wrong_heads, wrong_heads(home, health.told_checkpoints));
+  std::set<std::filesystem::path> passed_over;
+  for (const auto& head : health.wrong_heads) {
+    const auto file = head.folder / "sessions" / head.session;
+    health.report.problems.push_back(fmt::format(
+        "{}: the file that names the newest file checkpoint {}", to_utf8(file.string()), head.how));
+    passed_over.insert(file);
+  }
+  SABLE_TRY(health.checkpoints, check_checkpoints(home.path(), passed_over));
   for (const auto& damage : health.checkpoints) {
     health.report.problems.push_back(fmt::format(
         "file checkpoints of {}: {} objects are damaged or missing; sessions {} cannot be taken "

@@ -65,12 +65,10 @@ Result<Home> Home::prepare(const fs::path& path) {
   const fs::path absolute = fs::absolute(path, error);
   if (error) return fail_errno(path.string(), error.value());
   if (!fs::exists(absolute, error)) {
-    fs::create_directories(absolute.parent_path(), error);
-    if (error) {
-      return fail(ErrorCode::io, fmt::format("{}: {}; choose another home (SABLE_HOME)",
-                                             absolute.string(), error.message()));
+    if (auto made = make_private_folders(absolute); !made) {
+      return fail(ErrorCode::io,
+                  fmt::format("{}; choose another home (SABLE_HOME)", made.error().message));
     }
-    SABLE_TRY_VOID(make_private_folder(absolute));
   }
   Home home;
   home.path_ = fs::canonical(absolute, error);

@@ -9,7 +9,8 @@ Result<LogDatabase> LogDatabase::open(const std::filesystem::path& file, OpenMod
   if (mode == OpenMode::read_write) {
     SABLE_TRY_VOID(connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"));
   }
-  return LogDatabase(std::move(connection));
+  SABLE_TRY(const auto version, connection.integer("PRAGMA user_version"));
+  return LogDatabase(std::move(connection), version);
 }
 
 Result<void> LogDatabase::begin() {
@@ -128,7 +129,7 @@ Result<void> LogDatabase::insert_event(int64_t number, const StoredEvent& event)
 
 Result<void> LogDatabase::project(int64_t number, SessionView& view, const Event& event,
                                   const Digest& hash, std::string_view data) {
-  const ViewEffects effects = apply_event(view, event, hash);
+  const ViewEffects effects = apply_event(view, event, hash, data.size());
   if (!effects.call_started.empty()) {
     SABLE_TRY(auto* insert,
               statement("INSERT OR REPLACE INTO open_call(session, call_id, seq) VALUES(?, ?, ?)"));
@@ -151,14 +152,16 @@ Result<void> LogDatabase::project(int64_t number, SessionView& view, const Event
 }
 
 Result<void> LogDatabase::write_view(int64_t number, const SessionView& view) {
-  SABLE_TRY(auto* write,
-            statement("INSERT INTO session_view(session, n_events, head, created, updated, "
-                      "input_tokens, output_tokens, status, title, working_directory, agent, "
-                      "model, parent, parent_seq) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-                      "?11, ?12, ?13, ?14) ON CONFLICT(session) DO UPDATE SET n_events = ?2, "
-                      "head = ?3, created = ?4, updated = ?5, input_tokens = ?6, "
-                      "output_tokens = ?7, status = ?8, title = ?9, working_directory = ?10, "
-                      "agent = ?11, model = ?12, parent = ?13, parent_seq = ?14"));
+  SABLE_TRY(
+      auto* write,
+      statement(
+          "INSERT INTO session_view(session, n_events, head, created, updated, "
+          "input_tokens, output_tokens, status, title, working_directory, agent, "
+          "model, parent, parent_seq, data_bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+          "?11, ?12, ?13, ?14, ?15) ON CONFLICT(session) DO UPDATE SET n_events = ?2, "
+          "head = ?3, created = ?4, updated = ?5, input_tokens = ?6, "
+          "output_tokens = ?7, status = ?8, title = ?9, working_directory = ?10, "
+          "agent = ?11, model = ?12, parent = ?13, parent_seq = ?14, data_bytes = ?15"));
   return Run(*write)
       .bind(number)
       .bind(static_cast<int64_t>(view.n_events))
@@ -174,6 +177,7 @@ Result<void> LogDatabase::write_view(int64_t number, const SessionView& view) {
       .bind(view.model)
       .bind(view.parent)
       .bind(static_cast<int64_t>(view.parent_seq))
+      .bind(static_cast<int64_t>(view.data_bytes))
       .finish();
 }
 

@@ -31,10 +31,12 @@ constexpr size_t kPurgedAtOnce = 4096;
 class LogDatabase {
  public:
   /// A read-write connection in WAL mode with full sync, or a reader that never waits for it. The
-  /// schema has been checked (check_schema).
+  /// schema has been checked (check_schema); one of an older version is only read.
   static Result<LogDatabase> open(const std::filesystem::path& file, OpenMode mode);
 
   Connection& connection() { return connection_; }
+  /// Whether sessions have their `data_bytes`: not before version 3 of the schema.
+  bool knows_sizes() const { return version_ >= 3; }
   /// Prepared once; `sql` is a literal.
   Result<Statement*> statement(const char* sql) { return statements_.get(connection_, sql); }
 
@@ -129,9 +131,11 @@ class LogDatabase {
   Result<void> project(int64_t number, SessionView& view, const Event& event, const Digest& hash,
                        std::string_view data);
 
-  explicit LogDatabase(Connection connection) : connection_(std::move(connection)) {}
+  LogDatabase(Connection connection, int64_t version)
+      : connection_(std::move(connection)), version_(version) {}
 
   Connection connection_;
+  int64_t version_;  ///< of the schema
   StatementCache statements_;
 };
 

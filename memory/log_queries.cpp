@@ -7,11 +7,13 @@ namespace sable::memory {
 
 namespace {
 
-#define SABLE_SESSION_COLUMNS                                                                  \
+#define SABLE_SESSION_COLUMNS(data_bytes)                                                      \
   "SELECT s.number, s.id, s.fence, v.n_events, v.head, v.created, v.updated, v.input_tokens, " \
   "v.output_tokens, v.status, v.title, v.working_directory, v.agent, v.model, v.parent, "      \
-  "v.parent_seq FROM session s JOIN session_view v ON v.session = s.number WHERE "             \
-  "s.complete = 1 "
+  "v.parent_seq, " data_bytes                                                                  \
+  " FROM session s JOIN session_view v ON v.session = s.number WHERE s.complete = 1 "
+
+#define SABLE_NEWEST_FIRST "ORDER BY v.updated DESC, s.number DESC LIMIT ?"
 
 Result<SessionRow> session_from(const Run& run) {
   SessionRow row{run.integer(0), std::string(run.text(1)), run.integer(2), {}};
@@ -35,13 +37,16 @@ Result<SessionRow> session_from(const Run& run) {
   view.model = run.text(13);
   view.parent = run.text(14);
   view.parent_seq = static_cast<Seq>(run.integer(15));
+  view.data_bytes = static_cast<uint64_t>(run.integer(16));
   return row;
 }
 
 }  // namespace
 
 Result<SessionRow> LogDatabase::session(const std::string& id) {
-  SABLE_TRY(auto* select, statement(SABLE_SESSION_COLUMNS "AND s.id = ?"));
+  SABLE_TRY(auto* select,
+            statement(knows_sizes() ? SABLE_SESSION_COLUMNS("v.data_bytes") "AND s.id = ?"
+                                    : SABLE_SESSION_COLUMNS("0") "AND s.id = ?"));
   Run run(*select);
   run.bind(id);
   SABLE_TRY(const bool found, run.next());
@@ -111,7 +116,8 @@ Result<std::vector<SessionRow>> LogDatabase::all_sessions() {
 
 Result<std::vector<SessionRow>> LogDatabase::newest_sessions(size_t n_max) {
   SABLE_TRY(auto* select,
-            statement(SABLE_SESSION_COLUMNS "ORDER BY v.updated DESC, s.number DESC LIMIT ?"));
+            statement(knows_sizes() ? SABLE_SESSION_COLUMNS("v.data_bytes") SABLE_NEWEST_FIRST
+                                    : SABLE_SESSION_COLUMNS("0") SABLE_NEWEST_FIRST));
   Run run(*select);
   run.bind(static_cast<int64_t>(std::min<size_t>(n_max, INT64_MAX)));
   std::vector<SessionRow> rows;

@@ -230,6 +230,8 @@ struct RepairReport {
   std::vector<SalvagedSession> sessions;
   uint64_t n_blobs_lost = 0;          ///< kept outputs; their sessions say so (event "blobs.lost")
   uint64_t n_objects_lost = 0;        ///< of file checkpoints; rewinds that need them are refused
+  uint64_t n_heads_restored = 0;      ///< sessions' newest file checkpoints, named again by the log
+  uint64_t n_heads_lost = 0;          ///< the same where no log names one; the next one begins anew
   std::vector<std::string> problems;  ///< what check() said before
   Swept swept;                        ///< done in any case
 };

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "memory/event_record.h"
 #include "memory/session_id.h"
 
@@ -27,10 +29,17 @@ constexpr bool is_text(uint64_t type) { return type >= 13 && type % 2 == 1; }
 using Page = std::array<uint8_t, kPageBytes>;
 using Bytes = std::span<const uint8_t>;
 
-bool read_page(int fd, uint32_t number, Page& page) {
+/// False for none, and behind the last one. Errors: io; a page that cannot be read now may hold
+/// what would be given up with it.
+Result<bool> read_page(int fd, uint32_t number, Page& page) {
   if (number == 0) return false;
   const auto offset = static_cast<off_t>(number - 1) * static_cast<off_t>(kPageBytes);
-  return ::pread(fd, page.data(), page.size(), offset) == static_cast<ssize_t>(page.size());
+  while (true) {
+    const ssize_t n = ::pread(fd, page.data(), page.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno(fmt::format("page {} of the database", number), errno);
+    return n == static_cast<ssize_t>(page.size());
+  }
 }
 
 /// Takes a variable-length integer from the front; empty when there is none.
@@ -177,7 +186,9 @@ Result<PageScan> PageScan::of(const std::filesystem::path& database) {
   scan.file_ = UniqueFd(::open(database.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!scan.file_) return fail_errno(database.string(), errno);
   Page page;
-  for (uint32_t number = 1; read_page(scan.file_.get(), number, page); ++number) {
+  for (uint32_t number = 1;; ++number) {
+    SABLE_TRY(const bool there, read_page(scan.file_.get(), number, page));
+    if (!there) break;
     // The page's type byte is not asked: it may be the damaged one, and the chain decides anyway.
     const size_t n_cells =
         std::min<size_t>(static_cast<size_t>(page[3] << 8 | page[4]), (kPageBytes - 8) / 2);
@@ -198,18 +209,21 @@ Result<PageScan> PageScan::of(const std::filesystem::path& database) {
   return scan;
 }
 
-std::optional<ScannedEvent> PageScan::read(const EventPlace& place) const {
+Result<std::optional<ScannedEvent>> PageScan::read(const EventPlace& place) const {
+  constexpr std::nullopt_t kNotWhole = std::nullopt;
   Page page;
-  if (!read_page(file_.get(), place.page, page)) return std::nullopt;
+  SABLE_TRY(const bool there, read_page(file_.get(), place.page, page));
+  if (!there) return kNotWhole;
   const auto cell = cell_at(page, place.offset);
   const auto header = cell ? header_of(*cell) : std::nullopt;
-  if (!header || !is_event(*header)) return std::nullopt;
+  if (!header || !is_event(*header)) return kNotWhole;
   std::vector<uint8_t> payload(cell->local.begin(), cell->local.end());
   const auto payload_bytes = static_cast<size_t>(cell->payload_bytes);
   payload.reserve(payload_bytes);
   Page overflow;
   for (uint32_t next = cell->overflow_page; payload.size() < payload_bytes;) {
-    if (!read_page(file_.get(), next, overflow)) return std::nullopt;
+    SABLE_TRY(const bool more, read_page(file_.get(), next, overflow));
+    if (!more) return kNotWhole;
     next = 0;
     for (size_t i = 0; i < 4; ++i) next = next << 8 | overflow[i];
     const size_t n = std::min(payload_bytes - payload.size(), kPageBytes - 4);
@@ -225,7 +239,7 @@ std::optional<ScannedEvent> PageScan::read(const EventPlace& place) const {
   event.data = fields.text();
   const Bytes hash = fields.next();
   std::copy(hash.begin(), hash.end(), event.hash.begin());
-  return event;
+  return std::optional(std::move(event));
 }
 
 }  // namespace sable::memory

@@ -38,8 +38,8 @@ class PageScan {
   const std::map<int64_t, std::string>& session_ids() const { return session_ids_; }  ///< by number
   const std::vector<EventPlace>& events() const { return events_; }  ///< sorted by key
 
-  /// The row at a place, overflow pages followed; empty when it is not whole.
-  std::optional<ScannedEvent> read(const EventPlace& place) const;
+  /// The row at a place, overflow pages followed; empty when it is not whole. Errors: io.
+  Result<std::optional<ScannedEvent>> read(const EventPlace& place) const;
 
  private:
   UniqueFd file_;

@@ -95,9 +95,9 @@ class Salvage {
     for (const EventPlace& place : scan_.events()) {
       // Events whose session row is lost: a first event that proves itself makes them a session.
       const int64_t number = place.key >> kSeqBits;
-      if ((place.key & kSeqMask) == 1 && number > 0 && !sessions.count(number) && starts(place)) {
-        sessions[number] = fmt::format("s_recovered_{}", number);
-      }
+      if ((place.key & kSeqMask) != 1 || number <= 0 || sessions.count(number)) continue;
+      SABLE_TRY(const bool is_first, starts(place));
+      if (is_first) sessions[number] = fmt::format("s_recovered_{}", number);
     }
     SABLE_TRY_VOID(target_.begin());
     for (const auto& [number, id] : sessions) {
@@ -109,8 +109,8 @@ class Salvage {
   }
 
  private:
-  bool starts(const EventPlace& place) const {
-    const auto event = scan_.read(place);
+  Result<bool> starts(const EventPlace& place) const {
+    SABLE_TRY(const auto event, scan_.read(place));
     if (!event) return false;
     Digest previous = kChainStart;
     return checked_event("", row_of(*event, 1), 1, previous).has_value();
@@ -132,7 +132,7 @@ class Salvage {
       continued = false;
       const int64_t key = event_key(number, row.view.n_events + 1);
       for (at = std::lower_bound(at, end, key, by_key); at != end && at->key == key; ++at) {
-        const auto event = scan_.read(*at);
+        SABLE_TRY(const auto event, scan_.read(*at));
         if (!event) continue;
         Digest head = row.view.head;
         const StoredEvent stored = row_of(*event, row.view.n_events + 1);
@@ -211,6 +211,23 @@ Result<void> build_replacement(const Home& home, RepairReport& report) {
   return sync_folder(home.path());
 }
 
+/// Before anything is swept: what no session needs is told by these files.
+Result<void> put_checkpoints_right(const Home& home, Health& health, RepairReport& report) {
+  if (report.rebuilt) {
+    SABLE_TRY(health, look_at(home));  // what is left of the log says now
+  }
+  if (health.wrong_heads.empty()) return {};
+  if (report.moved_to.empty()) {
+    SABLE_TRY(report.moved_to, make_damaged_folder(home));
+  }
+  SABLE_TRY_VOID(put_heads_right(health.wrong_heads, report.moved_to));
+  for (const auto& head : health.wrong_heads) {
+    ++(head.right ? report.n_heads_restored : report.n_heads_lost);
+  }
+  SABLE_TRY(health.checkpoints, check_checkpoints(home.path()));
+  return {};
+}
+
 Result<void> give_up_what_is_lost(LogDatabase& database, const Home& home, const Health& health,
                                   RepairReport& report) {
   report.n_blobs_lost = health.lost_blobs.size();
@@ -227,8 +244,10 @@ Result<void> give_up_what_is_lost(LogDatabase& database, const Home& home, const
 
 Result<RepairReport> repair(const fs::path& path, Log log) {
   RepairReport report;
-  SABLE_TRY(auto health, look_at_home(path));
   SABLE_TRY(auto home, Home::open_alone(path));
+  // What an earlier repair came to before it was cut off is what there is to look at.
+  SABLE_TRY(report.moved_to, finish_replacement(home));
+  SABLE_TRY(auto health, look_at(home));
   report.problems = health.report.problems;
   report.n_events = health.report.n_events;
   report.was_sound = report.problems.empty();
@@ -245,6 +264,7 @@ Result<RepairReport> repair(const fs::path& path, Log log) {
     log.warning("the database was repaired",
                 {{"events", report.n_events}, {"damaged", report.moved_to.string()}});
   }
+  SABLE_TRY_VOID(put_checkpoints_right(home, health, report));
   SABLE_TRY_VOID(prepare_database(home, log));
   SABLE_TRY(auto database, LogDatabase::open(home.database(), OpenMode::read_write));
   SABLE_TRY_VOID(give_up_what_is_lost(database, home, health, report));

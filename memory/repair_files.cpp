@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "memory/file_lock.h"
 
 namespace sable::memory {
 
@@ -14,10 +15,9 @@ namespace fs = std::filesystem;
 /// Both names durable; what is not there is not moved.
 Result<void> move_aside(const fs::path& file, const fs::path& folder) {
   std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return fail_errno(folder.string(), error.value());
+  if (fs::symlink_status(file, error).type() == fs::file_type::not_found) return {};
+  SABLE_TRY_VOID(make_private_folders(folder));
   fs::rename(file, folder / file.filename(), error);
-  if (error == std::errc::no_such_file_or_directory) return {};
   if (error) return fail_errno(file.string(), error.value());
   SABLE_TRY_VOID(sync_folder(folder));
   return sync_folder(file.parent_path());
@@ -47,6 +47,23 @@ Result<void> give_up_blobs(LogDatabase& database, const Home& home, const Health
   // Said first: a crash in between leaves files that the next repair moves.
   for (const auto& [digest, sessions] : health.lost_blobs) {
     SABLE_TRY_VOID(move_aside(home.blobs() / digest.substr(0, 2) / digest, aside / "blobs"));
+  }
+  return {};
+}
+
+Result<void> put_heads_right(const std::vector<WrongHead>& heads, const fs::path& aside) {
+  for (const auto& head : heads) {
+    const fs::path sessions = head.folder / "sessions";
+    const fs::path to = aside / "checkpoints" / head.folder.filename();
+    std::error_code error;
+    if (!fs::is_directory(fs::symlink_status(sessions, error))) {
+      SABLE_TRY_VOID(move_aside(sessions, to));
+    }
+    SABLE_TRY_VOID(make_private_folder(sessions));
+    SABLE_TRY_VOID(move_aside(sessions / head.session, to / "sessions"));
+    if (head.right) {
+      SABLE_TRY_VOID(set_newest_checkpoint(head.folder, head.session, *head.right));
+    }
   }
   return {};
 }

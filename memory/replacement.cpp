@@ -3,17 +3,23 @@
 #include <cerrno>
 #include <sys/stat.h>
 
+#include "memory/file_lock.h"
+
 namespace sable::memory {
 
 namespace fs = std::filesystem;
 
 Result<fs::path> make_damaged_folder(const Home& home) {
   const fs::path all = home.path() / "damaged";
-  if (::mkdir(all.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno(all.string(), errno);
+  SABLE_TRY_VOID(make_private_folders(all));
   for (int number = 1;; ++number) {
     fs::path folder = all / std::to_string(number);
-    if (::mkdir(folder.c_str(), 0700) == 0) return folder;
-    if (errno != EEXIST) return fail_errno(folder.string(), errno);
+    if (::mkdir(folder.c_str(), 0700) != 0) {
+      if (errno == EEXIST) continue;
+      return fail_errno(folder.string(), errno);
+    }
+    SABLE_TRY_VOID(sync_folder(all));
+    return folder;
   }
 }
 

@@ -11,9 +11,6 @@ namespace {
 
 constexpr int64_t kFreePagesMin = 4096;  // 16 MiB: below that a rewrite is not worth its writes
 
-// Events in one sum, so that it can be given up in between.
-constexpr Seq kEventsPerSum = 4096;
-
 /// What sessions take: their events' data, and blobs, each of which goes with its last session.
 class Sizes {
  public:
@@ -22,18 +19,8 @@ class Sizes {
 
   /// Of the blobs those that no session asked for before names.
   Result<uint64_t> of(const SessionRow& session) {
-    uint64_t bytes = 0;
-    for (Seq from = 1; from <= session.view.n_events; from += kEventsPerSum) {
-      SABLE_TRY_VOID(go_on());
-      SABLE_TRY(auto* select, database_.statement("SELECT coalesce(sum(length(CAST(data AS "
-                                                  "BLOB))), 0) FROM event WHERE key BETWEEN ? AND "
-                                                  "?"));
-      Run run(*select);
-      run.bind(event_key(session.number, from))
-          .bind(event_key(session.number, from + kEventsPerSum - 1));
-      SABLE_TRY(const bool row, run.next());
-      if (row) bytes += static_cast<uint64_t>(run.integer(0));
-    }
+    SABLE_TRY_VOID(go_on());
+    uint64_t bytes = session.view.data_bytes;
     SABLE_TRY(const auto digests, database_.blobs_of(session.number));
     for (const auto& digest : digests) {
       SABLE_TRY_VOID(go_on());

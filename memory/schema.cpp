@@ -85,8 +85,17 @@ CREATE INDEX event_sought ON event(type)
 WHERE type = 'session.rewound' OR type = 'files.checkpointed';
 )sql";
 
+// What a session's events take is counted as they come, so that retention by size need not read
+// them all.
+constexpr const char* kVersion3 = R"sql(
+ALTER TABLE session_view ADD COLUMN data_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE session_view SET data_bytes = (
+  SELECT coalesce(sum(length(CAST(data AS BLOB))), 0) FROM event
+  WHERE key BETWEEN session << 40 AND session << 40 | 1099511627775);
+)sql";
+
 // Step n brings a file from version n to n + 1. Steps are never edited once released.
-constexpr const char* kSteps[] = {kVersion1, kVersion2};
+constexpr const char* kSteps[] = {kVersion1, kVersion2, kVersion3};
 static_assert(std::size(kSteps) == kSchemaVersion);
 
 Result<void> apply_steps(Connection& connection, int64_t from, int64_t to) {

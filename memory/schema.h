@@ -9,7 +9,7 @@
 namespace sable::memory {
 
 inline constexpr int32_t kApplicationId = 0x5361626c;  // "Sabl"
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 
 /// The key of an event row: its session's number and its seq in one integer, so that a session's
 /// events lie side by side in one b-tree and need no second index.

@@ -23,8 +23,9 @@ bool stays_visible(std::string_view status) {
 
 }  // namespace
 
-ViewEffects apply_event(SessionView& view, const Event& event, const Digest& hash) {
+ViewEffects apply_event(SessionView& view, const Event& event, const Digest& hash, size_t n_bytes) {
   view.n_events = event.seq;
+  view.data_bytes += n_bytes;
   view.head = hash;
   view.updated_ms = event.time.time_since_epoch().count();
   if (event.seq == 1) view.created_ms = view.updated_ms;

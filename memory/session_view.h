@@ -15,6 +15,7 @@ struct SessionView {
   std::string title, working_directory, agent, model;
   std::string parent;  ///< the session this one was forked from, or empty
   Seq parent_seq = 0;
+  uint64_t data_bytes = 0;  ///< of the events' data as it is stored
 
   friend bool operator==(const SessionView&, const SessionView&) = default;
 };
@@ -25,7 +26,8 @@ struct ViewEffects {
   std::string call_ended;    ///< id of a call that is no longer open, or empty
 };
 
-/// Folds one event into the view. Unknown types only count; data of an unexpected shape is ignored.
-ViewEffects apply_event(SessionView& view, const Event& event, const Digest& hash);
+/// Folds one event into the view; `n_bytes` is what its data takes. Unknown types only count; data
+/// of an unexpected shape is ignored.
+ViewEffects apply_event(SessionView& view, const Event& event, const Digest& hash, size_t n_bytes);
 
 }  // namespace sable::memory

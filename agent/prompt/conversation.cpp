@@ -37,7 +37,7 @@ PromptMessage prompt_message(const Message& message, const std::string& model) {
 
 }  // namespace
 
-std::vector<PromptMessage> prompt_messages(const std::vector<Message>& messages,
+std::vector<PromptMessage> prompt_messages(const Transcript& messages,
                                            const std::vector<OfferedTool>& tools,
                                            const std::string& model) {
   std::vector<PromptMessage> result;

@@ -12,7 +12,7 @@ namespace sable::agent {
 /// The tools stand in the first system message, or in one of their own in front. `model` is the
 /// fingerprint of the model that will read the prompt: replies that it sampled itself keep their
 /// very tokens (ReplayRecord).
-std::vector<PromptMessage> prompt_messages(const std::vector<Message>& messages,
+std::vector<PromptMessage> prompt_messages(const Transcript& messages,
                                            const std::vector<OfferedTool>& tools,
                                            const std::string& model);
 

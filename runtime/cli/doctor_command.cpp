@@ -126,6 +126,8 @@ int repair_action(const Program& program) {
                                        {"n_events", report->n_events},
                                        {"n_blobs_lost", report->n_blobs_lost},
                                        {"n_objects_lost", report->n_objects_lost},
+                                       {"n_heads_restored", report->n_heads_restored},
+                                       {"n_heads_lost", report->n_heads_lost},
                                        {"swept", to_json(report->swept)},
                                        {"sessions", std::move(sessions)},
                                        {"problems", report->problems}})
@@ -155,6 +157,14 @@ int repair_action(const Program& program) {
   if (report->n_objects_lost > 0) {
     std::printf("%lu objects of file checkpoints are lost; a rewind that needs one is refused\n",
                 static_cast<unsigned long>(report->n_objects_lost));
+  }
+  if (report->n_heads_restored > 0) {
+    std::printf("the newest file checkpoint of %lu sessions is known again, from the log\n",
+                static_cast<unsigned long>(report->n_heads_restored));
+  }
+  if (report->n_heads_lost > 0) {
+    std::printf("the newest file checkpoint of %lu sessions is not known; the next begins anew\n",
+                static_cast<unsigned long>(report->n_heads_lost));
   }
   std::printf("%lu events kept%s; the damaged files are in %s\n",
               static_cast<unsigned long>(report->n_events),

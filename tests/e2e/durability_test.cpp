@@ -9,8 +9,10 @@
 
 #include "base/file.h"
 #include "memory/memory.h"
+#include "tests/e2e/front_end.h"
 #include "tests/e2e/world.h"
 #include "tests/support/daily_slice.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/made_up_state.h"
 #include "tests/support/run_coroutine.h"
 
@@ -45,6 +47,17 @@ void keep_snapshot(const fs::path& home, const std::string& session, size_t n_to
 void replace_folder(const fs::path& folder, const fs::path& with) {
   fs::remove_all(folder);
   fs::copy(with, folder, fs::copy_options::recursive);
+}
+
+/// A session with this much in it as a program wrote it at that time.
+std::string stored_session(const World& world, const Clock& clock, size_t n_bytes) {
+  auto store = memory::Store::open(world.home(), {.clock = &clock});
+  REQUIRE(store.has_value());
+  auto lease = run((*store)->create_session({.title = "stored"}));
+  REQUIRE(lease.has_value());
+  const Json data{{"text", std::string(n_bytes, 'x')}};
+  REQUIRE(run((*store)->append(**lease, {{"note.added", data}})).has_value());
+  return (*lease)->session();
 }
 
 /// Everything that is kept for sessions beside the database, and the number of their snapshots.
@@ -186,6 +199,46 @@ TEST_CASE("sable run removes the sessions that the settings no longer keep, besi
   CHECK(ran.err.find(old) != std::string::npos);
 }
 
+TEST_CASE(
+    "sable serve removes what the settings no longer keep while it serves, but no live session") {
+  const std::string limit = GENERATE("days: 2", "size: 2M");
+  World world;
+  world.play(Json::array({{{"text", "Nothing to do."}}}));
+  const auto config = world.folder().write("mine.yaml", "retention:\n  " + limit + "\n");
+  std::string live, old, fresh;
+  {
+    FakeClock clock;
+    clock.now = system_clock().wall_now() - std::chrono::hours(240);
+    live = stored_session(world, clock, 1'200'000);
+    clock.now += std::chrono::hours(24);
+    old = stored_session(world, clock, 1'200'000);
+    clock.now = system_clock().wall_now();
+    fresh = stored_session(world, clock, 1000);
+  }
+  // Another process works on the oldest one.
+  auto store = memory::Store::open(world.home());
+  REQUIRE(store.has_value());
+  auto lease = run((*store)->acquire(live));
+  REQUIRE(lease.has_value());
+
+  Serving serving(world, {"--config", config.string()});
+  FrontEnd client = serving.connect();
+  const auto own = client.begin(world.repository());
+  // Each look is a start of the program: ample.
+  for (int looks = 0; looks < 500 && listed(world).contains(old); ++looks) {
+  }
+  CHECK(listed(world) == std::set<std::string>{live, fresh, own});
+  CHECK(client.prompt(own, "nothing")["result"]["stopReason"] == "end_turn");
+  CHECK(run((*store)->append(**lease, {{"note.added", Json{{"text", "goes on"}}}})).has_value());
+  const auto ended = serving.stop();
+  CHECK(ended.exit_code == 143);
+  CHECK(ended.err.find(old) != std::string::npos);
+  CHECK(ended.err.find(live) == std::string::npos);
+  lease->reset();
+  store->reset();
+  check_sound(world.home());
+}
+
 TEST_CASE("a program killed anywhere in a delete leaves nothing behind after the next start") {
   kill_deletes(Slice::of_the_day(9));
 }
@@ -290,6 +343,30 @@ TEST_CASE("doctor --repair gives up a kept output or a checkpoint that is damage
   CHECK(object_of(world.sable({"doctor", "--repair", "--json"}))["was_sound"] == true);
   CHECK(world.sable({"session", "delete", id}).exit_code == 0);
   CHECK(fs::is_empty(world.home() / "locks"));
+}
+
+TEST_CASE("doctor --repair finds a session's file checkpoints again in its log, and says so") {
+  World world;
+  const auto id = made_session(world, "one", 20);
+  fs::path head;
+  for (const auto& folder : fs::directory_iterator(world.home() / "checkpoints")) {
+    head = folder.path() / "sessions" / id;
+  }
+  const auto name = read_file(head).value();
+  std::ofstream(head, std::ios::trunc) << "damaged";
+  const auto doctor = world.sable({"doctor", "--json"});
+  CHECK(doctor.exit_code != 0);
+  CHECK(doctor.out.find("newest file checkpoint is damaged") != std::string::npos);
+  const auto repaired = object_of(world.sable({"doctor", "--repair", "--json"}));
+  CHECK(repaired["n_heads_restored"] == 1);
+  CHECK(repaired["n_heads_lost"] == 0);
+  CHECK(read_file(head).value() == name);
+  check_sound(world.home());
+  fs::remove(head);
+  const auto said = world.sable({"doctor", "--repair"});
+  CHECK(said.out.find("file checkpoint of 1 sessions is known again") != std::string::npos);
+  object_of(world.sable({"session", "rewind", id, "--to", "2", "--json"}));
+  CHECK_FALSE(fs::exists(world.repository() / "made.txt"));
 }
 
 TEST_CASE("doctor --repair salvages a damaged database and says what was kept") {

@@ -222,8 +222,7 @@ bool run_with_fault(const Uninterrupted& whole, const fs::path& base, FaultKind 
     INFO("seed " << seed);
     const fs::path image = folder / ("image" + std::to_string(seed));
     faults().disarm();
-    fs::copy(home, image, fs::copy_options::recursive);
-    faults().write_crash_image(fs::canonical(home), image, seed);
+    faults().write_crash_image(home, image, seed);
     if (struck) verify(image, whole, broken);
   }
   return struck;

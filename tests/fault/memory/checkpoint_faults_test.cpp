@@ -73,6 +73,7 @@ Told run_checkpoint_script(const Place& place, FaultKind kind, size_t at, bool l
     told.checkpoints.emplace_back(taken->id, std::move(kept));
   };
   write_files(place.root, files_of(0));
+  faults().watch(place.home.parent_path());
   faults().arm(kind, at, lasting);
   {
     auto store = Store::open(place.home);
@@ -141,8 +142,7 @@ bool run_with_checkpoint_fault(FaultKind kind, size_t at, bool lasting) {
     INFO("seed " << seed);
     Place image = place;
     image.home = folder / ("image" + std::to_string(seed));
-    fs::copy(place.home, image.home, fs::copy_options::recursive);
-    faults().write_crash_image(fs::canonical(place.home), image.home, seed);
+    faults().write_crash_image(place.home, image.home, seed);
     verify(image, told, true);
   }
   return struck;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <sqlite3.h>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "tests/fault/memory/faults.h"
@@ -16,6 +17,7 @@ sqlite3_vfs* real_vfs() { return sqlite3_vfs_find("unix"); }
 struct FaultFile {
   sqlite3_file base;
   std::string* path;
+  bool is_new_log;     // its first sync makes its name durable, too (os_unix.c, DIRSYNC)
   sqlite3_file* real;  // lies behind this struct
 };
 
@@ -51,6 +53,8 @@ int write_file_at(sqlite3_file* file, const void* data, int n, sqlite3_int64 off
   return code;
 }
 
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
 int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
   if (faults().strikes(Operation::truncate)) return SQLITE_IOERR_TRUNCATE;
   faults().before_change(*self(file).path);
@@ -62,6 +66,9 @@ int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
 int sync_file(sqlite3_file* file, int flags) {
   if (faults().strikes(Operation::sync)) return SQLITE_IOERR_FSYNC;
   faults().on_sync(*self(file).path);
+  if (std::exchange(self(file).is_new_log, false)) {
+    faults().on_sync_folder(folder_of(*self(file).path));
+  }
   if (faults().kind() != FaultKind::none) return SQLITE_OK;  // nothing is waited for in the loops
   return methods(file).xSync(real(file), flags);
 }
@@ -98,6 +105,8 @@ const sqlite3_io_methods kMethods = {
 int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   auto& fault_file = self(file);
   fault_file.path = new std::string(name ? name : "");
+  constexpr int kLogs = SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_WAL;
+  fault_file.is_new_log = (flags & SQLITE_OPEN_CREATE) != 0 && (flags & kLogs) != 0;
   fault_file.real = reinterpret_cast<sqlite3_file*>(&fault_file + 1);
   std::memset(fault_file.real, 0, static_cast<size_t>(real_vfs()->szOsFile));
   const int code = real_vfs()->xOpen(real_vfs(), name, fault_file.real, flags, out_flags);
@@ -108,8 +117,12 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
 
 int delete_file(sqlite3_vfs*, const char* name, int sync_directory) {
   if (faults().strikes(Operation::rename)) return SQLITE_IOERR_DELETE;
+  faults().before_removal(name);
   const int code = real_vfs()->xDelete(real_vfs(), name, sync_directory);
-  if (code == SQLITE_OK) faults().on_remove(name);
+  if (code == SQLITE_OK) {
+    faults().on_remove(name);
+    if (sync_directory != 0) faults().on_sync_folder(folder_of(name));
+  }
   return code;
 }
 

@@ -1,9 +1,12 @@
 #include "tests/fault/memory/faults.h"
 
 #include <fstream>
+#include <optional>
 #include <random>
 
 namespace sable::test {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -51,7 +54,15 @@ Faults& faults() {
 
 void Faults::arm(FaultKind kind, size_t at, bool lasting) {
   const std::lock_guard lock(mutex_);
-  files_.clear();
+  names_at_start_.clear();
+  names_.clear();
+  durable_names_.clear();
+  pending_.clear();
+  if (kind == FaultKind::power_loss) {
+    for (const auto& entry : fs::recursive_directory_iterator(watched_)) {
+      names_at_start_.insert(entry.path());
+    }
+  }
   count_ = 0;
   at_ = at;
   lasting_ = lasting;
@@ -79,85 +90,197 @@ void Faults::apply(std::string& content, const Change& change, size_t n_bytes) {
   content.replace(change.offset, n_bytes, change.bytes, 0, n_bytes);
 }
 
-void Faults::before_change(const std::string& path) {
-  if (kind_ != FaultKind::power_loss || struck_) return;
-  const std::lock_guard lock(mutex_);
-  if (files_.contains(path)) return;
-  std::ifstream in(path, std::ios::binary);
-  files_[path].synced.assign(std::istreambuf_iterator<char>(in), {});
+bool Faults::is_there(const std::string& path) const {
+  const auto changed = names_.find(path);
+  return changed != names_.end() ? changed->second != nullptr : names_at_start_.contains(path);
 }
 
-void Faults::on_write(const std::string& path, size_t offset, const void* data, size_t n) {
-  if (kind_ != FaultKind::power_loss || struck_) return;
-  const std::lock_guard lock(mutex_);
-  files_[path].since.push_back({false, offset, std::string(static_cast<const char*>(data), n)});
+/// One that is not known has just been made.
+Faults::FilePtr Faults::file_at(const std::string& path) {
+  if (const auto known = names_.find(path); known != names_.end() && known->second) {
+    return known->second;
+  }
+  auto file = std::make_shared<File>();
+  file->is_folder = fs::is_directory(fs::symlink_status(path));
+  if (is_there(path)) {
+    if (!file->is_folder) {
+      std::ifstream in(path, std::ios::binary);
+      file->synced.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    durable_names_[path] = file;
+  } else {
+    pending_.push_back({{path, file}});
+  }
+  names_[path] = file;
+  return file;
 }
 
-void Faults::on_truncate(const std::string& path, size_t size) {
-  if (kind_ != FaultKind::power_loss || struck_) return;
-  const std::lock_guard lock(mutex_);
-  files_[path].since.push_back({true, size, {}});
+/// Folders, and files that nothing was written to.
+void Faults::find_new_names_in(const fs::path& folder) {
+  // Other threads may change it meanwhile.
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (!is_there(it->path())) file_at(it->path());
+  }
 }
 
-void Faults::on_sync(const std::string& path) {
-  if (kind_ != FaultKind::power_loss || struck_) return;
-  const std::lock_guard lock(mutex_);
-  auto& file = files_[path];
+void Faults::find_all_new_names() {
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(watched_, error), end; !error && it != end;
+       it.increment(error)) {
+    if (!is_there(it->path())) file_at(it->path());
+  }
+}
+
+bool Faults::is_in(const Naming& naming, std::string_view folder) {
+  return std::string_view(naming.path).substr(0, naming.path.rfind('/')) == folder;
+}
+
+void Faults::settle(File& file) {
   for (const Change& change : file.since) apply(file.synced, change, change.bytes.size());
   file.since.clear();
 }
 
-// Names are taken as durable at once: the store syncs its folders, and ext4 keeps them in order.
-void Faults::on_remove(const std::string& path) {
-  if (kind_ != FaultKind::power_loss || struck_) return;
+void Faults::before_change(const std::string& path) {
+  if (!records()) return;
   const std::lock_guard lock(mutex_);
-  files_.erase(path);
+  file_at(path);
 }
 
-void Faults::on_rename(const std::string& from, const std::string& to) {
-  if (kind_ != FaultKind::power_loss || struck_) return;
+void Faults::before_removal(const std::string& path) {
+  if (!records()) return;
   const std::lock_guard lock(mutex_);
-  files_.erase(to);
-  // One that was not written since arm() is on the disk as it lies there.
-  if (auto moved = files_.extract(from)) {
-    moved.key() = to;
-    files_.insert(std::move(moved));
+  if (is_there(path)) file_at(path);
+}
+
+void Faults::on_write(const std::string& path, size_t offset, const void* data, size_t n) {
+  if (!records()) return;
+  const std::lock_guard lock(mutex_);
+  file_at(path)->since.push_back({false, offset, std::string(static_cast<const char*>(data), n)});
+}
+
+void Faults::on_truncate(const std::string& path, size_t size) {
+  if (!records()) return;
+  const std::lock_guard lock(mutex_);
+  file_at(path)->since.push_back({true, size, {}});
+}
+
+void Faults::on_sync(const std::string& path) {
+  if (!records()) return;
+  const std::lock_guard lock(mutex_);
+  settle(*file_at(path));
+}
+
+void Faults::on_sync_folder(const std::string& path) {
+  if (!records()) return;
+  const std::lock_guard lock(mutex_);
+  find_new_names_in(path);
+  for (auto& together : pending_) {
+    for (const Naming& naming : together) {
+      if (is_in(naming, path)) durable_names_[naming.path] = naming.file;
+    }
+    std::erase_if(together, [&](const Naming& naming) { return is_in(naming, path); });
   }
+  std::erase_if(pending_, [](const auto& together) { return together.empty(); });
+}
+
+void Faults::on_remove(const std::string& path) {
+  if (!records()) return;
+  const std::lock_guard lock(mutex_);
+  names_[path] = nullptr;
+  pending_.push_back({{path, nullptr}});
+}
+
+/// At once for the program. Of one between two folders the disk may keep either half.
+void Faults::on_rename(const std::string& from, const std::string& to) {
+  if (!records()) return;
+  const std::lock_guard lock(mutex_);
+  auto file = file_at(from);
+  names_[to] = file;
+  names_[from] = nullptr;
+  pending_.push_back({{to, std::move(file)}, {from, nullptr}});
 }
 
 void Faults::on_link(const std::string& from, const std::string& to) {
-  if (kind_ != FaultKind::power_loss || struck_) return;
+  if (!records()) return;
   const std::lock_guard lock(mutex_);
-  if (const auto linked = files_.find(from); linked != files_.end()) files_[to] = linked->second;
+  auto file = file_at(from);
+  names_[to] = file;
+  pending_.push_back({{to, std::move(file)}});
 }
 
 void Faults::on_sync_everything() {
-  if (kind_ != FaultKind::power_loss || struck_) return;
+  if (!records()) return;
   const std::lock_guard lock(mutex_);
-  for (auto& [path, file] : files_) {
-    for (const Change& change : file.since) apply(file.synced, change, change.bytes.size());
-    file.since.clear();
+  find_all_new_names();
+  for (const auto& [path, file] : names_) {
+    if (file) settle(*file);
+    durable_names_[path] = file;
   }
+  pending_.clear();
 }
 
-void Faults::write_crash_image(const std::filesystem::path& home,
-                               const std::filesystem::path& folder, unsigned seed) {
+/// With all folders that lead to it.
+bool Faults::is_reachable(const Names& names, const std::string& path) const {
+  for (size_t end = watched_.size(); end < path.size(); ++end) {
+    end = std::min(path.find('/', end), path.size());
+    const auto part = path.substr(0, end);
+    const auto changed = names.find(part);
+    if (changed != names.end() ? changed->second == nullptr : !names_at_start_.contains(part)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Faults::write_crash_image(const fs::path& home, const fs::path& folder, unsigned seed) {
   std::mt19937 random(seed);
   const std::lock_guard lock(mutex_);
-  for (const auto& [path, file] : files_) {
-    if (!path.starts_with(home.string() + "/")) continue;
-    std::string content = file.synced;
-    for (const Change& change : file.since) {
+  Names names = durable_names_;
+  if (seed != 0) {
+    if (!struck_) find_all_new_names();
+    // Journaling file systems keep names in order.
+    const size_t n_kept = random() % (pending_.size() + 1);
+    for (size_t i = 0; i < n_kept; ++i) {
+      for (const Naming& naming : pending_[i]) names[naming.path] = naming.file;
+    }
+  }
+  if (!is_reachable(names, home)) return;
+  fs::create_directories(folder);
+  const auto image_of = [&](const std::string& path) -> std::optional<fs::path> {
+    // Of what is in shared memory nothing is promised, and SQLite makes it anew.
+    if (!path.starts_with(home.string() + "/") || path.ends_with("-shm")) return {};
+    if (!is_reachable(names, path)) return {};
+    auto image = folder / fs::path(path).lexically_relative(home);
+    fs::create_directories(image.parent_path());
+    return image;
+  };
+  for (const auto& path : names_at_start_) {
+    if (names.contains(path)) continue;
+    const auto image = image_of(path);
+    if (!image) continue;
+    if (fs::is_directory(path)) {
+      fs::create_directories(*image);
+    } else {
+      fs::copy_file(path, *image);
+    }
+  }
+  for (const auto& [path, file] : names) {
+    const auto image = image_of(path);
+    if (!image) continue;
+    if (file->is_folder) {
+      fs::create_directories(*image);
+      continue;
+    }
+    std::string content = file->synced;
+    for (const Change& change : file->since) {
       if (seed == 0 || random() % 2 == 0) continue;
       const bool torn = random() % 4 == 0;
       const size_t n_sectors = change.bytes.size() / 512;
       apply(content, change,
             torn && n_sectors > 0 ? 512 * (random() % n_sectors) : change.bytes.size());
     }
-    const auto image = folder / std::filesystem::path(path).lexically_relative(home);
-    std::filesystem::create_directories(image.parent_path());
-    std::filesystem::remove(image);  // it may be there and not writable
-    std::ofstream(image, std::ios::binary) << content;
+    std::ofstream(*image, std::ios::binary) << content;
   }
 }
 

@@ -5,8 +5,11 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sable::test {
@@ -49,17 +52,21 @@ class Faults {
   size_t n_operations() const { return count_; }
   FaultKind kind() const { return kind_; }
 
-  // What a power loss leaves: content as of the last sync, and what was written since, in order.
-  void before_change(const std::string& path);  ///< keeps what the file holds, the first time
+  // What a power loss leaves: content as of a file's last sync, names as of their folder's, and of
+  // what was written and named since, in order, a part.
+  void before_change(const std::string& path);   ///< keeps what the file holds, the first time
+  void before_removal(const std::string& path);  ///< the same, where something lies there
   void on_write(const std::string& path, size_t offset, const void* data, size_t n);
   void on_truncate(const std::string& path, size_t size);
   void on_sync(const std::string& path);
+  void on_sync_folder(const std::string& path);
   void on_remove(const std::string& path);
   void on_rename(const std::string& from, const std::string& to);
   void on_link(const std::string& from, const std::string& to);
   void on_sync_everything();
-  /// Makes the files below `home` as they may be found below `folder` when power returns: a subset
-  /// of the unsynced writes, chosen and torn by `seed`; seed 0 keeps none of them.
+  /// Makes `folder` what may be found of the folder `home` when power returns: a subset of the
+  /// unsynced writes and the first of the unsynced names, chosen and torn by `seed`; seed 0 keeps
+  /// none of them.
   void write_crash_image(const std::filesystem::path& home, const std::filesystem::path& folder,
                          unsigned seed);
 
@@ -69,11 +76,30 @@ class Faults {
     size_t offset;  // or the new size
     std::string bytes;
   };
-  struct Recorded {
+  /// What a name stands for.
+  struct File {
+    bool is_folder = false;
     std::string synced;
     std::vector<Change> since;
   };
+  using FilePtr = std::shared_ptr<File>;
+  /// From now on the name stands for this file, or for none.
+  struct Naming {
+    std::string path;
+    FilePtr file;
+  };
+  using Names = std::map<std::string, FilePtr>;
+
+  bool records() const { return kind_ == FaultKind::power_loss && !struck_; }
+  // With the mutex held.
+  bool is_there(const std::string& path) const;
+  FilePtr file_at(const std::string& path);
+  void find_new_names_in(const std::filesystem::path& folder);
+  void find_all_new_names();
+  static bool is_in(const Naming& naming, std::string_view folder);
+  static void settle(File& file);
   static void apply(std::string& content, const Change& change, size_t n_bytes);
+  bool is_reachable(const Names& names, const std::string& path) const;
 
   std::atomic<FaultKind> kind_{FaultKind::none};
   std::atomic<size_t> count_{0};
@@ -81,7 +107,11 @@ class Faults {
   std::atomic<bool> lasting_{false}, struck_{false}, struck_a_read_{false};
   std::string watched_ = std::filesystem::temp_directory_path().string() + "/";
   std::mutex mutex_;
-  std::map<std::string, Recorded> files_;
+  // Of the folder that is watched.
+  std::set<std::string> names_at_start_;      // durable
+  Names names_;                               // what has changed since, as the program sees it
+  Names durable_names_;                       // the same as it is on the disk
+  std::vector<std::vector<Naming>> pending_;  // what is not yet, in order
 };
 
 /// One for the program, because SQLite's file systems and allocators are.

@@ -114,8 +114,9 @@ int fsync(int fd) {
   if (!armed()) return real(fd);
   if (faults().strikes(Operation::sync)) return fail_with(EIO);
   struct stat info;
-  if (power_may_go() && ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
-    faults().on_sync(path_of(fd));
+  if (power_may_go() && ::fstat(fd, &info) == 0) {
+    if (S_ISREG(info.st_mode)) faults().on_sync(path_of(fd));
+    if (S_ISDIR(info.st_mode)) faults().on_sync_folder(path_of(fd));
   }
   return 0;
 }
@@ -144,6 +145,8 @@ int rename(const char* from, const char* to) noexcept {
   static auto* const real = next<int(const char*, const char*)>("rename");
   if (!armed() || !is_storage(to)) return real(from, to);
   if (faults().strikes(Operation::rename)) return fail_with(EIO);
+  faults().before_removal(from);
+  faults().before_removal(to);
   const int code = real(from, to);
   if (code == 0) faults().on_rename(from, to);
   return code;
@@ -153,6 +156,7 @@ int link(const char* from, const char* to) noexcept {
   static auto* const real = next<int(const char*, const char*)>("link");
   if (!armed() || !is_storage(to)) return real(from, to);
   if (faults().strikes(Operation::rename)) return fail_with(EIO);
+  faults().before_removal(from);
   const int code = real(from, to);
   if (code == 0) faults().on_link(from, to);
   return code;
@@ -166,6 +170,7 @@ int unlink(const char* path) noexcept {
       faults().strikes(Operation::rename)) {
     return fail_with(EIO);
   }
+  faults().before_removal(path);
   const int code = real(path);
   if (code == 0) faults().on_remove(path);
   return code;
@@ -175,6 +180,7 @@ int remove(const char* path) noexcept {
   static auto* const real = next<int(const char*)>("remove");
   if (!armed() || !is_storage(path)) return real(path);
   if (faults().strikes(Operation::rename)) return fail_with(EIO);
+  faults().before_removal(path);
   const int code = real(path);
   if (code == 0) faults().on_remove(path);
   return code;

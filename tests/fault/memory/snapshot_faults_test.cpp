@@ -89,6 +89,7 @@ bool run_with_snapshot_fault(FaultKind kind, size_t at, bool lasting) {
   const fs::path home = folder / "home";
   open_store(home).reset();
   const bool power = kind == FaultKind::power_loss;
+  faults().watch(folder.path());
   faults().arm(kind, at, lasting || power);
   const auto saved = run_snapshot_script(home);
   const bool struck = faults().struck();
@@ -102,8 +103,7 @@ bool run_with_snapshot_fault(FaultKind kind, size_t at, bool lasting) {
   for (const unsigned seed : {0u, static_cast<unsigned>(at) + 1}) {
     INFO("seed " << seed);
     const fs::path image = folder / ("image" + std::to_string(seed));
-    open_store(image).reset();
-    faults().write_crash_image(fs::canonical(home), image, seed);
+    faults().write_crash_image(home, image, seed);
     verify(image, saved, true);
   }
   return struck;
@@ -113,6 +113,7 @@ bool run_with_snapshot_fault(FaultKind kind, size_t at, bool lasting) {
 size_t count_snapshot_operations(FaultKind kind) {
   TemporaryFolder folder;
   open_store(folder / "home").reset();
+  faults().watch(folder.path());
   faults().arm(kind, SIZE_MAX, /*lasting=*/false);
   run_snapshot_script(folder / "home");
   faults().disarm();

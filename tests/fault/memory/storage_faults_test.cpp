@@ -152,13 +152,15 @@ void verify(const fs::path& home, const Acknowledged& told) {
 bool run_with_fault(FaultKind kind, size_t at, bool lasting, int n_appends) {
   INFO("operation " << at << (lasting ? " and all after it" : ""));
   TemporaryFolder folder;
+  faults().watch(folder.path());
   faults().arm(kind, at, lasting || kind == FaultKind::power_loss);
-  Script script(folder / "home", n_appends);
+  const fs::path home = folder / "made" / "home";
+  Script script(home, n_appends);
   const auto told = script.run();
   const bool struck = faults().struck();
   if (kind != FaultKind::power_loss) {
     faults().disarm();
-    verify(folder / "home", told);
+    verify(home, told);
     return struck;
   }
   faults().disarm();
@@ -166,12 +168,7 @@ bool run_with_fault(FaultKind kind, size_t at, bool lasting, int n_appends) {
   const unsigned seeds[] = {0u, static_cast<unsigned>(at) + 1};
   for (const unsigned seed : seeds) {
     const fs::path image = folder / ("image" + std::to_string(seed));
-    fs::create_directory(image);
-    for (const char* part : {"locks", "blobs"}) {
-      if (!fs::exists(folder / "home" / part)) continue;
-      fs::copy(folder / "home" / part, image / part, fs::copy_options::recursive);
-    }
-    faults().write_crash_image(fs::canonical(folder / "home"), image, seed);
+    faults().write_crash_image(home, image, seed);
   }
   for (const unsigned seed : seeds) {
     INFO("seed " << seed);
@@ -183,8 +180,9 @@ bool run_with_fault(FaultKind kind, size_t at, bool lasting, int n_appends) {
 /// Operations of this kind in the script, when none of them fails.
 size_t count_operations(FaultKind kind, int n_appends) {
   TemporaryFolder folder;
+  faults().watch(folder.path());
   faults().arm(kind, SIZE_MAX, /*lasting=*/false);
-  Script(folder / "home", n_appends).run();
+  Script(folder / "made" / "home", n_appends).run();
   faults().disarm();
   return faults().n_operations();
 }

@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "tests/support/fake_clock.h"
 #include "tests/unit/memory/await.h"
 
 using namespace sable;
@@ -11,13 +12,6 @@ using namespace sable::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-class FakeClock : public Clock {
- public:
-  WallTime wall_now() const override { return now; }
-  MonotonicTime monotonic_now() const override { return {}; }
-  WallTime now{std::chrono::milliseconds(1'760'000'000'000)};
-};
 
 std::string data_of(const std::vector<Event>& events) {
   std::string text;
@@ -240,6 +234,44 @@ TEST_CASE("kept outputs count for retention, once, and are removed with their la
   CHECK(retain(*store, {.bytes_max = 80'000}) == std::vector<std::string>{alone});
   CHECK(must(store->find(fresh)).n_events == 2);
   CHECK(retain(*store, {.bytes_max = 1000}) == std::vector<std::string>{old, fresh});
+}
+
+TEST_CASE("what a session's events take is counted as they come, and counted again by a rebuild") {
+  TemporaryFolder home;
+  uint64_t listed = 0;
+  const auto size_of_all = [&](Store& store) {
+    uint64_t bytes = 0;
+    for (const auto& session : must(store.expired({.bytes_max = 0}))) bytes += session.bytes;
+    return bytes;
+  };
+  {
+    auto store = open_store(home.path());
+    auto lease = must(store->create_session({.title = "x"}));
+    must(store->append(*lease, notes(1, 50)));
+    must(store->append(*lease, {{"note.added", Json{{"text", std::string(5000, 'x')}}}}));
+    must(store->append(*lease, {{"note.added", Json{{"text", "\u00e4\u20ac"}}}}));
+    must(store->fork(lease->session(), 30));
+    must(store->export_session(lease->session(), home / "session"));
+    must(store->import_session(home / "session"));
+    lease.reset();
+    listed = size_of_all(*store);
+    uint64_t rendered = 0;
+    for (const auto& session : must(store->list(10))) {
+      for (const auto& event : must(store->read(session.id, 1, 1000))) {
+        rendered += dump_json(event.data).size();
+      }
+    }
+    CHECK(listed == rendered);
+  }
+  tamper(home.path(), "UPDATE session_view SET data_bytes = 1");
+  CHECK(check(home.path())->problems.size() == 3);
+  CHECK(size_of_all(*open_store(home.path())) == 3);
+  REQUIRE(rebuild_projections(home.path()));
+  CHECK(check(home.path())->problems.empty());
+  CHECK(size_of_all(*open_store(home.path())) == listed);
+  tamper(home.path(), "UPDATE session_view SET data_bytes = 1");
+  REQUIRE(repair(home.path())->rebuilt);
+  CHECK(size_of_all(*open_store(home.path())) == listed);
 }
 
 TEST_CASE("retention that is asked to stop gives up") {

@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void make_home(const fs::path& home) {
+void make_small_home(const fs::path& home) {
   auto store = open_store(home);
   auto lease = must(store->create_session({.title = "x"}));
   must(store->append(*lease, notes(2, 5)));
@@ -35,7 +35,7 @@ TEST_CASE("a home is made private, whatever the umask, and an open one is closed
   TemporaryFolder folder;
   const fs::path home = folder / "state/sable";
   const auto old = ::umask(0);
-  make_home(home);
+  make_small_home(home);
   ::umask(old);
   auto store = open_store(home);
   auto lease = must(store->create_session({.title = "x"}));
@@ -53,7 +53,7 @@ TEST_CASE("a home is made private, whatever the umask, and an open one is closed
 
 TEST_CASE("a clean stop leaves no write-ahead log behind") {
   TemporaryFolder home;
-  make_home(home.path());
+  make_small_home(home.path());
   CHECK(fs::exists(home / "sable.db"));
   CHECK(!fs::exists(home / "sable.db-wal"));
   CHECK(fs::is_empty(home / "locks"));
@@ -80,12 +80,12 @@ TEST_CASE("commits find room in the write-ahead log, and what a crash leaves of 
 
 TEST_CASE("a database of a newer version or of another program is refused and left as it is") {
   TemporaryFolder home;
-  make_home(home.path());
-  tamper(home.path(), "PRAGMA user_version=3");
+  make_small_home(home.path());
+  tamper(home.path(), "PRAGMA user_version=99");
   auto error = refusal(home.path());
   CHECK(error.code == ErrorCode::unsupported);
   CHECK(error.message.find("newer") != std::string::npos);
-  tamper(home.path(), "PRAGMA user_version=2; PRAGMA application_id=7");
+  tamper(home.path(), "PRAGMA user_version=3; PRAGMA application_id=7");
   CHECK(refusal(home.path()).code == ErrorCode::unsupported);
   tamper(home.path(), "PRAGMA application_id=1398891116");
   open_store(home.path());
@@ -97,7 +97,7 @@ TEST_CASE("a database of a newer version or of another program is refused and le
 
 TEST_CASE("a schema that somebody added to is refused") {
   TemporaryFolder home;
-  make_home(home.path());
+  make_small_home(home.path());
   const char* additions[] = {
       "CREATE TRIGGER evil AFTER INSERT ON event BEGIN DELETE FROM session; END",
       "CREATE VIEW v AS SELECT 1", "CREATE TABLE t(x)", "CREATE INDEX i ON event(type)"};
@@ -123,7 +123,7 @@ TEST_CASE("a file that is no database is refused") {
 
 TEST_CASE("a database behind a symbolic link is refused") {
   TemporaryFolder real, home;
-  make_home(real.path());
+  make_small_home(real.path());
   fs::create_symlink(real / "sable.db", home / "sable.db");
   CHECK(!Store::open(home.path()));
 }
@@ -144,7 +144,7 @@ TEST_CASE("a changed, missing or exchanged row is noticed when it is read") {
   for (const char* change : changes) {
     INFO(change);
     TemporaryFolder home;
-    make_home(home.path());
+    make_small_home(home.path());
     // The triggers are put back as they were, so that only the row tells.
     const std::string script =
         std::string(

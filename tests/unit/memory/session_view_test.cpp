@@ -14,7 +14,8 @@ SessionView after(std::vector<NewEvent> events) {
   SessionView view;
   Seq seq = 0;
   for (auto& event : events) {
-    apply_event(view, {"s", ++seq, WallTime{}, event.type, 1, event.data}, Digest{});
+    apply_event(view, {"s", ++seq, WallTime{}, event.type, 1, event.data}, Digest{},
+                dump_json(event.data).size());
   }
   return view;
 }

@@ -1,8 +1,9 @@
-#include <fstream>
 #include <thread>
 
 #include "base/task_group.h"
 #include "base/text.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/process_memory.h"
 #include "tests/unit/memory/await.h"
 
 using namespace sable;
@@ -10,21 +11,6 @@ using namespace sable::memory;
 using namespace sable::test;
 
 namespace {
-
-class FakeClock : public Clock {
- public:
-  WallTime wall_now() const override { return now; }
-  MonotonicTime monotonic_now() const override { return {}; }
-  WallTime now{std::chrono::milliseconds(1'760'000'000'000)};
-};
-
-/// Of this process (proc(5), statm).
-size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  size_t total = 0, resident = 0;
-  statm >> total >> resident;
-  return resident * 4096;
-}
 
 SessionStart start_of(std::string title) {
   return {.title = std::move(title), .working_directory = "/repo", .agent = "coder", .model = "m"};
