@@ -13,7 +13,8 @@ namespace fs = std::filesystem;
 Result<KeptApart> KeptApart::make_folder(const fs::path& place) {
   constexpr int kTriesMax = 16;
   std::error_code error;
-  fs::create_directories(place, error);
+  const bool made = fs::create_directories(place, error);
+  if (made) fs::permissions(place, fs::perms::owner_all, error);
   if (error) return fail_errno(escape_controls(place.string()), error.value());
   for (int n = 0;; ++n) {
     std::string folder = (place / "XXXXXX").string();

@@ -215,11 +215,19 @@ TEST_CASE("killed while changes that are kept apart are asked about, nothing of 
     CHECK(asked);
   }
   CHECK_FALSE(fs::exists(made));
+  // What had begun to be applied when somebody was killed is applied.
+  const std::string begun = "home/transactions/begun/0";
+  const Json state{
+      {"version", 1}, {"root", world.repository().string()}, {"since_ns", 0}, {"applying", true}};
+  world.folder().write(begun + "/state", dump_json(state));
+  world.folder().write(begun + "/upper/finished", "x");
+  fs::create_directories(world.folder() / (begun + "/work"));
   world.play(Json::array({answer("So.")}));
   const auto ran = world.run("and?", {"--resume", last_session(world)});
   INFO(ran.err);
   CHECK(ran.exit_code == 0);
   CHECK(data_of(log_of(world), "tool.outcome").at(0)["status"] == "unknown");
+  CHECK(world.folder().read("repository/finished") == "x");
   CHECK_FALSE(fs::exists(made));
   CHECK(fs::is_empty(stores));
 }
