@@ -99,11 +99,12 @@ asio::awaitable<tools::Review> CallDoor::review(const tools::ProposedChanges& ch
       .diff = changes.text(kDiffBytesMax)};
   const auto answer = co_await answer_to(std::move(question));
   if (!answer) co_return tools::Review{.reason = "nobody answered"};
-  if (*answer == kApply) {
+  if (*answer == kApply || *answer == "yes" || *answer == "y") {
     co_return tools::Review{
         .apply = true, .accepts_protected = true, .reason = "the user applied them"};
   }
-  if (*answer == kDrop) co_return tools::Review{.reason = "the user dropped them"};
+  if (*answer == kDrop || *answer == "no" || *answer == "n")
+    co_return tools::Review{.reason = "the user dropped them"};
   co_return tools::Review{.reason = "the user says: " + *answer};
 }
 

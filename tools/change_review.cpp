@@ -1,12 +1,15 @@
 #include "tools/change_review.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
 
 #include <fmt/format.h>
 
 #include "base/file.h"
 #include "base/task_group.h"
 #include "base/text.h"
+#include "tools/beneath.h"
 
 namespace sable::tools {
 
@@ -20,19 +23,31 @@ using sandbox::Transaction;
 constexpr size_t kShownFileMax = size_t{1} << 20;   ///< a larger one is named, not shown
 constexpr size_t kBytesReadMax = size_t{32} << 20;  ///< of all files together; then the same
 
+/// A regular file that lies where its path says, through no link: the command chose the names, and
+/// what it could not read must not come back to its model in a diff.
+Result<std::string> read_in_place(const fs::path& root, const fs::path& path) {
+  const UniqueFd folder(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return fail_errno(escape_controls(root.string()), errno);
+  SABLE_TRY(const UniqueFd file,
+            open_beneath(folder.get(), path.native(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  SABLE_TRY(const std::string place, place_beneath(folder.get(), file.get()));
+  if (place != path.native()) {
+    return fail(ErrorCode::denied, escape_controls(path.string()) + ": lies behind a link");
+  }
+  return read_file(fmt::format("/proc/self/fd/{}", file.get()), kShownFileMax);
+}
+
 /// A regular file's content before and after; nothing where there is none, or too much of it.
 std::optional<FileChange> file_of(const Transaction& transaction, const Change& change) {
   if (change.type != Change::Type::file || change.kind == Change::Kind::replaced) return {};
   FileChange file{.path = change.path.string(), .before = {}, .after = {}};
-  std::error_code error;
-  const auto old = transaction.root() / change.path;
-  if (fs::is_regular_file(fs::symlink_status(old, error))) {
-    auto before = read_file(old, kShownFileMax);
+  if (change.kind != Change::Kind::created) {
+    auto before = read_in_place(transaction.root(), change.path);
     if (!before) return {};
     file.before = std::move(*before);
   }
   if (change.kind != Change::Kind::removed) {
-    auto after = read_file(transaction.changed_file(change.path), kShownFileMax);
+    auto after = read_in_place(transaction.changed_file({}), change.path);
     if (!after) return {};
     file.after = std::move(*after);
   }

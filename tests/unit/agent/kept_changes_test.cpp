@@ -159,6 +159,8 @@ TEST_CASE(
   CHECK(dropped.outcome["changes"].empty());
   CHECK(contains(dropped.provider.told, "the user dropped them"));
 
+  CHECK(contains(KeptTurn(ApprovalMode::ask, "no").provider.told, "the user dropped them"));
+  CHECK(KeptTurn(ApprovalMode::ask, "yes").made());
   KeptTurn said(ApprovalMode::ask, "use another name");
   CHECK(said.untouched());
   CHECK(contains(said.provider.told, "the user says: use another name"));

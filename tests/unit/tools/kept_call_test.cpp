@@ -150,6 +150,18 @@ TEST_CASE("what programs outside run or trust is applied only for a person who h
   CHECK(applied.folder.read(".vscode/tasks.json") == "x\n");
 }
 
+TEST_CASE("what lies behind a link that a call replaces by a folder is not shown to anybody") {
+  Reviewer no(kNo);
+  KeptCall at(no, "rm link; mkdir link; echo x > link/secret; echo y > link/other");
+  const test::TemporaryFolder outside;
+  outside.write("secret", "PRIVATE\n");
+  fs::create_directory_symlink(outside.path(), at.folder / "link");
+  const auto outcome = at.change();
+  CHECK(contains(outcome.text, "created link/secret\n"));
+  CHECK(contains(outcome.text, "+x\n"));
+  CHECK_FALSE(contains(outcome.text, "PRIVATE"));
+}
+
 TEST_CASE("under a policy that keeps changes apart shell does, and nothing runs beside it") {
   Reviewer yes(kYes);
   KeptCall at(yes, "true");
