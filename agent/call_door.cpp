@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::string_view kLocatorPrefix = "blob:sha256:";
 constexpr size_t kIdDigits = 12;
+constexpr size_t kDiffBytesMax = 256 << 10;  ///< that a person is shown
+constexpr std::string_view kApply = "apply", kDrop = "drop";
 
 /// A locator's hash: what follows the prefix that a sound one has. Logs may come from elsewhere.
 std::string_view digits_of(std::string_view locator) {
@@ -61,19 +63,49 @@ std::string output_id(std::string_view locator) {
   return std::string(digits_of(locator).substr(0, kIdDigits));
 }
 
-asio::awaitable<Result<std::string>> CallDoor::ask(tools::Question question) {
-  const bool nobody = mode_ == ApprovalMode::none || mode_ == ApprovalMode::unattended;
-  if (nobody || observers_.empty()) {
-    co_return fail(ErrorCode::denied,
-                   "nobody can be asked here; decide it yourself and say so in your answer");
-  }
-  const UserQuestion asked{.session = session_, .call_id = call_id_, .question = question};
+bool CallDoor::nobody_to_ask() const {
+  return mode_ == ApprovalMode::none || mode_ == ApprovalMode::unattended || observers_.empty();
+}
+
+asio::awaitable<std::optional<std::string>> CallDoor::answer_to(tools::Question question) {
+  const UserQuestion asked{
+      .session = session_, .call_id = call_id_, .question = std::move(question)};
   for (Observer* observer : std::vector<Observer*>(observers_)) {
     auto answer = co_await observer->on_question(asked);
     if (answer) co_return to_utf8(*answer);
   }
+  co_return std::nullopt;
+}
+
+asio::awaitable<Result<std::string>> CallDoor::ask(tools::Question question) {
+  if (nobody_to_ask()) {
+    co_return fail(ErrorCode::denied,
+                   "nobody can be asked here; decide it yourself and say so in your answer");
+  }
+  auto answer = co_await answer_to(std::move(question));
+  if (answer) co_return std::move(*answer);
   co_return fail(ErrorCode::denied,
                  "nobody answered; decide it yourself if you can, and say so in your answer");
+}
+
+asio::awaitable<tools::Review> CallDoor::review(const tools::ProposedChanges& changes) {
+  if (mode_ == ApprovalMode::all) co_return tools::Review{.apply = true, .reason = "--approve all"};
+  if (nobody_to_ask()) co_return tools::Review{.reason = "nobody can be asked here"};
+  tools::Question question{
+      .text =
+          fmt::format("Apply what {} changed? {} in all{}", changes.about, changes.changes.size(),
+                      changes.has_protected() ? ", protected names among them" : ""),
+      .choices = {std::string(kApply), std::string(kDrop)},
+      .diff = changes.text(kDiffBytesMax)};
+  const auto answer = co_await answer_to(std::move(question));
+  if (!answer) co_return tools::Review{.reason = "nobody answered"};
+  if (*answer == kApply || *answer == "yes" || *answer == "y") {
+    co_return tools::Review{
+        .apply = true, .accepts_protected = true, .reason = "the user applied them"};
+  }
+  if (*answer == kDrop || *answer == "no" || *answer == "n")
+    co_return tools::Review{.reason = "the user dropped them"};
+  co_return tools::Review{.reason = "the user says: " + *answer};
 }
 
 Result<std::string> CallDoor::change_tasks(const tools::TaskUpdate& update) {

@@ -1,6 +1,8 @@
-// The session as a tool call sees it: people to ask, the task list, outputs of earlier calls.
+// The session as a tool call sees it: people to ask, also about what the call changed, the task
+// list, outputs of earlier calls.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +15,7 @@ namespace sable::agent {
 
 /// Lives for one call; everything it refers to outlives it. What the call changes is kept here
 /// until it is logged together with the call's outcome.
-class CallDoor final : public tools::SessionDoor {
+class CallDoor final : public tools::SessionDoor, public tools::ChangeReviewer {
  public:
   CallDoor(memory::Store& store, const History& history, const std::vector<Observer*>& observers,
            ApprovalMode mode, std::string session, std::string call_id)
@@ -29,10 +31,16 @@ class CallDoor final : public tools::SessionDoor {
   Result<std::string> change_tasks(const tools::TaskUpdate& update) override;
   asio::awaitable<Result<std::string>> kept_output(std::string id) override;
 
+  /// Mode `all` applies them, but no protected names; else a person is asked.
+  asio::awaitable<tools::Review> review(const tools::ProposedChanges& changes) override;
+
   /// What the call changed, in order.
   std::vector<memory::NewEvent> take_events() { return std::move(events_); }
 
  private:
+  bool nobody_to_ask() const;
+  asio::awaitable<std::optional<std::string>> answer_to(tools::Question question);
+
   memory::Store& store_;
   const History& history_;
   const std::vector<Observer*>& observers_;

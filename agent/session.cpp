@@ -41,6 +41,20 @@ std::optional<memory::NewEvent> goal_of(std::string_view prompt) {
   return std::move(*goal);
 }
 
+/// Where changes of calls are kept apart until they are applied or dropped.
+std::filesystem::path place_of_kept_changes(const Services& services) {
+  return services.store.home() / "transactions";
+}
+
+/// What a crash left of calls whose changes were kept apart, in whatever session it was.
+asio::awaitable<void> finish_kept_changes(Services services) {
+  const std::function<std::vector<std::string>()> finish = [&services] {
+    return sandbox::KeptApart::finish_interrupted(place_of_kept_changes(services));
+  };
+  const auto waiting = co_await run_blocking(services.workers, finish);
+  for (const auto& sentence : waiting) services.log.warning(sentence);
+}
+
 class LiveSession final : public Session {
  public:
   LiveSession(Services services, SessionSetup setup, Provider& provider,
@@ -503,7 +517,9 @@ class LiveSession final : public Session {
                            .name = name,
                            .text = std::string(text)});
                 },
-            .session = &door};
+            .session = &door,
+            .kept_apart = place_of_kept_changes(services_),
+            .reviewer = &door};
   }
 
   /// A model that makes one failing call over and over gets no further: nothing has changed that
@@ -616,6 +632,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::create(Services servi
                                "able to find it again; rename the folder",
                                to_utf8(path)));
   }
+  co_await finish_kept_changes(services);
   SABLE_CO_TRY(auto workspace, co_await tools::Workspace::open_on(services.workers,
                                                                   setup.repository, setup.policy));
   memory::SessionStart start{.title = std::move(title),
@@ -635,6 +652,7 @@ asio::awaitable<Result<std::unique_ptr<Session>>> Session::resume(
     std::string id, BrokenTurn broken) {
   SABLE_CO_TRY(const auto info, co_await services.store.find(std::move(id)));
   setup.repository = info.working_directory;
+  co_await finish_kept_changes(services);
   SABLE_CO_TRY(auto workspace, co_await tools::Workspace::open_on(services.workers,
                                                                   setup.repository, setup.policy));
   SABLE_CO_TRY(auto lease, co_await services.store.acquire(info.id));

@@ -104,7 +104,10 @@ void explain_files(Explanation& out, const Policy& policy) {
   }
   out.held_by({"mount namespaces", "mount attributes", "Landlock"});
   if (!policy.writable.empty()) explain_protected(out);
-  if (!policy.transactions.empty()) {
+  if (policy.files == FileEffects::transaction) {
+    out.line("What it changes is kept apart until it is applied or dropped as a whole.");
+    out.held_by({"transactions"});
+  } else if (!policy.transactions.empty()) {
     out.line("Its changes are kept apart until they are applied or dropped as a whole, of:");
     for (const auto& [root, store] : policy.transactions)
       out.line("    " + escape_controls(root.string()));

@@ -302,7 +302,12 @@ class ViewPlanner {
       SABLE_TRY_VOID(check_place(path, facts, "writable"));
       add_root(facts, Access::write);
       const auto transaction = policy_.transactions.find(path);
-      if (transaction == policy_.transactions.end()) continue;
+      if (transaction == policy_.transactions.end()) {
+        if (policy_.files == FileEffects::direct) continue;
+        return fail(ErrorCode::invalid_input,
+                    "the policy keeps changes apart, and nothing does for " + in_quotes(path) +
+                        "; no command may run");
+      }
       SABLE_TRY(const auto store, resolve_store(facts.canonical, transaction->second));
       for (auto& root : roots_) {
         if (root.path == facts.canonical) root.store = store;

@@ -61,6 +61,7 @@ std::string to_json_text(const Policy& policy) {
   json["writable"] = strings_of(policy.writable);
   json["masked"] = strings_of(policy.masked);
   json["network"] = name_of(policy.network);
+  if (policy.files == FileEffects::transaction) json["files"] = "transaction";
   if (!policy.transactions.empty()) {
     json["transactions"] = Json::object();
     for (const auto& [root, store] : policy.transactions) {

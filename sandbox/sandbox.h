@@ -16,6 +16,7 @@
 #include "base/asio.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace sable::sandbox {
 
@@ -52,6 +53,12 @@ struct NetworkDecision {
   uint64_t bytes_sent = 0, bytes_received = 0;
 };
 
+/// What becomes of a command's changes in the writable roots.
+enum class FileEffects {
+  direct,       ///< they are there at once (the default)
+  transaction,  ///< kept apart, then applied or dropped as a whole; see KeptApart
+};
+
 struct Limits {
   std::chrono::milliseconds wall{120'000};         ///< then SIGTERM to the command's process group
   std::chrono::milliseconds grace{2'000};          ///< then SIGKILL to its whole pid namespace
@@ -79,6 +86,8 @@ struct Policy {
   std::vector<std::filesystem::path> readable;  ///< besides the system's programs and libraries
   std::vector<std::filesystem::path> writable;  ///< roots
   std::vector<std::filesystem::path> masked;    ///< shown empty, also below the roots above
+  /// With `transaction` nothing runs unless every writable root is one of `transactions`.
+  FileEffects files = FileEffects::direct;
   /// Writable roots (folders) whose changes go to a transaction's store instead; see Transaction.
   std::map<std::filesystem::path, std::filesystem::path> transactions;
   Network network = Network::none;
@@ -211,6 +220,42 @@ class Transaction {
 
   std::filesystem::path root_, store_;
   int64_t since_ns_;  ///< what changed in the root later is somebody else's work
+};
+
+/// Transactions on all writable roots of one policy. Their stores lie in a folder of their own,
+/// which is locked as long as this lives and then removed: what was not applied is dropped. What a
+/// crash leaves there, finish_interrupted() brings to its end. Its calls block, the destructor's
+/// too.
+class KeptApart {
+ public:
+  /// `place`: where the folder is made; ours alone, made if missing, not below a writable root.
+  /// Puts a transaction on each writable root of `policy`. Errors: invalid_input (no writable
+  /// root), io, and those of Transaction.
+  static Result<KeptApart> begin(const std::filesystem::path& place, Policy& policy);
+  KeptApart(KeptApart&&) noexcept = default;
+  ~KeptApart();
+
+  const std::vector<Transaction>& transactions() const { return transactions_; }
+
+  /// Applies each root's changes as a whole, in order. Errors: as Transaction::apply(); after any
+  /// but denied part of them may be applied, and the rest waits for finish_interrupted().
+  Result<void> apply(Transaction::Protected names);
+
+  /// Of what a crash left in `place`: what began to be applied is applied whole, all else is gone
+  /// with the command that made it. Leaves alone what somebody has locked. Returns a sentence for
+  /// each transaction that cannot be brought to its end now (a full disk, say) and stays.
+  static std::vector<std::string> finish_interrupted(const std::filesystem::path& place);
+
+ private:
+  static Result<KeptApart> make_folder(const std::filesystem::path& place);
+
+  KeptApart(std::filesystem::path folder, UniqueFd lock)
+      : folder_(std::move(folder)), lock_(std::move(lock)) {}
+
+  std::filesystem::path folder_;
+  UniqueFd lock_;
+  std::vector<Transaction> transactions_;
+  bool unfinished_ = false;  ///< part of it is applied
 };
 
 /// What became of the program: data, not an error of ours.

@@ -191,6 +191,11 @@ class Unconfined : public Sandbox {
   asio::awaitable<Result<RunResult>> run(Policy policy, Command command,
                                          OutputSink output) override {
     co_await asio::this_coro::throw_if_cancelled(false);
+    if (policy.files == FileEffects::transaction && !policy.writable.empty()) {
+      co_return fail(ErrorCode::unsupported,
+                     "the policy keeps changes apart, which only the sandbox can; this one runs "
+                     "without (--no-sandbox)");
+    }
     policy.network = Network::open;
     if (command.wall) policy.limits.wall = std::min(policy.limits.wall, *command.wall);
     take_own_places(policy, command);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "tools/argument_text.h"
 #include "tools/command_output.h"
+#include "tools/kept_call.h"
 #include "tools/narrowed_policy.h"
 #include "tools/shown_text.h"
 #include "tools/workspace_files.h"
@@ -32,6 +33,7 @@ sandbox::Policy narrowed(sandbox::Policy policy, const CommandSpec& spec,
   narrow(policy.limits.output_bytes, spec.output_bytes);
   narrow(policy.limits.processes, spec.processes);
   if (spec.profile) policy = narrowed_to(std::move(policy), *spec.profile);
+  if (spec.keeps_changes_apart) policy.files = sandbox::FileEffects::transaction;
   if (spec.network) policy.network = std::min(policy.network, *spec.network);
   if (policy.network != sandbox::Network::allow) policy.allowed_hosts.clear();
   for (const auto& path : spec.masked) policy.masked.push_back((root / path).lexically_normal());
@@ -111,6 +113,8 @@ class CommandRunner : public Runner {
     const std::string program = rendered->argv[0];
     auto policy = narrowed(context.workspace.policy(), spec_, context.workspace.root(),
                            rendered->environment);
+    auto kept_apart = co_await keep_apart(context, policy);
+    if (!kept_apart) co_return fail(kept_apart.error());
     sandbox::Command command{.argv = std::move(rendered->argv),
                              .working_directory = std::move(folder),
                              .stdin_data = std::move(rendered->stdin_data)};
@@ -122,7 +126,8 @@ class CommandRunner : public Runner {
         (stream == sandbox::Stream::standard_output ? streams.out : streams.err) += bytes;
       }
     };
-    auto ran = co_await context.sandbox.run(std::move(policy), std::move(command), std::move(sink));
+    auto ran = co_await run_before_review(context.sandbox, std::move(policy), std::move(command),
+                                          std::move(sink));
     if (!ran && ran.error().code == ErrorCode::not_found) {
       co_return failed(fmt::format("the program {} is not installed here", shown_path(program)));
     }
@@ -133,7 +138,9 @@ class CommandRunner : public Runner {
       return outcome_of(*spec, result, whole, streams);
     };
     auto outcome = co_await run_blocking(context.workers, std::move(read));
-    co_return outcome;
+    std::string about = fmt::format("{} ({})", call.name, ending_in_words(*ran));
+    co_return co_await settled_outcome(std::move(context), std::move(*kept_apart), std::move(about),
+                                       std::move(outcome));
   }
 
  private:

@@ -30,6 +30,7 @@ struct CommandSpec {
   std::optional<uint64_t> memory_bytes, output_bytes;
   std::optional<uint32_t> processes;
   bool reads_only = false;                    ///< the workspace is mounted read-only
+  bool keeps_changes_apart = false;           ///< until they are applied or dropped as a whole
   std::optional<sandbox::Network> network;    ///< at most this
   std::optional<sandbox::Policy> profile;     ///< nothing beyond it
   std::vector<std::filesystem::path> masked;  ///< further ones, relative to the root or absolute

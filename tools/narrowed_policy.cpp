@@ -62,6 +62,7 @@ Policy narrowed_to(Policy policy, const Policy& profile) {
   policy.profile = profile.profile;
   policy.readable = in_both(policy.readable, profile.readable);
   policy.masked.insert(policy.masked.end(), profile.masked.begin(), profile.masked.end());
+  policy.files = std::max(policy.files, profile.files);
   narrow_network(policy, profile);
   policy.limits = smaller(policy.limits, profile.limits);
   return policy;

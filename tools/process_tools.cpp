@@ -169,6 +169,13 @@ class StartRunner : public Runner {
   asio::awaitable<Result<Outcome>> run(Call call, CallContext context) const override {
     const std::string text = text_argument(call.arguments, "command");
     if (text.find('\0') != std::string::npos) co_return failed("the command holds a NUL byte");
+    const auto& policy = context.workspace.policy();
+    if (policy.files == sandbox::FileEffects::transaction && !policy.writable.empty()) {
+      co_return failed(
+          "what a command changes is kept apart here until it has ended and its changes are "
+          "applied "
+          "or dropped, which a program in the background cannot wait for; run it with shell");
+    }
     const ShellState& state = context.workspace.shell_state();
     const std::string folder = text_argument(call.arguments, "working_directory", state.folder);
     auto look = [files = &context.workspace.files(), folder] { return files->list(folder, 1); };

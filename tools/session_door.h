@@ -15,6 +15,7 @@ namespace sable::tools {
 struct Question {
   std::string text;
   std::vector<std::string> choices;  ///< empty: an answer in the person's own words
+  std::string diff = {};             ///< unified and inert: what it is about, if that is changes
 };
 
 /// What a call changes of a session's goal, todos, decisions and notes; what is absent stays.

@@ -8,6 +8,7 @@
 #include "tools/builtins.h"
 #include "tools/command_output.h"
 #include "tools/command_session.h"
+#include "tools/kept_call.h"
 #include "tools/shell_state.h"
 #include "tools/shown_text.h"
 #include "tools/workspace_files.h"
@@ -57,8 +58,15 @@ class ShellRunner : public Runner {
     sandbox::OutputSink sink = [&output, &parted](sandbox::Stream stream, std::string_view bytes) {
       output.take(stream == sandbox::Stream::standard_output ? parted.take(bytes) : bytes);
     };
-    auto ran = co_await context.workspace.commands().run(context.sandbox, std::move(command),
-                                                         std::move(sink));
+    auto policy = context.workspace.policy();
+    auto kept_apart = co_await keep_apart(context, policy);
+    if (!kept_apart) co_return fail(kept_apart.error());
+    // A session's view is mounted once; changes that are kept apart need one of each call.
+    auto running = *kept_apart ? run_before_review(context.sandbox, std::move(policy),
+                                                   std::move(command), std::move(sink))
+                               : context.workspace.commands().run(
+                                     context.sandbox, std::move(command), std::move(sink));
+    auto ran = co_await std::move(running);
     if (!ran) co_return fail(ran.error());
     output.take(parted.finish());
     output.finish();
@@ -75,7 +83,9 @@ class ShellRunner : public Runner {
       return outcome;
     };
     auto outcome = co_await run_blocking(context.workers, std::move(cut));
-    co_return outcome;
+    std::string about = fmt::format("shell ({})", ending_in_words(*ran));
+    co_return co_await settled_outcome(std::move(context), std::move(*kept_apart), std::move(about),
+                                       std::move(outcome));
   }
 
  private:

@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "sandbox/sandbox.h"
+#include "tools/change_review.h"
+#include "tools/file_change.h"
 #include "tools/schema.h"
 #include "tools/session_door.h"
 
@@ -50,24 +52,15 @@ struct Call {
   Json arguments;  ///< as the model sent it, checked before anything runs
 };
 
-/// A file's content before and after; absent where the file did not exist. Text is shown as a diff.
-struct FileChange {
-  std::string path;  ///< relative to the workspace's root
-  std::optional<std::string> before, after;
-  std::string diff = {};  ///< unified_diff() of it, made by run() where it may take its time
-};
-
-/// The change as a unified diff for people: valid UTF-8, control characters inert, bounded in size.
-/// `context` is the number of unchanged lines around each hunk. Empty when nothing changed.
-std::string unified_diff(const FileChange& change, size_t context = 3);
-
 /// What came of a call. A failed call is data for the model, not an error of ours.
 struct Outcome {
   bool ok = true;
-  std::string text;                 ///< what the model reads, cut to size, always valid UTF-8
-  std::vector<FileChange> changes;  ///< made in-process (a command's effects are not listed)
-  Json details = Json::object();    ///< exit code, signal, byte counts, ...: for the log and people
-  std::string full_output;          ///< whole output when `text` was cut, for storing; else empty
+  std::string text;  ///< what the model reads, cut to size, always valid UTF-8
+  /// Made in-process, or applied after they were kept apart; a command's other effects are not
+  /// listed.
+  std::vector<FileChange> changes;
+  Json details = Json::object();  ///< exit code, signal, byte counts, ...: for the log and people
+  std::string full_output;        ///< whole output when `text` was cut, for storing; else empty
 };
 
 class CommandSession;
@@ -119,6 +112,9 @@ struct CallContext {
   asio::thread_pool& workers;      ///< for blocking file work; the loop's thread does none
   OutputPreview preview;           ///< may be empty
   SessionDoor* session = nullptr;  ///< null: a call by hand
+  /// Where changes are kept apart if the policy wants that; empty: such a call is refused.
+  std::filesystem::path kept_apart = {};
+  ChangeReviewer* reviewer = nullptr;  ///< of those; null: they are dropped
 };
 
 /// Runs a call of a tool from another source, whose arguments fit its schema. Errors as of

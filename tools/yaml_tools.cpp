@@ -307,8 +307,9 @@ class ToolReader {
   Result<void> read_sandbox(const YamlFields& fields, CommandSpec& spec) {
     const YamlValue* value = fields.find("sandbox");
     if (value == nullptr) return {};
-    SABLE_TRY(const auto inner,
-              YamlFields::open(file_, *value, {"profile", "network", "workspace", "masked"}));
+    SABLE_TRY(
+        const auto inner,
+        YamlFields::open(file_, *value, {"profile", "network", "workspace", "files", "masked"}));
     SABLE_TRY(const std::string profile, inner.text_or("profile", ""));
     if (const YamlValue* place = inner.find("profile")) {
       if (!profiles_) return fail_at(file_, *place, "sandbox profiles are not known here");
@@ -335,6 +336,12 @@ class ToolReader {
       return fail_at(file_, *inner.find("workspace"), "a tool can only give up writing: read-only");
     }
     spec.reads_only = spec.reads_only || workspace == "read-only";
+    SABLE_TRY(const std::string files, inner.text_or("files", ""));
+    if (inner.find("files") != nullptr && files != "transaction") {
+      return fail_at(file_, *inner.find("files"),
+                     "a tool can only give up changing files at once: transaction");
+    }
+    spec.keeps_changes_apart = files == "transaction";
     return {};
   }
 

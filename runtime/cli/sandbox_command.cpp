@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "runtime/cli/commands.h"
-#include "runtime/cli/kept_apart.h"
 #include "runtime/cli/layers.h"
+#include "runtime/cli/review_by_hand.h"
 #include "runtime/cli/standard_input.h"
 #include "runtime/loop.h"
 #include "runtime/opt_outs.h"
@@ -25,7 +25,7 @@ struct SandboxOptions {
   std::vector<std::string> writable;
   std::optional<std::string> allowed_hosts;  ///< of --network allow=HOST,...
   bool transaction = false;
-  std::string apply = "ask";  ///< of --apply
+  Apply apply = Apply::ask;
   std::vector<std::string> command;
 };
 
@@ -49,6 +49,7 @@ Result<sandbox::Policy> policy_of(const config::LoadedConfig& loaded,
     SABLE_TRY(auto root, resolve_repository(folder));
     policy.writable.push_back(std::move(root));
   }
+  if (options.transaction) policy.files = sandbox::FileEffects::transaction;
   if (options.allowed_hosts) {
     policy.network = sandbox::Network::allow;
     SABLE_TRY(policy.allowed_hosts, parse_hosts(*options.allowed_hosts));
@@ -156,22 +157,61 @@ asio::awaitable<int> run_once(const Program& program, sandbox::Sandbox& sandbox,
   co_return status_of(*result);
 }
 
+bool keeps_apart(const sandbox::Policy& policy) {
+  return policy.files == sandbox::FileEffects::transaction && !policy.writable.empty();
+}
+
+Result<tools::HeldChanges> begin_apart(const Program& program, const config::LoadedConfig& loaded,
+                                       sandbox::Policy& policy) {
+  if (program.no_sandbox) {
+    return fail(
+        ErrorCode::invalid_input,
+        "a transaction (--transaction, sandbox.files) keeps changes apart in the sandbox; it "
+        "cannot be had with --no-sandbox");
+  }
+  SABLE_TRY(auto kept, sandbox::KeptApart::begin(place_of_kept_changes(loaded), policy));
+  return std::make_unique<sandbox::KeptApart>(std::move(kept));
+}
+
+/// Applies or drops what the command changed; the status of a failure, or 0.
+asio::awaitable<int> settle(const Program& program, tools::HeldChanges kept_apart, Apply apply,
+                            bool succeeded, asio::thread_pool& workers) {
+  tools::SettledChanges settled;
+  {
+    ReviewByHand reviewer(apply, Style{program.colour(2)});
+    tools::ProposedChanges proposed{.about = "the command", .succeeded = succeeded};
+    auto done = co_await tools::settle_changes(std::move(kept_apart), std::move(proposed),
+                                               &reviewer, workers);
+    if (!done) co_return program.fail_with(done.error());
+    settled = std::move(*done);
+  }
+  if (settled.refused) co_return program.fail_with({ErrorCode::denied, settled.reason});
+  if (settled.proposed.changes.empty()) {
+    std::fputs("sable: nothing was changed\n", stderr);
+  } else if (settled.applied) {
+    std::fputs("sable: applied\n", stderr);
+  } else {
+    std::fprintf(stderr, "sable: dropped; nothing was changed (%s)\n", settled.reason.c_str());
+  }
+  co_return 0;
+}
+
 int run_action(const Program& program, const SandboxOptions& options) {
   const auto loaded = program.load_config(std::nullopt);
   if (!loaded) return program.fail_with(loaded.error());
   auto policy = policy_of(*loaded, options);
   if (!policy) return program.fail_with(policy.error());
   warn_of(opt_outs(*loaded, *policy));
-  if (options.transaction && program.no_sandbox) {
+  tools::HeldChanges kept_apart;
+  if (options.apply != Apply::ask && !options.transaction && !keeps_apart(*policy)) {
     return program.fail_with({ErrorCode::invalid_input,
-                              "--transaction keeps changes apart in the sandbox; it cannot be had "
-                              "with --no-sandbox"});
+                              "--apply is for changes that are kept apart: --transaction, or a "
+                              "profile with files: transaction"});
   }
-  std::optional<KeptApart> kept_apart;
-  if (options.transaction) {
-    auto begun = KeptApart::begin(*loaded->config.home, *policy);
+  if (options.transaction || keeps_apart(*policy)) {
+    auto begun = begin_apart(program, *loaded, *policy);
     if (!begun) return program.fail_with(begun.error());
-    kept_apart.emplace(std::move(*begun));
+    kept_apart = std::move(*begun);
   }
   auto sandbox = program.start_sandbox();
   if (!sandbox) return program.fail_with(sandbox.error());
@@ -182,15 +222,11 @@ int run_action(const Program& program, const SandboxOptions& options) {
   const int status =
       loop.run(run_once(program, **sandbox, std::move(*policy), options.command, relay, died_of));
   if (kept_apart && relay.killed_by() == 0) {
-    auto apply = options.apply == "ask"   ? KeptApart::Apply::ask
-                 : options.apply == "yes" ? KeptApart::Apply::yes
-                                          : KeptApart::Apply::no;
-    if (status != 0 && apply == KeptApart::Apply::yes) {
-      std::fputs("sable: the command failed, so its changes are not applied\n", stderr);
-      apply = KeptApart::Apply::no;
-    }
-    const auto applied = kept_apart->settle(apply, Style{program.colour(2)});
-    if (!applied) return program.fail_with(applied.error());
+    Loop asking;  // whose signals are its own
+    const int settled = asking.run(
+        settle(program, std::move(kept_apart), options.apply, status == 0, asking.workers()));
+    if (settled != 0) return settled;
+    if (const auto signal = asking.stop_signal()) return 128 + *signal;
   }
   kept_apart.reset();
   // What the command died of: so do we, so that a shell sees the same.
@@ -257,11 +293,7 @@ void add_sandbox_commands(CLI::App& app, Program& program, Action& chosen) {
   add_no_sandbox(*run, program);
   run->add_flag("--transaction", options->transaction,
                 "Keep what it changes apart, show it, then apply or drop it as a whole");
-  run->add_option("--apply", options->apply,
-                  "Of --transaction: ask at the terminal, yes if the command succeeds, or no")
-      ->check(CLI::IsMember({"ask", "yes", "no"}))
-      ->type_name("ask|yes|no")
-      ->needs("--transaction");
+  add_apply(*run, options->apply);
   run->add_option("command", options->command, "The command and its arguments, after --")
       ->required();
   run->callback([options, &chosen] {

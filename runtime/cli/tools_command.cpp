@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/review_by_hand.h"
 #include "runtime/loop.h"
 #include "runtime/opt_outs.h"
 #include "runtime/session_parts.h"
@@ -20,6 +21,7 @@ struct ToolsOptions {
   std::string name;
   std::string arguments = "{}";
   std::string file;
+  Apply apply = Apply::ask;  ///< of changes that the tool's policy keeps apart
 };
 
 int list_action(const Program& program, const ToolsOptions& options) {
@@ -97,44 +99,59 @@ std::string denial_of(const tools::Registry& registry, const config::Config& con
   return fmt::format("{}: the approval of {} is deny", source, decision.tool);
 }
 
-asio::awaitable<int> call_and_print(const Program& program, const tools::Registry& registry,
-                                    tools::Call call, tools::Workspace& workspace,
-                                    sandbox::Sandbox& sandbox, asio::thread_pool& workers) {
-  tools::CallContext context{.workspace = workspace,
-                             .sandbox = sandbox,
-                             .workers = workers,
+/// What one call by hand needs; all of it outlives the call.
+struct HandCall {
+  const Program& program;
+  const tools::Registry& registry;
+  tools::Workspace& workspace;
+  sandbox::Sandbox& sandbox;
+  asio::thread_pool& workers;
+  std::filesystem::path kept_apart;
+  Apply apply;
+};
+
+asio::awaitable<Result<tools::Outcome>> run_call(HandCall by_hand, tools::Call call) {
+  ReviewByHand reviewer(by_hand.apply, Style{by_hand.program.colour(2)});
+  tools::CallContext context{.workspace = by_hand.workspace,
+                             .sandbox = by_hand.sandbox,
+                             .workers = by_hand.workers,
                              .preview = {},
-                             .session = nullptr};
-  const auto outcome = co_await registry.run(std::move(call), std::move(context));
-  if (!outcome) co_return program.fail_with(outcome.error());
+                             .session = nullptr,
+                             .kept_apart = by_hand.kept_apart,
+                             .reviewer = &reviewer};
+  auto outcome = co_await by_hand.registry.run(std::move(call), std::move(context));
+  co_return outcome;
+}
+
+int print_outcome(const Program& program, const tools::Outcome& outcome) {
   if (program.json) {
     Json changes = Json::array();
-    for (const auto& change : outcome->changes) {
+    for (const auto& change : outcome.changes) {
       changes.push_back({{"path", change.path}, {"diff", tools::unified_diff(change)}});
     }
-    const Json json{{"ok", outcome->ok},
-                    {"text", outcome->text},
+    const Json json{{"ok", outcome.ok},
+                    {"text", outcome.text},
                     {"changes", std::move(changes)},
-                    {"details", outcome->details}};
+                    {"details", outcome.details}};
     std::printf("%s\n", dump_json(json).c_str());
   } else {
     const Style style{program.colour(1)};
-    std::fputs(escape_controls(outcome->text).c_str(), stdout);
-    if (!outcome->text.ends_with('\n')) std::fputc('\n', stdout);
-    for (const auto& change : outcome->changes) {
-      std::fputs(paint_diff(style, tools::unified_diff(change)).c_str(), stdout);
+    std::fputs(escape_controls(outcome.text).c_str(), stdout);
+    if (!outcome.text.ends_with('\n')) std::fputc('\n', stdout);
+    const bool shown = outcome.details.contains("kept_apart");  // by the text
+    for (const auto& change : outcome.changes) {
+      if (!shown) std::fputs(paint_diff(style, tools::unified_diff(change)).c_str(), stdout);
     }
   }
-  co_return outcome->ok ? 0 : 1;
+  return outcome.ok ? 0 : 1;
 }
 
 /// What the tool left in the background ends with the command.
-asio::awaitable<int> call_once(const Program& program, const tools::Registry& registry,
-                               tools::Call call, tools::Workspace& workspace,
-                               sandbox::Sandbox& sandbox, asio::thread_pool& workers) {
-  const int status =
-      co_await call_and_print(program, registry, std::move(call), workspace, sandbox, workers);
-  co_await workspace.close();
+asio::awaitable<int> call_once(HandCall by_hand, tools::Call call) {
+  const auto outcome = co_await run_call(by_hand, std::move(call));
+  const int status = outcome ? print_outcome(by_hand.program, *outcome)
+                             : by_hand.program.fail_with(outcome.error());
+  co_await by_hand.workspace.close();
   co_return status;
 }
 
@@ -164,8 +181,14 @@ int call_action(const Program& program, const ToolsOptions& options) {
   auto workspace = tools::Workspace::open(*repository, config::to_policy(*loaded, *repository));
   if (!workspace) return program.fail_with(workspace.error());
   Loop loop;
-  return loop.run(
-      call_once(program, *registry, std::move(call), **workspace, **sandbox, loop.workers()));
+  HandCall by_hand{.program = program,
+                   .registry = *registry,
+                   .workspace = **workspace,
+                   .sandbox = **sandbox,
+                   .workers = loop.workers(),
+                   .kept_apart = place_of_kept_changes(*loaded),
+                   .apply = options.apply};
+  return loop.run(call_once(std::move(by_hand), std::move(call)));
 }
 
 }  // namespace
@@ -200,6 +223,7 @@ void add_tools_commands(CLI::App& app, Program& program, Action& chosen) {
       ->type_name("JSON");
   call->add_option("--repo", options->repository, "The repository (default: here)")
       ->type_name("DIR");
+  add_apply(*call, options->apply);
 }
 
 }  // namespace sable::runtime

@@ -89,6 +89,7 @@ sandbox::Policy to_policy(const LoadedConfig& loaded, const std::filesystem::pat
     policy.masked.push_back(path.lexically_normal());
   }
   policy.masked.emplace_back(*loaded.config.home);
+  policy.files = *settings.files;
   policy.network = *settings.network;
   for (const auto& host : settings.allowed_hosts.items) {
     auto allowed = sandbox::parse_allowed_host(*host);

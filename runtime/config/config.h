@@ -73,6 +73,7 @@ struct ToolSettings {
 struct SandboxSettings {
   Value<sandbox::Network> network;
   TextList allowed_hosts;  ///< sandbox::parse_allowed_host() takes each
+  Value<sandbox::FileEffects> files;
   Value<std::chrono::milliseconds> timeout;
   Value<uint64_t> memory;  ///< bytes
   Value<uint64_t> processes;

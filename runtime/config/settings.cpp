@@ -138,6 +138,13 @@ const Setting kSettings[] = {
                     "`*.HOST` for everything below it, `/private` at the end where its addresses "
                     "may be private ones. An empty list lets nothing through.",
      .check = check_allowed_host},
+    {.key = "sandbox.files",
+     .type = Type::choice,
+     .slot = SABLE_AT(sandbox.files),
+     .description =
+         "What becomes of a command's changes in the repository: they are there at once, or they "
+         "are kept apart, shown, and applied or dropped as a whole when the command has ended.",
+     .repository = Narrowing::stricter},
     {.key = "sandbox.timeout",
      .type = Type::duration,
      .slot = SABLE_AT(sandbox.timeout),

@@ -41,6 +41,12 @@ struct Choices<sandbox::Network> {
        {"none", sandbox::Network::none}}};
 };
 template <>
+struct Choices<sandbox::FileEffects> {
+  static constexpr std::array<std::pair<std::string_view, sandbox::FileEffects>, 2> kAll = {
+      {{"direct", sandbox::FileEffects::direct},
+       {"transaction", sandbox::FileEffects::transaction}}};
+};
+template <>
 struct Choices<agent::ApprovalMode> {
   static constexpr std::array<std::pair<std::string_view, agent::ApprovalMode>, 3> kAll = {
       {{"all", agent::ApprovalMode::all},
@@ -79,8 +85,8 @@ using AnySlot =
     std::variant<Slot<Value<std::string>>, Slot<Value<uint64_t>>,
                  Slot<Value<std::chrono::milliseconds>>, Slot<Value<std::optional<double>>>,
                  Slot<Value<std::optional<uint64_t>>>, Slot<Value<sandbox::Network>>,
-                 Slot<Value<agent::ApprovalMode>>, Slot<Value<tools::Approval>>,
-                 Slot<Value<LogLevel>>, Slot<TextList>>;
+                 Slot<Value<sandbox::FileEffects>>, Slot<Value<agent::ApprovalMode>>,
+                 Slot<Value<tools::Approval>>, Slot<Value<LogLevel>>, Slot<TextList>>;
 
 /// What else must hold for a text. The message never repeats the text: it may be a secret.
 using TextCheck = Result<void> (*)(std::string_view text);

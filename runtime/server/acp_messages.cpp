@@ -133,13 +133,15 @@ Json question_params(const agent::UserQuestion& asked) {
                        {"kind", "allow_once"}});
   }
   options.push_back({{"optionId", "no_answer"}, {"name", "No answer"}, {"kind", "reject_once"}});
-  return {{"sessionId", asked.session},
-          {"toolCall",
-           {{"toolCallId", asked.call_id},
+  Json call{{"toolCallId", asked.call_id},
             {"title", asked.question.text},
             {"kind", "other"},
-            {"status", "pending"}}},
-          {"options", std::move(options)}};
+            {"status", "pending"}};
+  if (const auto& diff = asked.question.diff; !diff.empty()) {
+    call["content"] = Json::array({diff_content(diff)});
+  }
+  return {
+      {"sessionId", asked.session}, {"toolCall", std::move(call)}, {"options", std::move(options)}};
 }
 
 std::optional<PersonsAnswer> permission_answer(const Json& result) {

@@ -74,6 +74,10 @@ std::string tool_title(std::string_view tool, const Json& arguments) {
   return escape_controls(title);
 }
 
+Json diff_content(std::string_view diff) {
+  return {{"type", "content"}, {"content", text_block(fmt::format("```diff\n{}\n```", diff))}};
+}
+
 SessionUpdates::SessionUpdates(std::string session, std::filesystem::path root)
     : session_(std::move(session)), root_(std::move(root)) {}
 
@@ -211,10 +215,7 @@ void SessionUpdates::on_tool_outcome(std::vector<Json>& updates, const Json& dat
     for (const auto& change : data["changes"]) {
       const auto path = string_or(change, "path", "");
       locations.push_back({{"path", (root_ / path).lexically_normal().string()}});
-      update["content"].push_back(
-          {{"type", "content"},
-           {"content",
-            text_block(fmt::format("```diff\n{}\n```", string_or(change, "diff", "")))}});
+      update["content"].push_back(diff_content(string_or(change, "diff", "")));
     }
   }
   if (!locations.empty()) update["locations"] = std::move(locations);

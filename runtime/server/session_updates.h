@@ -17,6 +17,9 @@ std::string_view tool_kind(std::string_view tool);
 /// One line for people, fit to show: the command, or the tool and what it works on.
 std::string tool_title(std::string_view tool, const Json& arguments);
 
+/// A diff as one item of a tool call's content.
+Json diff_content(std::string_view diff);
+
 /// Streams previews and lets the durable events complete them: what a preview already showed is not
 /// repeated, what was dropped is. One for each client and session; takes events in order.
 class SessionUpdates {

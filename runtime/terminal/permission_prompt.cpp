@@ -48,8 +48,19 @@ struct OpenLine {
   }
 };
 
-/// The line that a person types, without its end; nullopt when there is none. What was typed beyond
-/// it is left to later questions only by the terminal itself, which hands out whole lines.
+/// The choice that a line names by its number, else the line itself; nullopt for an empty one.
+std::optional<std::string> answer_in(const std::string& line, const tools::Question& question) {
+  if (line.empty()) return std::nullopt;
+  for (size_t i = 0; i < question.choices.size(); ++i) {
+    if (line == std::to_string(i + 1)) return question.choices[i];
+  }
+  return line;
+}
+
+}  // namespace
+
+// What was typed beyond the line is left to later questions only by the terminal itself, which
+// hands out whole lines.
 asio::awaitable<std::optional<std::string>> read_answer(int input_fd, Output& output) {
   OpenLine cursor{.output = output};
   UniqueFd own = open_anew(input_fd);
@@ -73,17 +84,6 @@ asio::awaitable<std::optional<std::string>> read_answer(int input_fd, Output& ou
   co_return line;
 }
 
-/// The choice that a line names by its number, else the line itself; nullopt for an empty one.
-std::optional<std::string> answer_in(const std::string& line, const tools::Question& question) {
-  if (line.empty()) return std::nullopt;
-  for (size_t i = 0; i < question.choices.size(); ++i) {
-    if (line == std::to_string(i + 1)) return question.choices[i];
-  }
-  return line;
-}
-
-}  // namespace
-
 asio::awaitable<agent::Permission> ask_on_terminal(int input_fd, Output& output, Style style,
                                                    agent::PermissionRequest request) {
   output.write(style.yellow("allow ") + escape_controls(request.call.name) + style.yellow("?") +
@@ -101,7 +101,8 @@ asio::awaitable<agent::Permission> ask_on_terminal(int input_fd, Output& output,
 asio::awaitable<std::optional<std::string>> ask_question_on_terminal(int input_fd, Output& output,
                                                                      Style style,
                                                                      tools::Question question) {
-  std::string shown = style.yellow("question ") + escape_controls(question.text) + "\n";
+  std::string shown = paint_diff(style, question.diff) + style.yellow("question ") +
+                      escape_controls(question.text) + "\n";
   for (size_t i = 0; i < question.choices.size(); ++i) {
     shown += "  " + std::to_string(i + 1) + " " + escape_controls(question.choices[i]) + "\n";
   }

@@ -18,4 +18,8 @@ asio::awaitable<std::optional<std::string>> ask_question_on_terminal(int input_f
                                                                      Style style,
                                                                      tools::Question question);
 
+/// One line that a person types at the terminal `input_fd` (borrowed), without its end; nullopt at
+/// the end of input and when the coroutine is cancelled.
+asio::awaitable<std::optional<std::string>> read_answer(int input_fd, Output& output);
+
 }  // namespace sable::runtime

@@ -55,6 +55,7 @@ Json FrontEnd::call(const std::string& method, const Json& params) {
     if (!is_question && message.contains("id") && message["id"] == id) return message;
     seen.push_back(message);
     if (!is_question) continue;
+    if (on_question) on_question(message);
     send({{"jsonrpc", "2.0"},
           {"id", message["id"]},
           {"result", {{"outcome", {{"outcome", "selected"}, {"optionId", choice}}}}}});
@@ -104,6 +105,11 @@ FrontEnd Serving::connect() {
   REQUIRE_FALSE(address.empty());
   const auto token = world_.folder().read("home/token");
   return {address.substr(address.rfind(':') + 1), token.substr(0, token.find('\n'))};
+}
+
+void Serving::kill() {
+  REQUIRE(process_.signal(SIGKILL));
+  CHECK(world_.finish(process_, "serve", 5s).signal == SIGKILL);
 }
 
 Finished Serving::stop() {

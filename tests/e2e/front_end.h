@@ -1,6 +1,7 @@
 // A front end of a running `sable serve`: blocking, with the token, over a real WebSocket.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ class FrontEnd {
   Json prompt(const std::string& session, const std::string& text);
 
   std::string choice = "allow_once";
+  std::function<void(const Json& question)> on_question;  ///< before the answer is sent
   std::vector<Json> seen;
 
  private:
@@ -43,6 +45,8 @@ class Serving {
   FrontEnd connect();
   /// Asks it to stop and waits for its end.
   Finished stop();
+  /// kill -9, and waits for its end.
+  void kill();
 
  private:
   const World& world_;

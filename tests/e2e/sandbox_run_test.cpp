@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
+#include "sandbox/sandbox.h"
 #include "tests/e2e/world.h"
 #include "tests/support/contains.h"
 #include "tests/support/pseudo_terminal.h"
@@ -69,6 +70,19 @@ TEST_CASE("a signal to sandbox run is the command's, and so is what comes of it"
   CHECK(world.finish(deaf).signal == number);
 }
 
+TEST_CASE("sandbox run dies of the signal that its command outlived for the whole grace") {
+  World world;
+  auto deaf = world.start(words_of(world,
+                                   "trap 'touch heard' TERM; touch ready; "
+                                   "while :; do sleep 0.05; done"));
+  REQUIRE(world.wait_for(world.repository() / "ready"));
+  const auto asked = std::chrono::steady_clock::now();
+  REQUIRE(deaf.signal(SIGTERM));
+  CHECK(world.finish(deaf).signal == SIGTERM);
+  CHECK(std::chrono::steady_clock::now() - asked >= sandbox::Limits{}.grace);
+  CHECK(std::filesystem::exists(world.repository() / "heard"));
+}
+
 TEST_CASE("standard input of sandbox run is the command's: a pipe, a file, nothing") {
   World world;
   CHECK(in_shell(world, "printf 'a\\nb\\n' | $run cat").out == "a\nb\n");
@@ -124,6 +138,19 @@ TEST_CASE("at a terminal the changes of a transaction are asked about") {
   CHECK(yes.finish() == 0);
   CHECK(read_file(made, 100).value() == "new\n");
   CHECK(std::filesystem::exists(world.repository() / ".vscode"));
+}
+
+TEST_CASE("Ctrl-C at the question about a transaction drops it") {
+  World world;
+  const auto made = world.repository() / "made.txt";
+  TerminalProgram at(at_terminal(
+      world,
+      words_of(world, "echo new > " + made.string() + " && exec </dev/null", {"--transaction"})));
+  REQUIRE(at.shows("Apply all of it? [y/N] "));
+  at.type("\x03");
+  CHECK(at.finish() == 128 + SIGINT);
+  CHECK_FALSE(std::filesystem::exists(made));
+  CHECK(std::filesystem::is_empty(world.home() / "transactions"));
 }
 
 TEST_CASE("hosts that are allowed by hand are all that the proxy lets through") {

@@ -151,6 +151,31 @@ TEST_CASE("a person sees all of the call that they are asked about") {
   CHECK(at.finish() == 0);
 }
 
+TEST_CASE(
+    "at a terminal what a command changed apart is shown as a diff, then applied or dropped") {
+  AskingWorld world;
+  world.folder().write("user/.config/sable/config.yaml", "sandbox: {files: transaction}\n");
+  world.play(Json::array({{{"tool_calls", Json::array({shell("echo word > one")})}},
+                          {{"tool_calls", Json::array({shell("echo word > two")})}},
+                          {{"text", "These are my last words."}}}));
+  TerminalProgram at(world.at_terminal());
+  REQUIRE(at.shows("created one"));
+  REQUIRE(at.shows("+word"));
+  REQUIRE(at.shows("Apply what shell (exit code 0"));
+  REQUIRE(at.shows("1 apply"));
+  REQUIRE(at.shows("a number, or your own words"));
+  CHECK_FALSE(world.made("one"));
+  at.type("1\n");
+  REQUIRE(at.shows("created two"));
+  REQUIRE(at.shows("a number, or your own words"));
+  CHECK(world.made("one"));
+  at.type("2\n");
+  CHECK(at.shows("These are my last words."));
+  CHECK(at.finish() == 0);
+  INFO(at.screen());
+  CHECK_FALSE(world.made("two"));
+}
+
 TEST_CASE("Ctrl-C at the question ends the turn, and nothing is said twice or mixed up") {
   AskingWorld world;
   world.play(two_calls());

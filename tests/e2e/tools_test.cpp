@@ -52,6 +52,11 @@ Finished by_hand(const World& world, const std::string& tool, const Json& argume
                       world.repository().string()});
 }
 
+/// What commands change in this world is kept apart, as the user wants it.
+void keep_apart(const World& world) {
+  world.folder().write("user/.config/sable/config.yaml", "sandbox: {files: transaction}\n");
+}
+
 std::string yaml_tool(const std::string& name, const std::string& word) {
   return "tools:\n  - name: " + name + "\n    description: says " + word +
          "\n    parameters: {type: object, properties: {}, additionalProperties: false}\n"
@@ -152,6 +157,110 @@ TEST_CASE("a question goes to the front end as a choice, and the answer to the m
   CHECK(answered["result"]["stopReason"] == "end_turn");
   CHECK(model.complaints().empty());
   CHECK(serving.stop().exit_code == 143);
+}
+
+TEST_CASE("changes that are kept apart go to the front end as a diff, and its answer decides") {
+  World world;
+  keep_apart(world);
+  auto& model = world.play(
+      Json::array({one_call("shell", {{"command", "echo new > made.txt"}}),
+                   after("dropped", one_call("shell", {{"command", "echo new > made.txt"}})),
+                   after("then applied as a whole", answer("Made."))}));
+  Serving serving(world);
+  FrontEnd client = serving.connect();
+  const auto id = client.begin(world.repository());
+  const auto made = world.repository() / "made.txt";
+  size_t n_asked = 0;
+  client.on_question = [&](const Json& message) {
+    CHECK_FALSE(fs::exists(made));
+    client.choice = ++n_asked == 1 ? "choice_2" : "choice_1";
+    const auto& call = message["params"]["toolCall"];
+    CHECK(contains(string_or(call, "title", ""), "Apply what shell (exit code 0"));
+    CHECK(contains(dump_json(call["content"]), "created made.txt"));
+    CHECK(contains(dump_json(call["content"]), "+new"));
+    CHECK(message["params"]["options"][0]["name"] == "apply");
+    CHECK(message["params"]["options"][1]["name"] == "drop");
+  };
+  const auto answered = client.prompt(id, "x");
+  CHECK(n_asked == 2);
+  CHECK(answered["result"]["stopReason"] == "end_turn");
+  CHECK(model.complaints().empty());
+  CHECK(world.folder().read("repository/made.txt") == "new\n");
+  CHECK(serving.stop().exit_code == 143);
+  const auto outcomes = data_of(log_of(world), "tool.outcome");
+  REQUIRE(outcomes.size() == 2);
+  CHECK(outcomes[0]["changes"].empty());
+  REQUIRE(outcomes[1]["changes"].size() == 1);
+  CHECK(outcomes[1]["changes"][0]["path"] == "made.txt");
+}
+
+TEST_CASE("killed while changes that are kept apart are asked about, nothing of them is there") {
+  World world;
+  keep_apart(world);
+  world.play(Json::array({one_call("shell", {{"command", "echo new > made.txt"}})}));
+  const auto made = world.repository() / "made.txt";
+  const auto stores = world.home() / "transactions";
+  {
+    Serving serving(world);
+    FrontEnd client = serving.connect();
+    const auto id = client.begin(world.repository());
+    bool asked = false;
+    client.on_question = [&](const Json&) {
+      asked = true;
+      CHECK_FALSE(fs::exists(made));
+      CHECK_FALSE(fs::is_empty(stores));
+      serving.kill();
+    };
+    CHECK_THROWS(client.prompt(id, "x"));  // nobody answers any more
+    CHECK(asked);
+  }
+  CHECK_FALSE(fs::exists(made));
+  // What had begun to be applied when somebody was killed is applied.
+  const std::string begun = "home/transactions/begun/0";
+  const Json state{
+      {"version", 1}, {"root", world.repository().string()}, {"since_ns", 0}, {"applying", true}};
+  world.folder().write(begun + "/state", dump_json(state));
+  world.folder().write(begun + "/upper/finished", "x");
+  fs::create_directories(world.folder() / (begun + "/work"));
+  world.play(Json::array({answer("So.")}));
+  const auto ran = world.run("and?", {"--resume", last_session(world)});
+  INFO(ran.err);
+  CHECK(ran.exit_code == 0);
+  CHECK(data_of(log_of(world), "tool.outcome").at(0)["status"] == "unknown");
+  CHECK(world.folder().read("repository/finished") == "x");
+  CHECK_FALSE(fs::exists(made));
+  CHECK(fs::is_empty(stores));
+}
+
+TEST_CASE("a tool that keeps its changes apart asks by hand as sandbox run does") {
+  World world;
+  world.folder().write(
+      "user/.config/sable/tools/t.yaml",
+      "tools:\n  - name: make\n    description: d\n"
+      "    parameters: {type: object, properties: {code: {type: integer}}}\n"
+      "    run: {argv: [sh, -c, 'echo new > made.txt; exit $1', sh, [\"{code}\"]]}\n"
+      "    sandbox: {files: transaction}\n");
+  const auto made = world.repository() / "made.txt";
+  const auto call = [&](std::vector<std::string> options, const std::string& arguments = "{}") {
+    std::vector<std::string> words = {
+        "tools", "call", "make", "--repo", world.repository().string(), "--args", arguments};
+    words.insert(words.end(), options.begin(), options.end());
+    return world.sable(std::move(words));
+  };
+  const auto unasked = call({});
+  CHECK(unasked.exit_code == 1);
+  CHECK(contains(unasked.err, "created " + made.string()));
+  CHECK(contains(unasked.err, "+new\n"));
+  CHECK(contains(unasked.out, "--apply yes"));
+  CHECK(call({"--apply", "no"}).exit_code == 1);
+  CHECK(call({"--apply", "yes"}, R"({"code": 3})").exit_code == 1);
+  CHECK_FALSE(fs::exists(made));
+  const auto applied = call({"--apply", "yes"});
+  INFO(applied.err);
+  CHECK(applied.exit_code == 0);
+  CHECK(world.folder().read("repository/made.txt") == "new\n");
+  CHECK(fs::is_empty(world.home() / "transactions"));
+  CHECK(contains(call({"--no-sandbox"}).err, "keeps changes apart, which only the sandbox can"));
 }
 
 TEST_CASE("output that is too long is kept whole, and the model reads any part of it") {

@@ -48,7 +48,10 @@ TEST_CASE("a watch finds what a file system has lost, and nothing while it has n
   CHECK_FALSE(DiskWatch(Plan{}).watches());
   struct statfs found {};
   REQUIRE(::statfs(folder.path().c_str(), &found) == 0);
-  if (found.f_files == 0) return;
+  if (found.f_files == 0) {
+    WARN("this file system does not count its files: their limit is not tested here");
+    return;
+  }
   plan.disk_files = 100;
   const DiskWatch watch(plan);
   for (int i = 0; i < 2000; ++i) folder.write(std::to_string(i), "");

@@ -42,6 +42,9 @@ TEST_CASE("an explanation names the writable folders, the network and what holds
   CHECK_THAT(text, !Catch::Contains("MISSING"));
   CHECK_THAT(explain({.network = Network::open}, all_layers(Layer::State::enforced)),
              Catch::Contains("THE NETWORK IS OPEN"));
+  CHECK_THAT(text, !Catch::Contains("kept apart"));
+  CHECK_THAT(explain({.files = FileEffects::transaction}, all_layers(Layer::State::enforced)),
+             Catch::Contains("kept apart until it is applied or dropped as a whole"));
 }
 
 TEST_CASE("an explanation lists the protected names, the environment and the disks") {
@@ -75,4 +78,6 @@ TEST_CASE("a policy is a value with one JSON form") {
   CHECK_FALSE(a == c);
   CHECK(to_json_text(a) == to_json_text(b));
   CHECK_THAT(to_json_text(a), Catch::Contains("\"network\":\"none\""));
+  CHECK_THAT(to_json_text({.files = FileEffects::transaction}),
+             Catch::Contains("\"files\":\"transaction\""));
 }

@@ -284,6 +284,64 @@ TEST_CASE("a store is empty and elsewhere; a damaged one is refused") {
   CHECK_THAT(refused.result.error().message, Catch::Contains("none of the writable"));
 }
 
+TEST_CASE("a policy that keeps changes apart lets nothing run where nothing does") {
+  SandboxRunner runner;
+  const auto refused = runner.shell("echo x > made", {.files = FileEffects::transaction});
+  REQUIRE_FALSE(refused.result);
+  CHECK(refused.result.error().code == ErrorCode::invalid_input);
+  CHECK_THAT(refused.result.error().message, Catch::Contains("no command may run"));
+  CHECK(fs::is_empty(runner.folder().path()));
+}
+
+TEST_CASE("what is kept apart goes with its owner, unless it is applied") {
+  SandboxRunner runner;
+  const TemporaryFolder home;
+  const auto place = home / "kept";
+  const auto make = [&](bool apply) {
+    Policy policy{.writable = {runner.folder().path()}, .files = FileEffects::transaction};
+    auto kept = KeptApart::begin(place, policy);
+    REQUIRE(kept);
+    const std::string file = (runner.folder() / "made").string();
+    REQUIRE(runner.shell("echo x > " + file, policy).result);
+    CHECK_FALSE(fs::exists(file));
+    CHECK(kept->transactions().front().changes()->size() == 1);
+    CHECK(KeptApart::finish_interrupted(place).empty());  // it has an owner
+    CHECK(kept->transactions().front().changes()->size() == 1);
+    if (apply) CHECK(kept->apply(Transaction::Protected::refuse));
+  };
+  make(false);
+  CHECK(fs::is_empty(place));
+  CHECK(fs::is_empty(runner.folder().path()));
+  make(true);
+  CHECK(fs::is_empty(place));
+  CHECK(runner.folder().read("made") == "x\n");
+  Policy none;
+  CHECK(KeptApart::begin(place, none).error().code == ErrorCode::invalid_input);
+}
+
+TEST_CASE("of what a crash left only that is applied which had begun to be") {
+  const TemporaryFolder root, home;
+  const auto left = [&](const std::string& name, const fs::path& where, bool applying) {
+    home.write(
+        name + "/0/state",
+        dump_json(Json{
+            {"version", 1}, {"root", where.string()}, {"since_ns", 0}, {"applying", applying}}));
+    home.write(name + "/0/upper/" + name, "x");
+    fs::create_directories(home / (name + "/0/work"));
+  };
+  left("begun", root.path(), true);
+  left("asked", root.path(), false);
+  left("waiting", root / "not there", true);
+  const auto waiting = KeptApart::finish_interrupted(home.path());
+  CHECK(root.read("begun") == "x");
+  CHECK_FALSE(fs::exists(root / "asked"));
+  REQUIRE(waiting.size() == 1);
+  CHECK_THAT(waiting[0], Catch::Contains((home / "waiting/0").string()));
+  CHECK(fs::exists(home / "waiting/0/upper/waiting"));
+  CHECK_FALSE(fs::exists(home / "begun"));
+  CHECK_FALSE(fs::exists(home / "asked"));
+}
+
 TEST_CASE("what is protected is known by name and place") {
   for (const char* path : {".envrc",
                            "a/.vscode/tasks.json",

@@ -17,7 +17,8 @@ struct Ran {
 };
 
 Ran run_unconfined(const test::TemporaryFolder& folder, const std::string& script,
-                   Limits limits = {}, std::string input = {}) {
+                   Limits limits = {}, std::string input = {},
+                   FileEffects files = FileEffects::direct) {
   const auto box = without_sandbox();
   Ran ran;
   asio::io_context loop;
@@ -26,7 +27,7 @@ Ran run_unconfined(const test::TemporaryFolder& folder, const std::string& scrip
   };
   asio::co_spawn(
       loop,
-      box->run({.writable = {folder.path()}, .limits = limits},
+      box->run({.writable = {folder.path()}, .files = files, .limits = limits},
                {.argv = {"/bin/sh", "-c", script}, .stdin_data = std::move(input)}, sink),
       [&](const std::exception_ptr& failure, Result<RunResult> result) {
         if (failure) std::rethrow_exception(failure);
@@ -62,6 +63,14 @@ TEST_CASE(
   CHECK(ran.output.find("HOME") != std::string::npos);
   const std::vector<std::filesystem::path> expected = {folder / ".git/hooks"};
   CHECK(ran.result->protected_changes == expected);
+}
+
+TEST_CASE("without a sandbox nothing runs whose changes are to be kept apart") {
+  const test::TemporaryFolder folder;
+  const auto ran = run_unconfined(folder, "echo x > made", {}, {}, FileEffects::transaction);
+  REQUIRE_FALSE(ran.result);
+  CHECK(ran.result.error().code == ErrorCode::unsupported);
+  CHECK(std::filesystem::is_empty(folder.path()));
 }
 
 TEST_CASE("without a sandbox time and output are still bounded") {

@@ -32,7 +32,9 @@ tools::Outcome ToolFixture::run(const std::string& tool, Json arguments) {
                              .sandbox = *sandbox_,
                              .workers = workers_,
                              .preview = [this](std::string_view text) { preview += text; },
-                             .session = session};
+                             .session = session,
+                             .kept_apart = kept_apart.path(),
+                             .reviewer = reviewer};
   std::optional<Result<tools::Outcome>> done;
   tools::Call call{.id = "c", .name = tool, .arguments = std::move(arguments)};
   asio::co_spawn(loop_, registry.run(std::move(call), std::move(context)),

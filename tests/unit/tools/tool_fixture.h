@@ -28,7 +28,9 @@ class ToolFixture {
   TemporaryFolder folder;
   tools::Registry registry = tools::Registry::with_builtins();
   std::string preview;
-  tools::SessionDoor* session = nullptr;  ///< what calls see of their session
+  tools::SessionDoor* session = nullptr;      ///< what calls see of their session
+  tools::ChangeReviewer* reviewer = nullptr;  ///< of changes that are kept apart
+  TemporaryFolder kept_apart;                 ///< where they are
 
   /// Runs commands in this sandbox instead of a plain one, until close().
   void use(sandbox::Sandbox& sandbox) { sandbox_ = &sandbox; }

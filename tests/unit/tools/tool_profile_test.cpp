@@ -39,6 +39,7 @@ TEST_CASE("a profile takes away and never gives") {
   profile.environment = {{"OTHER", "no"}};
   profile.network = Network::open;
   profile.limits = {.wall = std::chrono::seconds(90), .memory_bytes = 50, .processes = 70};
+  session.files = sandbox::FileEffects::transaction;
   const Policy narrow = narrowed_to(session, profile);
   CHECK(narrow.profile == "strict");
   CHECK(narrow.readable == std::vector<std::filesystem::path>{"/opt/data", "/srv/public"});
@@ -49,6 +50,8 @@ TEST_CASE("a profile takes away and never gives") {
   CHECK(narrow.limits.wall == std::chrono::seconds(60));
   CHECK(narrow.limits.memory_bytes == 50);
   CHECK(narrow.limits.processes == 7);
+  CHECK(narrow.files == sandbox::FileEffects::transaction);
+  CHECK(narrowed_to({}, session).files == sandbox::FileEffects::transaction);
 }
 
 TEST_CASE("a name that only begins like a readable folder is not below it") {
@@ -108,7 +111,8 @@ TEST_CASE("a profile that is not there, and one where none is known, are named w
   CHECK(
       contains(registry.add_yaml(tool_with("{profile: strikt}", "true"), "t.yaml").error().message,
                "t.yaml:6:24: no sandbox profile \"strikt\"; did you mean strict?"));
-  for (const char* wider : {"{network: open}", "{network: allow}", "{workspace: writable}"}) {
+  for (const char* wider :
+       {"{network: open}", "{network: allow}", "{workspace: writable}", "{files: direct}"}) {
     CHECK(contains(registry.add_yaml(tool_with(wider, "true"), "t.yaml").error().message,
                    "can only give up"));
   }

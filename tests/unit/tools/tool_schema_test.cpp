@@ -37,7 +37,8 @@ Json full_file() {
       "may_begin_with_dash": ["text"]
     },
     "limits": {"timeout_seconds": 2.5, "memory_bytes": 1048576, "output_bytes": 1000, "processes": 9},
-    "sandbox": {"profile": "strict", "network": "none", "workspace": "read-only", "masked": ["secret"]},
+    "sandbox": {"profile": "strict", "network": "none", "workspace": "read-only", "files": "transaction",
+                "masked": ["secret"]},
     "approval": {"default": "ask", "rules": [{"argument": "text", "matches": "^x", "then": "deny"}]},
     "output": {"format": "json", "exit_codes": {"1": {"ok": true, "means": "nothing"}, "2": "wrong"}},
     "examples": [{"about": "one", "arguments": {"text": "a", "paths": ["b"]},

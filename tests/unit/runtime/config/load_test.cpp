@@ -424,7 +424,7 @@ TEST_CASE("a profile inherits another and says only what differs") {
   const auto write = [&](const std::string& name, const std::string& text) {
     fixture.folder.write("home/.config/sable/profiles/" + name + ".yaml", text);
   };
-  write("careful", "inherits: strict\ntimeout: 7s\n");
+  write("careful", "inherits: strict\ntimeout: 7s\nfiles: transaction\n");
   write("mine", "inherits: careful\nprocesses: 9\n");
   fixture.sources.profile = "mine";
   const auto loaded = fixture.load().value();
@@ -432,6 +432,7 @@ TEST_CASE("a profile inherits another and says only what differs") {
   CHECK(*loaded.config.sandbox.timeout == 7s);
   CHECK(loaded.config.sandbox.memory.origin.text() == "profiles/strict.yaml:4:9");
   CHECK(to_policy(loaded, {}).profile == "mine");
+  CHECK(to_policy(loaded, {}).files == sandbox::FileEffects::transaction);
   // Its own name is the built-in one that it replaces.
   write("strict", "inherits: strict\nprocesses: 5\n");
   fixture.sources.profile = "strict";

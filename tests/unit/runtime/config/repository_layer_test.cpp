@@ -77,6 +77,13 @@ TEST_CASE("a repository may not widen the network, but may narrow it") {
             .find("a repository may not set this") != std::string::npos);
 }
 
+TEST_CASE("a repository may have changes kept apart, and not have them made at once") {
+  CHECK(*accepted("sandbox: {files: transaction}\n").sandbox.files ==
+        sandbox::FileEffects::transaction);
+  CHECK(refusal("sandbox: {files: direct}\n", "sandbox: {files: transaction}\n")
+            .find("sandbox.files: direct permits more than transaction") != std::string::npos);
+}
+
 TEST_CASE("a repository may not widen approvals, but may narrow them") {
   CHECK(refusal("approve: all\n") ==
         "repo/.sable/config.yaml:1:10: approve: all permits more than ask (built-in); "
