@@ -79,12 +79,19 @@ std::string likely_cause(const std::string& text, const Edit& edit) {
   return {};
 }
 
-std::string ambiguous_text(const std::string& name, const std::string& text, const EditPlan& plan) {
-  std::string message = fmt::format(
-      "old_text stands in {} places of {}; nothing was changed. Add lines before or after it until "
-      "it is "
-      "the only one, or set replace_all to change every one. The places:\n",
-      plan.places.size(), name);
+std::string ambiguous_text(const std::string& name, const std::string& text, const Edit& edit,
+                           const EditPlan& plan) {
+  std::string message =
+      edit.replace_all
+          ? fmt::format(
+                "In {} old_text stands only within longer names; nothing was changed. If they are "
+                "to be changed, give each whole as old_text. The places:\n",
+                name)
+          : fmt::format(
+                "old_text stands in {} places of {}; nothing was changed. Add lines before or "
+                "after it until it is the only one, or set replace_all to change every one. The "
+                "places:\n",
+                plan.places.size(), name);
   for (size_t i = 0; i < std::min(plan.places.size(), kCandidatesMax); ++i) {
     const size_t line = line_at(text, plan.places[i]);
     message += fmt::format("at line {}:\n{}", line, numbered_lines(text, line - 1, line + 1));
@@ -159,12 +166,29 @@ Outcome refused(WorkspaceFiles& files, const LoadedFile& file, const Json& argum
   return outcome;
 }
 
-std::string result_text(const LoadedFile& file, const EditPlan& plan, const std::string& after,
-                        bool changed_since_read) {
+/// Longer names that an edit of every place left, with how they can be changed, too.
+std::string text_of_left(const std::string& text, const EditPlan& plan) {
+  if (plan.places.empty()) return {};
+  std::string lines;
+  for (size_t i = 0; i < std::min(plan.places.size(), kCandidatesMax); ++i) {
+    lines += fmt::format("{}{}", i == 0 ? "" : ", ", line_at(text, plan.places[i]));
+  }
+  if (plan.places.size() > kCandidatesMax) {
+    lines += fmt::format(" and {} more", plan.places.size() - kCandidatesMax);
+  }
+  return fmt::format(
+      "[left as they were: longer names that contain old_text, in what was line {}; to change one, "
+      "give the longer name as old_text]\n",
+      lines);
+}
+
+std::string result_text(const LoadedFile& file, const EditPlan& plan, const std::string& left,
+                        const std::string& after, bool changed_since_read) {
   std::string text = fmt::format(
       "Edited {}{}. The changed lines now:\n", shown_path(file.place),
       plan.replacements.size() == 1 ? "" : fmt::format(" in {} places", plan.replacements.size()));
   text += changed_lines(file.content, after);
+  text += left;
   if (!plan.tolerated.empty()) {
     text += fmt::format("[old_text differed from the file in {}, which was allowed for]\n",
                         plan.tolerated);
@@ -210,7 +234,7 @@ Outcome edit_file_now(WorkspaceFiles& files, const Json& arguments) {
   const auto known = files.remembered(file->place);
   const bool changed_since_read = known && *known != file->digest;
   if (plan.kind == EditPlan::Kind::ambiguous) {
-    return refused(files, *file, arguments, ambiguous_text(name, text.text(), plan), {});
+    return refused(files, *file, arguments, ambiguous_text(name, text.text(), edit, plan), {});
   }
   if (plan.kind == EditPlan::Kind::missing) {
     return refused(files, *file, arguments, missing_text(name, text.text(), edit, plan),
@@ -226,7 +250,8 @@ Outcome edit_file_now(WorkspaceFiles& files, const Json& arguments) {
   const auto written = files.write(file->place, after, {.replaces = file->digest});
   if (!written) return failed(written.error().message);
   Outcome outcome;
-  outcome.text = result_text(*file, plan, after, changed_since_read);
+  outcome.text =
+      result_text(*file, plan, text_of_left(text.text(), plan), after, changed_since_read);
   outcome.details = {{"path", to_utf8(file->place)}, {"places", plan.replacements.size()}};
   if (!plan.tolerated.empty()) outcome.details["tolerated"] = plan.tolerated;
   outcome.changes.push_back(
@@ -252,7 +277,7 @@ Tool edit_file_tool() {
           "old_text": {"type": "string", "minLength": 1, "description": "the text to replace"},
           "new_text": {"type": "string", "description": "the text to put there; empty to delete"},
           "replace_all": {"type": "boolean",
-                          "description": "replace every place where old_text stands; default false"}
+                          "description": "replace every place where old_text stands, of a name the whole ones; default false"}
         },
         "required": ["path", "old_text", "new_text"],
         "additionalProperties": false

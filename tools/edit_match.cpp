@@ -1,6 +1,7 @@
 #include "tools/edit_match.h"
 
 #include <algorithm>
+#include <cctype>
 #include <optional>
 #include <string.h>
 
@@ -35,7 +36,19 @@ std::vector<size_t> occurrences(std::string_view text, std::string_view wanted, 
   return found;
 }
 
-EditPlan plan_places(const std::vector<size_t>& places, const Edit& edit) {
+/// Of names in most languages; bytes of other alphabets count as letters.
+bool is_name_character(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x80 || c == '_' || std::isalnum(byte) != 0;
+}
+
+/// Whether text[begin, end) is a part of a longer name.
+bool is_in_longer_name(std::string_view text, size_t begin, size_t end) {
+  return (begin > 0 && is_name_character(text[begin - 1])) ||
+         (end < text.size() && is_name_character(text[end]));
+}
+
+EditPlan plan_places(std::string_view text, std::vector<size_t> places, const Edit& edit) {
   EditPlan plan;
   if (places.empty()) return plan;
   if (places.size() > 1 && !edit.replace_all) {
@@ -44,6 +57,18 @@ EditPlan plan_places(const std::vector<size_t>& places, const Edit& edit) {
     return plan;
   }
   plan.kind = EditPlan::Kind::found;
+  if (edit.replace_all &&
+      std::all_of(edit.old_text.begin(), edit.old_text.end(), is_name_character)) {
+    const auto inside = std::stable_partition(places.begin(), places.end(), [&](size_t at) {
+      return !is_in_longer_name(text, at, at + edit.old_text.size());
+    });
+    plan.places.assign(inside, places.end());
+    places.erase(inside, places.end());
+    if (places.empty()) {
+      plan.kind = EditPlan::Kind::ambiguous;
+      return plan;
+    }
+  }
   for (const size_t at : places) {
     plan.replacements.push_back({at, at + edit.old_text.size(), edit.new_text});
   }
@@ -189,7 +214,7 @@ bool EditableText::has_crlf(size_t begin, size_t end) const {
 
 EditPlan plan_edit(const EditableText& file, const Edit& edit) {
   const std::string_view text = file.text();
-  if (EditPlan plan = plan_places(occurrences(text, edit.old_text, edit.replace_all), edit);
+  if (EditPlan plan = plan_places(text, occurrences(text, edit.old_text, edit.replace_all), edit);
       plan.kind != EditPlan::Kind::missing) {
     return plan;
   }
@@ -200,7 +225,7 @@ EditPlan plan_edit(const EditableText& file, const Edit& edit) {
     return plan;
   }
   if (const auto bare = without_line_numbers(edit)) {
-    EditPlan plan = plan_places(occurrences(text, bare->old_text, bare->replace_all), *bare);
+    EditPlan plan = plan_places(text, occurrences(text, bare->old_text, bare->replace_all), *bare);
     plan.tolerated = "line numbers in old_text";
     if (plan.kind != EditPlan::Kind::missing) return plan;
   }

@@ -44,7 +44,7 @@ struct EditPlan {
   enum class Kind { found, missing, ambiguous };
   Kind kind = Kind::missing;
   std::vector<Replacement> replacements;  ///< found: in order, not overlapping
-  std::vector<size_t> places;             ///< ambiguous: offsets of the candidates
+  std::vector<size_t> places;  ///< ambiguous: offsets of the candidates; found: of what is left
   std::string tolerated;  ///< found: the difference that was tolerated, in words; empty when exact
   std::string reason;     ///< missing: what is known about why, or empty
 };
@@ -52,6 +52,9 @@ struct EditPlan {
 /// Exact places first; only if there are none, one place that differs in: the newline at the end of
 /// the file, line numbers copied from read_file, white space at line ends, or indentation shifted
 /// or converted throughout in the same way. A tolerant match must be the only one.
+///
+/// All places of a name are those where it stands alone: longer names that contain it are left, and
+/// `places` says where. Where there are only such, the edit is ambiguous.
 EditPlan plan_edit(const EditableText& file, const Edit& edit);
 
 /// The file's bytes with the replacements made, newlines in the style of each place.
