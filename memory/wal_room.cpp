@@ -26,9 +26,9 @@ Result<void> lengthen(sqlite3_file* wal, int64_t used) {
     return fail_sqlite(nullptr, code);
   }
   if (size >= used + kLeftMin) return {};
-  // A checkpoint may have emptied the log, and the disk not know of it yet. Were only these zeros to
-  // reach it, the beginning of the old log would be taken for the newest state. (SQLite syncs the
-  // header of a log that begins anew for the same reason: wal.c, syncHeader.)
+  // A checkpoint may have emptied the log, and the disk not know of it yet. Were only these zeros
+  // to reach it, the beginning of the old log would be taken for the newest state. (SQLite syncs
+  // the header of a log that begins anew for the same reason: wal.c, syncHeader.)
   int code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
   for (const int64_t end = size + kStepBytes; code == SQLITE_OK && size < end;
        size += kPieceBytes) {
