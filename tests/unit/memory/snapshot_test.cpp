@@ -295,7 +295,7 @@ TEST_CASE("an index that contradicts itself loses the snapshot, not the truth") 
   save(*caches.cache, "s_a", state);
   save(*caches.cache, "s_b", other);
   caches.cache.reset();
-  // Rows 1 and 6 stand for the engine and the fourth block; 7 to 10 are the other's.
+  // Row 1 stands for the engine, 2 to 5 are the blocks of the one, 6 to 9 those of the other.
   const std::string change = GENERATE(
       as<std::string>(), "UPDATE block SET parent=8 WHERE number=4",
       "UPDATE block SET parent=4 WHERE number=4", "UPDATE block SET parent=999 WHERE number=4",
