@@ -1,5 +1,6 @@
 #include "training/play_episodes.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
