@@ -1,5 +1,6 @@
 #include "memory/sqlite.h"
 
+#include <new>
 #include <sqlite3.h>
 
 #include <fmt/format.h>
@@ -167,16 +168,18 @@ Result<void> Run::finish() {
 
 int64_t Run::integer(int column) const { return sqlite3_column_int64(handle_, column); }
 
-std::string_view Run::text(int column) const {
-  const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(handle_, column));
-  if (!data) return {};
-  return {data, static_cast<size_t>(sqlite3_column_bytes(handle_, column))};
-}
-
+// As bytes even where it is text: a text would be copied for the zero behind it.
 std::span<const uint8_t> Run::bytes(int column) const {
   const auto* data = static_cast<const uint8_t*>(sqlite3_column_blob(handle_, column));
-  if (!data) return {};
-  return {data, static_cast<size_t>(sqlite3_column_bytes(handle_, column))};
+  if (data) return {data, static_cast<size_t>(sqlite3_column_bytes(handle_, column))};
+  // Null is also the answer where a value that has to be converted finds no memory.
+  if (sqlite3_errcode(sqlite3_db_handle(handle_)) == SQLITE_NOMEM) throw std::bad_alloc();
+  return {};
+}
+
+std::string_view Run::text(int column) const {
+  const auto data = bytes(column);
+  return {reinterpret_cast<const char*>(data.data()), data.size()};
 }
 
 }  // namespace sable::memory

@@ -96,7 +96,8 @@ class Run {
   Result<bool> next();    ///< true: a row is there
   Result<void> finish();  ///< runs to the end; rows are passed over
 
-  /// Columns of the current row, from 0; views live until the next call of next().
+  /// Columns of the current row, from 0; views live until the next call of next(). NULL is empty.
+  /// Throws std::bad_alloc where a number has to be made a text and finds no memory.
   int64_t integer(int column) const;
   std::string_view text(int column) const;
   std::span<const uint8_t> bytes(int column) const;

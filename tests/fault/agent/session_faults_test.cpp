@@ -7,6 +7,8 @@
 // own.
 #include <fstream>
 #include <iostream>
+#include <span>
+#include <sqlite3.h>
 
 #include <catch2/catch.hpp>
 
@@ -79,20 +81,29 @@ class Acknowledged final : public Observer {
 /// One process that plays one turn.
 struct Player {
   fs::path home, repository;
+  int n_steps = kStepsInTurn;
   ScriptedProvider provider;
   CountingSandbox sandbox;
   asio::thread_pool workers{1};
-  tools::Registry registry = tools::Registry::with_builtins();
   Acknowledged told;
+  std::unique_ptr<memory::Store> store;
+
+  /// Opens the store where it is not open.
+  Result<void> start() {
+    if (store) return {};
+    SABLE_TRY(store, memory::Store::open(home));
+    return {};
+  }
 
   /// Resumes the session, or begins it when `id` is empty; returns its id, or the error that ended
   /// it.
   Result<std::string> play(std::string id) {
-    SABLE_TRY(const auto store, memory::Store::open(home));
+    static const tools::Registry registry = tools::Registry::with_builtins();
+    SABLE_TRY_VOID(start());
     Services services{*store, sandbox, workers, system_clock(), Log::none()};
     SessionSetup setup{.repository = repository,
                        .approval = ApprovalMode::all,
-                       .limits = {.steps_max = kStepsInTurn},
+                       .limits = {.steps_max = n_steps},
                        .checkpoints = false};
     auto opened =
         id.empty()
@@ -104,52 +115,37 @@ struct Player {
     if (!turn) return fail(turn.error());
     return (*opened)->id();
   }
-};
 
-std::vector<memory::Event> log_of(const fs::path& home, const std::string& id) {
-  auto store = memory::Store::open(home);
-  INFO((store ? "" : store.error().message));
-  REQUIRE(store.has_value());
-  const auto events = run((*store)->read(id, 1, 1'000'000));
-  INFO((events ? "" : events.error().message));
-  REQUIRE(events.has_value());
-  return *events;
-}
-
-struct Base {
-  fs::path home;
-  int n_steps = 0;
-};
-
-/// The uninterrupted session, with a copy of its home before each turn.
-class Uninterrupted {
- public:
-  explicit Uninterrupted(int n_turns) {
-    Player player{.home = folder_ / "home", .repository = folder_ / "repository"};
-    fs::create_directory(player.repository);
-    std::ofstream(player.repository / "constant") << "the same in every turn";
-    for (int turn = 0; turn < n_turns; ++turn) {
-      if (turn > 0) {
-        const fs::path copy = folder_ / ("base" + std::to_string(turn));
-        fs::copy(player.home, copy, fs::copy_options::recursive);
-        bases.push_back(copy);
-      }
-      const auto played = player.play(id);
-      REQUIRE(played.has_value());
-      id = *played;
-    }
-    messages = messages_from(log_of(player.home, id)).value();
-    repository = player.repository;
+  /// Events `from`.. of the log.
+  std::vector<memory::Event> log(const std::string& id, memory::Seq from) {
+    const auto started = start();
+    INFO((started ? "" : started.error().message));
+    REQUIRE(started.has_value());
+    auto events = run(store->read(id, from, 1'000'000));
+    INFO((events ? "" : events.error().message));
+    REQUIRE(events.has_value());
+    return std::move(*events);
   }
 
-  std::string id;
-  fs::path repository;
-  std::vector<fs::path> bases;    ///< before turns 1, 2, ...
-  std::vector<Message> messages;  ///< of the whole session
-
- private:
-  TemporaryFolder folder_;
+  void stop() { store.reset(); }
 };
+
+/// The hash of a session's event: the chain makes it speak for all events up to there. Read without
+/// the store; the home has one session.
+std::string hash_of(const fs::path& home, memory::Seq seq) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2((home / "sable.db").c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) ==
+          SQLITE_OK);
+  sqlite3_stmt* select = nullptr;
+  REQUIRE(sqlite3_prepare_v2(database, "SELECT hex(hash) FROM event WHERE key & 0xFFFFFFFFFF = ?",
+                             -1, &select, nullptr) == SQLITE_OK);
+  sqlite3_bind_int64(select, 1, static_cast<sqlite3_int64>(seq));
+  REQUIRE(sqlite3_step(select) == SQLITE_ROW);
+  std::string hash = reinterpret_cast<const char*>(sqlite3_column_text(select, 0));
+  sqlite3_finalize(select);
+  sqlite3_close(database);
+  return hash;
+}
 
 std::string text_of(const Message& message) {
   std::string text = std::string(name_of(message.role)) + ":" + message.text;
@@ -157,36 +153,85 @@ std::string text_of(const Message& message) {
   return text;
 }
 
-void verify(const fs::path& home, const Uninterrupted& whole, const Player& broken) {
+/// What the model sees of these events.
+std::vector<std::string> replayed(const std::vector<memory::Event>& events) {
+  const auto messages = messages_from(events);
+  REQUIRE(messages.has_value());
+  std::vector<std::string> texts;
+  for (const auto& message : *messages) texts.push_back(text_of(message));
+  return texts;
+}
+
+/// A turn of the uninterrupted session, and the home as it was before it.
+struct Base {
+  fs::path home;
+  memory::Seq n_events = 0;
+  std::string hash;                   ///< of the last of them
+  std::vector<std::string> messages;  ///< of the turn
+};
+
+/// The uninterrupted session.
+class Uninterrupted {
+ public:
+  explicit Uninterrupted(int n_turns) {
+    Player player{.home = folder_ / "home", .repository = folder_ / "repository"};
+    fs::create_directory(player.repository);
+    std::ofstream(player.repository / "constant") << "the same in every turn";
+    memory::Seq n_events = 0;
+    for (int turn = 0; turn < n_turns; ++turn) {
+      const fs::path copy = folder_ / ("base" + std::to_string(turn));
+      if (turn > 0) fs::copy(player.home, copy, fs::copy_options::recursive);
+      const auto played = player.play(id);
+      REQUIRE(played.has_value());
+      id = *played;
+      const auto events = player.log(id, n_events + 1);
+      player.stop();
+      if (turn > 0) bases.push_back({copy, n_events, hash_of(copy, n_events), replayed(events)});
+      n_events += events.size();
+    }
+    repository = player.repository;
+  }
+
+  std::string id;
+  fs::path repository;
+  std::vector<Base> bases;  ///< before turns 1, 2, ...
+
+ private:
+  TemporaryFolder folder_;
+};
+
+void verify(const fs::path& home, const Uninterrupted& whole, const Base& base,
+            const Player& broken) {
   const auto health = memory::check(home);
   REQUIRE(health.has_value());
   INFO((health->problems.empty() ? "" : health->problems.front()));
   CHECK(health->problems.empty());
-  const auto events = log_of(home, whole.id);
-  // Nothing acknowledged is lost or changed.
+  // What was there before is as it was, and nothing acknowledged since is lost or changed.
+  CHECK(hash_of(home, base.n_events) == base.hash);
+  Player next{.home = home, .repository = whole.repository, .n_steps = 2};
+  const auto events = next.log(whole.id, base.n_events + 1);
+  size_t n_lost = 0;
   for (const auto& told : broken.told.events) {
-    const auto seq = told["seq"].get<size_t>();
-    REQUIRE(seq <= events.size());
-    CHECK(to_json(events[seq - 1]) == told);
+    const auto index = told["seq"].get<size_t>() - base.n_events - 1;
+    n_lost += index >= events.size() || to_json(events[index]) != told;
   }
+  CHECK(n_lost == 0);
   // Replaying gives what the uninterrupted session had at this place.
-  const auto messages = messages_from(events);
-  REQUIRE(messages.has_value());
-  for (size_t i = 0; i < std::min(messages->size(), whole.messages.size()); ++i) {
-    CHECK(text_of((*messages)[i]) == text_of(whole.messages[i]));
-  }
-  // The next start is clean, tells what is not known, and repeats no effect.
-  Player next{.home = home, .repository = whole.repository};
+  auto messages = replayed(events);
+  messages.resize(std::min(messages.size(), base.messages.size()));
+  CHECK(std::equal(messages.begin(), messages.end(), base.messages.begin()));
+  // The next start is clean, tells what is not known, and repeats no effect: not the last one,
+  // which may be unfinished, and so none before it.
   const auto went_on = next.play(whole.id);
   INFO((went_on ? "" : went_on.error().message));
   REQUIRE(went_on.has_value());
+  CHECK(next.sandbox.effects.size() == 1);
   for (const auto& [command, n] : broken.sandbox.effects) {
     const auto again = next.sandbox.effects.find(command);
     CHECK(n + (again == next.sandbox.effects.end() ? 0 : again->second) == 1);
   }
-  const auto after = log_of(home, whole.id);
   size_t n_intents = 0, n_outcomes = 0, n_turns = 0, n_ends = 0;
-  for (const auto& event : after) {
+  for (const auto& event : next.log(whole.id, base.n_events + 1)) {
     n_intents += event.type == "tool.intent";
     n_outcomes += event.type == "tool.outcome";
     n_turns += event.type == "turn.started";
@@ -197,16 +242,17 @@ void verify(const fs::path& home, const Uninterrupted& whole, const Player& brok
 }
 
 /// False when the turn has no operation `at`.
-bool run_with_fault(const Uninterrupted& whole, const fs::path& base, FaultKind kind, size_t at,
+bool run_with_fault(const Uninterrupted& whole, const Base& base, FaultKind kind, size_t at,
                     bool lasting) {
-  INFO(base.filename() << ", operation " << at << (lasting ? " and all after it" : ""));
+  INFO(base.home.filename() << ", operation " << at << (lasting ? " and all after it" : ""));
   TemporaryFolder folder;
   const fs::path home = folder / "home";
-  fs::copy(base, home, fs::copy_options::recursive);
+  fs::copy(base.home, home, fs::copy_options::recursive);
   Player broken{.home = home, .repository = whole.repository};
   faults().watch(home);
   faults().arm(kind, at, lasting);
   const auto played = broken.play(whole.id);
+  broken.stop();
   const bool struck = faults().struck();
   const bool power = kind == FaultKind::power_loss;
   if (!power) {
@@ -215,7 +261,7 @@ bool run_with_fault(const Uninterrupted& whole, const fs::path& base, FaultKind 
       INFO(played.error().message);
       CHECK((played.error().code == ErrorCode::io || played.error().code == ErrorCode::exhausted));
     }
-    if (struck) verify(home, whole, broken);
+    if (struck) verify(home, whole, base, broken);
     return struck;
   }
   for (const unsigned seed : {0u, static_cast<unsigned>(at) + 1}) {
@@ -223,69 +269,90 @@ bool run_with_fault(const Uninterrupted& whole, const fs::path& base, FaultKind 
     const fs::path image = folder / ("image" + std::to_string(seed));
     faults().disarm();
     faults().write_crash_image(home, image, seed);
-    if (struck) verify(image, whole, broken);
+    if (struck) verify(image, whole, base, broken);
   }
   return struck;
 }
 
 /// Operations of this kind in the turn, when none of them fails.
-size_t count_operations(const Uninterrupted& whole, const fs::path& base, FaultKind kind) {
+size_t count_operations(const Uninterrupted& whole, const Base& base, FaultKind kind) {
   TemporaryFolder folder;
   const fs::path home = folder / "home";
-  fs::copy(base, home, fs::copy_options::recursive);
+  fs::copy(base.home, home, fs::copy_options::recursive);
   Player player{.home = home, .repository = whole.repository};
   faults().watch(home);  // what tools read and write is the user's
   faults().arm(kind, SIZE_MAX, /*lasting=*/false);
   const auto played = player.play(whole.id);
+  player.stop();
   faults().disarm();
   REQUIRE(played.has_value());
   return faults().n_operations();
 }
 
-void run_kind(const Uninterrupted& whole, const char* name, FaultKind kind, bool lasting,
+void run_kind(const Uninterrupted& whole, std::span<const Base> bases, FaultKind kind, bool lasting,
               const Slice& slice, Coverage& total) {
   Coverage coverage;
-  for (const auto& base : whole.bases) {
+  for (const auto& base : bases) {
     const size_t n_existing = count_operations(whole, base, kind);
     coverage +=
         {slice.for_each(n_existing,
                         [&](size_t at) { return run_with_fault(whole, base, kind, at, lasting); }),
          n_existing};
   }
-  std::cout << name << (lasting ? ", lasting" : "") << ": " << coverage << "\n";
+  std::cout << name_of(kind) << (lasting ? ", lasting" : "") << ": " << coverage << "\n";
   CHECK(coverage.n_covered > 0);
   total += coverage;
 }
 
-/// Which operations fail: of single faults and power loss; of those that last, and writes that
-/// store a part; of the database's allocations, which are many and alike.
+/// Which indices fail: of operations and power loss; of their variants, which last or store a part,
+/// and of allocations.
 struct Slices {
-  Slice faults, variants, allocations;
+  Slice operations, variants;
 };
 
-void run_all(int n_turns, const Slices& slices) {
-  const Uninterrupted whole(n_turns);
+/// Of the database's many allocations: in every turn those right after an operation, and all of one
+/// turn, which has every kind of step.
+void run_single_faults(const Uninterrupted& whole, const Slices& slices) {
   Coverage total;
-  const auto run = [&](const char* name, FaultKind kind, bool lasting, const Slice& slice) {
-    run_kind(whole, name, kind, lasting, slice, total);
+  const auto run = [&](std::span<const Base> bases, FaultKind kind, const Slice& slice) {
+    run_kind(whole, bases, kind, /*lasting=*/false, slice, total);
   };
-  run("full disk", FaultKind::disk_full, false, slices.faults);
-  run("input/output error", FaultKind::io_error, false, slices.faults);
-  run("power loss", FaultKind::power_loss, true, slices.faults);
-  run("full disk", FaultKind::disk_full, true, slices.variants);
-  run("input/output error", FaultKind::io_error, true, slices.variants);
-  run("short write", FaultKind::short_write, false, slices.variants);
-  run("no memory", FaultKind::no_memory, false, slices.allocations);
-  std::cout << "together: " << total << "\n";
+  run(whole.bases, FaultKind::disk_full, slices.operations);
+  run(whole.bases, FaultKind::io_error, slices.operations);
+  run(whole.bases, FaultKind::no_memory_after, slices.operations);
+  run(std::span(whole.bases).first(1), FaultKind::no_memory, slices.variants);
+  std::cout << "single faults: " << total << "\n";
 }
+
+void run_lasting_faults(const Uninterrupted& whole, const Slices& slices) {
+  Coverage total;
+  const auto run = [&](FaultKind kind, bool lasting, const Slice& slice) {
+    run_kind(whole, whole.bases, kind, lasting, slice, total);
+  };
+  run(FaultKind::power_loss, true, slices.operations);
+  run(FaultKind::disk_full, true, slices.variants);
+  run(FaultKind::io_error, true, slices.variants);
+  run(FaultKind::short_write, false, slices.variants);
+  std::cout << "power loss and lasting faults: " << total << "\n";
+}
+
+/// Two halves of the long test, which run side by side.
+Slices of_the_day() { return {Slice::of_the_day(19), Slice::of_the_day(19 * 11)}; }
 
 }  // namespace
 
 TEST_CASE("a session whose storage fails loses nothing and repeats nothing") {
-  run_all(2, {Slice::fixed(41), Slice::fixed(41), Slice::fixed(41 * 97)});
+  const Uninterrupted whole(2);
+  run_single_faults(whole, {Slice::fixed(41), Slice::fixed(41 * 97)});
+  run_lasting_faults(whole, {Slice::fixed(41), Slice::fixed(41)});
 }
 
 TEST_CASE("a fault at every operation of a session of 200 steps loses and repeats nothing",
-          "[slow]") {
-  run_all(21, {Slice::of_the_day(19), Slice::of_the_day(19 * 11), Slice::of_the_day(19 * 11 * 97)});
+          "[slow][single]") {
+  run_single_faults(Uninterrupted(21), of_the_day());
+}
+
+TEST_CASE("no power or no disk from any operation of a session of 200 steps on loses nothing",
+          "[slow][lasting]") {
+  run_lasting_faults(Uninterrupted(21), of_the_day());
 }

@@ -20,6 +20,7 @@ bool concerns(FaultKind kind, Operation operation) {
     case FaultKind::io_error:
       return operation != Operation::allocate;
     case FaultKind::no_memory:
+    case FaultKind::no_memory_after:
       return operation == Operation::allocate;
     case FaultKind::power_loss:
       return operation != Operation::allocate && operation != Operation::read;
@@ -41,6 +42,8 @@ std::string_view name_of(FaultKind kind) {
       return "short write";
     case FaultKind::no_memory:
       return "no memory";
+    case FaultKind::no_memory_after:
+      return "no memory after an operation";
     case FaultKind::power_loss:
       return "power loss";
   }
@@ -66,14 +69,17 @@ void Faults::arm(FaultKind kind, size_t at, bool lasting) {
   count_ = 0;
   at_ = at;
   lasting_ = lasting;
-  struck_ = struck_a_read_ = false;
+  struck_ = struck_a_read_ = operated_ = false;
   kind_ = kind;
 }
 
 void Faults::disarm() { kind_ = FaultKind::none; }
 
 bool Faults::strikes(Operation operation) {
-  if (!concerns(kind_, operation)) return false;
+  const FaultKind kind = kind_;
+  if (kind == FaultKind::no_memory_after && operation != Operation::allocate) operated_ = true;
+  if (!concerns(kind, operation)) return false;
+  if (kind == FaultKind::no_memory_after && !operated_.exchange(false)) return false;
   const size_t n = count_++;
   const bool strike = n == at_ || (lasting_ && n > at_);
   if (strike) struck_ = true;

@@ -16,11 +16,13 @@ namespace sable::test {
 
 enum class FaultKind {
   none,
-  disk_full,    ///< a write finds no space
-  io_error,     ///< a read, write, sync, truncation or rename fails
-  short_write,  ///< a write stores only a part and then finds no space
-  no_memory,    ///< SQLite gets no memory
-  power_loss,   ///< from here on nothing reaches the disk, and what was not synced may be lost
+  disk_full,        ///< a write finds no space
+  io_error,         ///< a read, write, sync, truncation or rename fails
+  short_write,      ///< a write stores only a part and then finds no space
+  no_memory,        ///< SQLite gets no memory
+  no_memory_after,  ///< the same, of its allocations those that are the first after other
+                    ///< operations
+  power_loss,       ///< from here on nothing reaches the disk, and what was not synced may be lost
 };
 
 std::string_view name_of(FaultKind kind);
@@ -105,6 +107,7 @@ class Faults {
   std::atomic<size_t> count_{0};
   std::atomic<size_t> at_{0};
   std::atomic<bool> lasting_{false}, struck_{false}, struck_a_read_{false};
+  std::atomic<bool> operated_{false};  // since the last allocation
   std::string watched_ = std::filesystem::temp_directory_path().string() + "/";
   std::mutex mutex_;
   // Of the folder that is watched.
