@@ -69,17 +69,18 @@ Result<std::span<const std::byte>> ReadAhead::payload(size_t index) {
 
 ReadAhead::Piece ReadAhead::piece_from(size_t first) const {
   const EntryPlace& start = entries_[first].place;
-  Piece piece{first, first + 1, start.bytes};
+  Piece piece{first, first + 1, block_begin(start.offset)};
+  uint64_t end = start.end();
   while (piece.end < entries_.size()) {
     const EntryPlace& place = entries_[piece.end].place;
-    const uint64_t at = place.offset - start.offset;  // huge when it lies before
-    if (place.segment != start.segment || at < piece.bytes || at > piece.bytes + kGapBytes ||
-        at + place.bytes > kReadBytes) {
+    if (place.segment != start.segment || place.offset < end || place.offset > end + kGapBytes ||
+        block_end(place.end()) - piece.offset > kReadBytes) {
       break;
     }
-    piece.bytes = at + place.bytes;
+    end = place.end();
     ++piece.end;
   }
+  piece.bytes = block_end(end) - piece.offset;
   return piece;
 }
 
@@ -183,15 +184,14 @@ void ReadAhead::fill(Slot& slot, std::unique_lock<std::mutex>& lock) {
 
 Result<void> ReadAhead::read(Slot& slot) {
   const Piece& piece = pieces_[slot.piece];
-  const EntryPlace& start = entries_[piece.first].place;
   slot.payloads.assign(piece.end - piece.first, std::nullopt);
-  SABLE_TRY(const int file, descriptor(start.segment));
+  SABLE_TRY(const int file, descriptor(entries_[piece.first].place.segment));
   slot.buffer.reserve(piece.bytes);
-  SABLE_TRY_VOID(read_at(file, start.offset, {slot.buffer.data(), piece.bytes}));
+  SABLE_TRY_VOID(read_at(file, piece.offset, {slot.buffer.data(), piece.bytes}));
   for (size_t i = piece.first; i < piece.end; ++i) {
     const EntryPlace& place = entries_[i].place;
     slot.payloads[i - piece.first] = checked_payload(
-        {slot.buffer.data() + (place.offset - start.offset), place.bytes}, entries_[i].key);
+        {slot.buffer.data() + (place.offset - piece.offset), place.bytes}, entries_[i].key);
   }
   return {};
 }

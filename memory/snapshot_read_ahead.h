@@ -27,10 +27,10 @@ class ReadAhead {
   Result<std::span<const std::byte>> payload(size_t index);
 
  private:
-  /// Entries [first, end) are read at once.
+  /// Entries [first, end) are read at once, with the disk blocks in which they lie.
   struct Piece {
     size_t first = 0, end = 0;
-    uint64_t bytes = 0;
+    uint64_t offset = 0, bytes = 0;
   };
 
   enum class State { free, wanted, reading, ready };
