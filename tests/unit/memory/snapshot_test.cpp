@@ -168,6 +168,43 @@ TEST_CASE("the longest stored prefix is found, wherever it ends") {
   CHECK(restored(*caches.cache, shorter) == length);
 }
 
+TEST_CASE("a long stream, whose beginning is read before all of it is found, comes back") {
+  Caches caches;
+  const auto tokens = made_up_tokens(128 * 1100 + 60);
+  const auto first = [&](size_t n) { return std::vector(tokens.begin(), tokens.begin() + n); };
+  MadeUpState whole(tokens, 40, 30);
+  SECTION("whole, in one save") {
+    save(*caches.cache, "s_a", whole);
+    CHECK(restored(*caches.cache, whole) == tokens.size());
+    SECTION("and what is left of it where it is damaged") {
+      MadeUpState beginning(first(128 * 7), 40, 30);
+      save(*caches.cache, "s_b", beginning);
+      const int at = GENERATE(5000, 200'000);  // in what is read at once, and behind it
+      std::fstream stream(caches.segments().front(),
+                          std::ios::binary | std::ios::in | std::ios::out);
+      stream.seekp(at);
+      stream.put('\x55').flush();
+      CHECK(restored(*caches.cache, whole) == 128 * 7);
+    }
+  }
+  SECTION("in several saves") {
+    for (const size_t n : {128 * 100 + 9, 128 * 511, 128 * 512 + 1, 128 * 900}) {
+      MadeUpState part(first(n), 40, 30);
+      save(*caches.cache, "s_a", part);
+      CHECK(restored(*caches.cache, whole) == n);
+    }
+  }
+  SECTION("where its stored state is nearer to the beginning than the blocks that are stored") {
+    MadeUpState part(first(128 * 100 + 9), 40, 30);
+    save(*caches.cache, "s_a", part);
+    auto others = first(128 * 700);
+    others[128 * 600] = -1;
+    MadeUpState other(others, 40, 30);
+    save(*caches.cache, "s_b", other);
+    CHECK(restored(*caches.cache, whole) == 128 * 100 + 9);
+  }
+}
+
 TEST_CASE("a stream that differs in one token shares only what is before it") {
   Caches caches;
   MadeUpState first(made_up_tokens(500));
