@@ -373,6 +373,7 @@ class FileSnapshotStore : public SnapshotStore {
     kept.insert(std::upper_bound(kept.begin(), kept.end(), fresh), fresh);
     SABLE_TRY(const auto before, index_.usage());
     const uint64_t bytes_max = budget(before.bytes);
+    if (before.bytes <= bytes_max) return 0;
     SABLE_TRY(const auto n_evicted, evict_down_to(index_, folder_, bytes_max, kept));
     SABLE_TRY(const auto usage, index_.usage());
     if (usage.bytes <= bytes_max) return n_evicted;
