@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <sys/stat.h>
+#include <utility>
 
 #include "memory/session_lock.h"
 
@@ -12,6 +13,31 @@ namespace {
 
 // Positions that one transaction drops, so that other processes get their turn.
 constexpr size_t kDropsPerTransaction = 16;
+
+/// In order; places side by side become one, so that a disk block they share lies inside of it.
+FreedPlaces merged(FreedPlaces places) {
+  std::sort(places.begin(), places.end(), [](const EntryPlace& a, const EntryPlace& b) {
+    return std::pair(a.segment, a.offset) < std::pair(b.segment, b.offset);
+  });
+  FreedPlaces runs;
+  for (const EntryPlace& place : places) {
+    if (!runs.empty() && runs.back().segment == place.segment &&
+        runs.back().end() >= place.offset) {
+      runs.back().bytes = std::max(runs.back().end(), place.end()) - runs.back().offset;
+    } else {
+      runs.push_back(place);
+    }
+  }
+  return runs;
+}
+
+/// Frees the disk blocks of a run in which no entry lies that is still named.
+void free_unnamed(SnapshotIndex& index, const SegmentFolder& folder, const EntryPlace& run) {
+  const auto around = index.neighbours(run);
+  if (!around) return;  // reconcile() does it
+  folder.free(run.segment, std::max(block_begin(run.offset), around->end_before),
+              std::min(block_end(run.end()), around->next));
+}
 
 }  // namespace
 
@@ -33,7 +59,7 @@ void give_back(SnapshotIndex& index, const SegmentFolder& folder, const FreedPla
     const auto named = index.names_segment(segment);
     if (named && !*named) folder.remove_if_unused(segment);
   }
-  for (const EntryPlace& place : freed) folder.free(place);
+  for (const EntryPlace& run : merged(freed)) free_unnamed(index, folder, run);
 }
 
 Result<uint64_t> evict_down_to(SnapshotIndex& index, const SegmentFolder& folder, uint64_t bytes,
@@ -51,8 +77,11 @@ Result<uint64_t> evict_down_to(SnapshotIndex& index, const SegmentFolder& folder
       for (size_t n = 0; n < kDropsPerTransaction && next < candidates.size(); ++n) {
         SABLE_TRY_VOID(index.drop_position(candidates[next++], freed));
         ++n_evicted;
+        // At most so many; what blocks at the edges keep shows when the usage is counted anew.
         uint64_t freed_bytes = 0;
-        for (const EntryPlace& place : freed) freed_bytes += place.bytes;
+        for (const EntryPlace& run : merged(freed)) {
+          freed_bytes += block_end(run.end()) - block_begin(run.offset);
+        }
         if (freed_bytes + bytes >= usage.bytes) break;
       }
       return {};
@@ -74,11 +103,10 @@ Result<void> reconcile(SnapshotIndex& index, const SegmentFolder& folder) {
     if (::stat(folder.file(segment).c_str(), &info) != 0) continue;
     uint64_t end = 0;
     for (const EntryPlace& place : places) {
-      if (place.offset > end) folder.free({segment, end, place.offset - end});
-      end = std::max(end, place.offset + place.bytes);
+      if (place.offset > end) folder.free(segment, end, place.offset);
+      end = std::max(end, place.end());
     }
-    const auto size = static_cast<uint64_t>(info.st_size);
-    if (size > end) folder.free({segment, end, size - end});
+    folder.free(segment, end, block_end(static_cast<uint64_t>(info.st_size)));
   }
   return {};
 }

@@ -1,5 +1,6 @@
 #include "memory/snapshot_index.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -11,7 +12,7 @@ namespace sable::memory {
 namespace {
 
 constexpr int32_t kIndexApplicationId = 0x53624361;  // "SbCa"
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 constexpr const char* kSchema = R"sql(
 CREATE TABLE block(
@@ -23,7 +24,7 @@ CREATE TABLE block(
   bytes INTEGER NOT NULL
 );
 CREATE INDEX block_by_parent ON block(parent);
-CREATE INDEX block_by_place ON block(segment, at);
+CREATE INDEX block_by_place ON block(segment, at, bytes);
 CREATE TABLE position(
   number INTEGER PRIMARY KEY AUTOINCREMENT,
   key BLOB NOT NULL UNIQUE,
@@ -35,7 +36,7 @@ CREATE TABLE position(
   used INTEGER NOT NULL                      -- grows with each use: an order, no time
 );
 CREATE INDEX position_by_block ON position(block);
-CREATE INDEX position_by_place ON position(segment, at);
+CREATE INDEX position_by_place ON position(segment, at, bytes);
 CREATE INDEX position_by_use ON position(used);
 CREATE TABLE user(
   session TEXT NOT NULL,
@@ -367,13 +368,23 @@ Result<void> SnapshotIndex::drop_session(const std::string& session, FreedPlaces
 
 Result<SnapshotUsage> SnapshotIndex::usage() {
   SABLE_TRY(auto* select,
-            statement("SELECT (SELECT count(*) FROM position), (SELECT count(*) FROM block WHERE "
-                      "parent <> 0), coalesce((SELECT sum(bytes) FROM position), 0) + "
-                      "coalesce((SELECT sum(bytes) FROM block), 0)"));
+            statement("SELECT segment, at, bytes, 1 AS is_block FROM block WHERE bytes > 0 UNION "
+                      "ALL SELECT segment, at, bytes, 0 FROM position ORDER BY 1, 2"));
   Run run(*select);
-  SABLE_TRY_VOID(run.next());
-  return SnapshotUsage{static_cast<uint64_t>(run.integer(0)), static_cast<uint64_t>(run.integer(1)),
-                       static_cast<uint64_t>(run.integer(2))};
+  SnapshotUsage usage;
+  uint64_t segment = 0, end = 0;  // of the disk blocks that are counted
+  while (true) {
+    SABLE_TRY(const bool row, run.next());
+    if (!row) return usage;
+    ++(run.integer(3) != 0 ? usage.n_blocks : usage.n_snapshots);
+    const EntryPlace place = place_in(run, 0);
+    if (!is_possible(place)) continue;
+    if (place.segment != segment) end = 0;
+    segment = place.segment;
+    const uint64_t begin = std::max(end, block_begin(place.offset));
+    end = std::max(end, block_end(place.end()));
+    usage.bytes += end - std::min(begin, end);
+  }
 }
 
 Result<std::vector<EntryPlace>> SnapshotIndex::places_in(uint64_t segment) {
@@ -388,6 +399,31 @@ Result<std::vector<EntryPlace>> SnapshotIndex::places_in(uint64_t segment) {
     if (!row) return places;
     places.push_back(place_in(run, 0));
   }
+}
+
+Result<SnapshotIndex::Neighbours> SnapshotIndex::neighbours(const EntryPlace& place) {
+  const auto ask = [&](const char* sql) -> Result<std::optional<uint64_t>> {
+    SABLE_TRY(auto* select, statement(sql));
+    Run run(*select);
+    run.bind(static_cast<int64_t>(place.segment)).bind(static_cast<int64_t>(place.offset));
+    SABLE_TRY(const bool found, run.next());
+    if (!found) return std::nullopt;
+    return static_cast<uint64_t>(run.integer(0));
+  };
+  Neighbours around;
+  for (const char* before :
+       {"SELECT at + bytes FROM block WHERE segment = ? AND at < ? ORDER BY at DESC LIMIT 1",
+        "SELECT at + bytes FROM position WHERE segment = ? AND at < ? ORDER BY at DESC LIMIT 1"}) {
+    SABLE_TRY(const auto end, ask(before));
+    if (end) around.end_before = std::max(around.end_before, *end);
+  }
+  for (const char* next :
+       {"SELECT at FROM block WHERE segment = ? AND at >= ? ORDER BY at LIMIT 1",
+        "SELECT at FROM position WHERE segment = ? AND at >= ? ORDER BY at LIMIT 1"}) {
+    SABLE_TRY(const auto begin, ask(next));
+    if (begin) around.next = std::min(around.next, *begin);
+  }
+  return around;
 }
 
 Result<bool> SnapshotIndex::names_segment(uint64_t segment) {

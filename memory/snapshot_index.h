@@ -80,8 +80,14 @@ class SnapshotIndex {
   /// Takes away what only this session used.
   Result<void> drop_session(const std::string& session, FreedPlaces& freed);
 
-  Result<SnapshotUsage> usage();
+  Result<SnapshotUsage> usage();  ///< counts the disk blocks that entries share once
   Result<std::vector<EntryPlace>> places_in(uint64_t segment);  ///< by offset
+  /// Where the entry ends that begins before this place, and where the next one begins: between
+  /// them is what no row names. UINT64_MAX when none follows.
+  struct Neighbours {
+    uint64_t end_before = 0, next = UINT64_MAX;
+  };
+  Result<Neighbours> neighbours(const EntryPlace& place);
   Result<bool> names_segment(uint64_t segment);
 
  private:

@@ -1,5 +1,6 @@
 #include "memory/snapshot_key.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace sable::memory {
@@ -23,15 +24,19 @@ Digest hash_of(std::string_view kind, const Digest& before, std::span<const int3
 }  // namespace
 
 std::vector<Digest> block_keys(const TokenStream& stream) {
-  const size_t n_blocks = stream.tokens.size() / kSnapshotBlockTokens;
   std::vector<Digest> keys;
-  keys.reserve(n_blocks + 1);
-  keys.push_back(hash_of("engine\n", stream.fingerprint, {}));
-  for (size_t i = 0; i < n_blocks; ++i) {
-    keys.push_back(hash_of("block\n", keys.back(),
-                           stream.tokens.subspan(i * kSnapshotBlockTokens, kSnapshotBlockTokens)));
-  }
+  continue_keys(stream, SIZE_MAX, keys);
   return keys;
+}
+
+void continue_keys(const TokenStream& stream, size_t n_blocks, std::vector<Digest>& keys) {
+  n_blocks = std::min<size_t>(n_blocks, stream.tokens.size() / kSnapshotBlockTokens);
+  keys.reserve(n_blocks + 1);
+  if (keys.empty()) keys.push_back(hash_of("engine\n", stream.fingerprint, {}));
+  while (keys.size() <= n_blocks) {
+    const auto block = stream.tokens.subspan((keys.size() - 1) * kSnapshotBlockTokens);
+    keys.push_back(hash_of("block\n", keys.back(), block.first(kSnapshotBlockTokens)));
+  }
 }
 
 Digest position_key(const Digest& last_block, std::span<const int32_t> tail) {

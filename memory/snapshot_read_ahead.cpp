@@ -15,7 +15,8 @@ namespace {
 constexpr uint64_t kReadBytes = uint64_t{2} << 20;
 // Other streams' blocks in between are read along where that is cheaper than a read of its own.
 constexpr uint64_t kGapBytes = uint64_t{1} << 20;
-// One reads, one checks, one waits for its turn. There is one slot more, for the piece in use.
+// So many reads are under way. There are two slots more: for the piece in use, and for one to go on
+// with while whoever uses that has not come for the next.
 constexpr size_t kThreads = 3;
 
 /// Reads bytes of a segment. What cannot be read (behind the end, a bad place of the disk) becomes
@@ -42,13 +43,6 @@ Result<void> read_at(int file, uint64_t offset, std::span<std::byte> into) {
 
 }  // namespace
 
-ReadAhead::ReadAhead(SegmentFolder folder, std::vector<ReadEntry> entries)
-    : folder_(std::move(folder)), entries_(std::move(entries)) {
-  for (size_t next = 0; next < entries_.size(); next = pieces_.back().end) {
-    pieces_.push_back(piece_from(next));
-  }
-}
-
 ReadAhead::~ReadAhead() {
   {
     const std::lock_guard lock(mutex_);
@@ -58,82 +52,113 @@ ReadAhead::~ReadAhead() {
   for (auto& thread : threads_) thread.join();
 }
 
+void ReadAhead::add(std::vector<ReadEntry> entries) {
+  entries_.push_back(std::move(entries));
+  for (std::span<const ReadEntry> left = entries_.back(); !left.empty();) {
+    pieces_.push_back(piece_from(left));
+    left = left.subspan(pieces_.back().entries.size());
+  }
+}
+
+const ReadEntry& ReadAhead::entry(size_t index) const {
+  const Piece& piece = pieces_[piece_with(index)];
+  return piece.entries[index - piece.first];
+}
+
+/// Leaves a slot for an entry that will be asked for even before, when it is known.
+void ReadAhead::expect(size_t index) {
+  const std::lock_guard lock(mutex_);
+  if (pieces_.size() > 1 && hand_out(wanted_from(piece_with(index), kSlots - 1))) start_threads();
+}
+
 Result<std::span<const std::byte>> ReadAhead::payload(size_t index) {
   const size_t piece = piece_with(index);
-  if (now_ == nullptr || now_->piece != piece) now_ = &ready_slot(piece);
+  if (now_ == nullptr || now_->number != piece) now_ = &ready_slot(piece);
   if (!now_->outcome) return fail(now_->outcome.error());
-  const auto& payload = now_->payloads[index - pieces_[piece].first];
+  const ReadEntry& entry = now_->piece.entries[index - now_->piece.first];
+  const std::byte* const at = now_->buffer.data() + (entry.place.offset - now_->piece.offset);
+  const auto payload = checked_payload({at, entry.place.bytes}, entry.key);
   if (!payload) return fail(ErrorCode::not_found, "a stored snapshot is damaged or gone");
   return *payload;
 }
 
-ReadAhead::Piece ReadAhead::piece_from(size_t first) const {
-  const EntryPlace& start = entries_[first].place;
-  Piece piece{first, first + 1, start.bytes};
-  while (piece.end < entries_.size()) {
-    const EntryPlace& place = entries_[piece.end].place;
-    const uint64_t at = place.offset - start.offset;  // huge when it lies before
-    if (place.segment != start.segment || at < piece.bytes || at > piece.bytes + kGapBytes ||
-        at + place.bytes > kReadBytes) {
+/// As many of these entries as can be read at once.
+ReadAhead::Piece ReadAhead::piece_from(std::span<const ReadEntry> entries) const {
+  const EntryPlace& start = entries.front().place;
+  Piece piece{.first = size(), .offset = block_begin(start.offset)};
+  uint64_t end = start.end();
+  size_t n = 1;
+  for (; n < entries.size(); ++n) {
+    const EntryPlace& place = entries[n].place;
+    if (place.segment != start.segment || place.offset < end || place.offset > end + kGapBytes ||
+        block_end(place.end()) - piece.offset > kReadBytes) {
       break;
     }
-    piece.bytes = at + place.bytes;
-    ++piece.end;
+    end = place.end();
   }
+  piece.entries = entries.first(n);
+  piece.bytes = block_end(end) - piece.offset;
   return piece;
 }
 
 size_t ReadAhead::piece_with(size_t entry) const {
   const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), entry,
-                                      [](size_t i, const Piece& piece) { return i < piece.end; });
+                                      [](size_t i, const Piece& piece) { return i < piece.end(); });
   return static_cast<size_t>(after - pieces_.begin());
 }
 
 ReadAhead::Slot& ReadAhead::ready_slot(size_t piece) {
   std::unique_lock lock(mutex_);
-  move_to(piece, lock);
+  const auto wanted = wanted_from(piece, kSlots);
+  begun_ = true;
+  // After a jump all slots may be under way with what is not wanted any more.
+  bool news = false;
+  changed_.wait(lock, [&] {
+    news |= hand_out(wanted);
+    return slot_of(piece) != nullptr;
+  });
+  if (news && wanted.size() > 1) start_threads();
   Slot& slot = *slot_of(piece);
   if (slot.state == State::wanted) fill(slot, lock);
   changed_.wait(lock, [&] { return slot.state == State::ready; });
   return slot;
 }
 
-/// Gives slots to this piece and those behind it, and takes them from all others. Who begins with
-/// the last entry will go on with the first.
-void ReadAhead::move_to(size_t piece, std::unique_lock<std::mutex>& lock) {
+/// This piece and those behind it. Who begins with the last entry will go on with the first.
+std::vector<size_t> ReadAhead::wanted_from(size_t piece, size_t n_max) const {
   std::vector<size_t> wanted;
-  const size_t end = std::min(pieces_.size(), piece + kSlots);
+  const size_t end = std::min(pieces_.size(), piece + n_max);
   for (size_t next = piece; next < end; ++next) wanted.push_back(next);
-  if (!std::exchange(begun_, true)) {
-    for (size_t next = 0; next < piece && wanted.size() < kSlots; ++next) wanted.push_back(next);
+  for (size_t next = 0; !begun_ && next < piece && wanted.size() < n_max; ++next) {
+    wanted.push_back(next);
   }
+  return wanted;
+}
+
+/// Gives slots to these pieces, as far as there are, and takes them from all others once an entry
+/// was asked for. True when one got a slot that had none.
+bool ReadAhead::hand_out(const std::vector<size_t>& wanted) {
   bool news = false;
-  const auto hand_out = [&] {
-    for (Slot& slot : slots_) {
-      const bool passed = std::find(wanted.begin(), wanted.end(), slot.piece) == wanted.end();
-      if (passed && slot.state != State::reading) slot.state = State::free;
-    }
-    for (const size_t next : wanted) {
-      if (slot_of(next) != nullptr) continue;
-      const auto free = std::find_if(slots_.begin(), slots_.end(),
-                                     [](const Slot& slot) { return slot.state == State::free; });
-      if (free == slots_.end()) break;
-      free->state = State::wanted;
-      free->piece = next;
-      news = true;
-    }
-    return slot_of(piece) != nullptr;
-  };
-  // After a jump all slots may be under way with what is not wanted any more.
-  changed_.wait(lock, hand_out);
-  if (!news || wanted.size() < 2) return;
-  start_threads(pieces_.size() - 1);
-  changed_.notify_all();
+  for (Slot& slot : slots_) {
+    const bool passed = std::find(wanted.begin(), wanted.end(), slot.number) == wanted.end();
+    if (begun_ && passed && slot.state != State::reading) slot.state = State::free;
+  }
+  for (const size_t next : wanted) {
+    if (slot_of(next) != nullptr) continue;
+    const auto free = std::find_if(slots_.begin(), slots_.end(),
+                                   [](const Slot& slot) { return slot.state == State::free; });
+    if (free == slots_.end()) break;
+    free->state = State::wanted;
+    free->number = next;
+    free->piece = pieces_[next];
+    news = true;
+  }
+  return news;
 }
 
 ReadAhead::Slot* ReadAhead::slot_of(size_t piece) {
   const auto slot = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& candidate) {
-    return candidate.state != State::free && candidate.piece == piece;
+    return candidate.state != State::free && candidate.number == piece;
   });
   return slot == slots_.end() ? nullptr : &*slot;
 }
@@ -142,19 +167,20 @@ ReadAhead::Slot* ReadAhead::slot_of(size_t piece) {
 ReadAhead::Slot* ReadAhead::first_wanted() {
   Slot* first = nullptr;
   for (Slot& slot : slots_) {
-    if (slot.state == State::wanted && (!first || slot.piece < first->piece)) first = &slot;
+    if (slot.state == State::wanted && (!first || slot.number < first->number)) first = &slot;
   }
   return first;
 }
 
-void ReadAhead::start_threads(size_t n_pieces_left) {
-  const size_t n = std::min(kThreads, n_pieces_left);
+void ReadAhead::start_threads() {
+  const size_t n = std::min(kThreads, pieces_.size() - 1);
   try {
     while (threads_.size() < n) threads_.emplace_back([this] { work(); });
   } catch (const std::system_error&) {
     // The machine has no more threads: whoever asks reads by itself.
   } catch (const std::bad_alloc&) {
   }
+  changed_.notify_all();
 }
 
 void ReadAhead::work() {
@@ -167,7 +193,7 @@ void ReadAhead::work() {
   }
 }
 
-/// Reads and checks the piece of a slot with the lock released meanwhile.
+/// Reads the piece of a slot with the lock released meanwhile.
 void ReadAhead::fill(Slot& slot, std::unique_lock<std::mutex>& lock) {
   slot.state = State::reading;
   lock.unlock();
@@ -182,18 +208,10 @@ void ReadAhead::fill(Slot& slot, std::unique_lock<std::mutex>& lock) {
 }
 
 Result<void> ReadAhead::read(Slot& slot) {
-  const Piece& piece = pieces_[slot.piece];
-  const EntryPlace& start = entries_[piece.first].place;
-  slot.payloads.assign(piece.end - piece.first, std::nullopt);
-  SABLE_TRY(const int file, descriptor(start.segment));
+  const Piece& piece = slot.piece;
+  SABLE_TRY(const int file, descriptor(piece.entries.front().place.segment));
   slot.buffer.reserve(piece.bytes);
-  SABLE_TRY_VOID(read_at(file, start.offset, {slot.buffer.data(), piece.bytes}));
-  for (size_t i = piece.first; i < piece.end; ++i) {
-    const EntryPlace& place = entries_[i].place;
-    slot.payloads[i - piece.first] = checked_payload(
-        {slot.buffer.data() + (place.offset - start.offset), place.bytes}, entries_[i].key);
-  }
-  return {};
+  return read_at(file, piece.offset, {slot.buffer.data(), piece.bytes});
 }
 
 Result<int> ReadAhead::descriptor(uint64_t segment) {

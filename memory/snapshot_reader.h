@@ -3,16 +3,9 @@
 
 #include <functional>
 
-#include "memory/snapshot_segment.h"
+#include "memory/snapshot_read_ahead.h"
 
 namespace sable::memory {
-
-/// One entry of a state that is read, and the row of the index that names it.
-struct ReadEntry {
-  Digest key;
-  EntryPlace place;
-  int64_t row = 0;
-};
 
 /// What the index knows of a state, in the order in which it is read.
 struct ReadPlan {
@@ -26,7 +19,8 @@ struct DamageReport {
   std::function<void(const ReadEntry&)> block, position;
 };
 
-std::unique_ptr<SnapshotReader> read_snapshot(SegmentFolder folder, ReadPlan plan,
+/// Begins to read. `begun` may have begun before the whole plan was known, with its first blocks.
+std::unique_ptr<SnapshotReader> read_snapshot(std::unique_ptr<ReadAhead> begun, ReadPlan plan,
                                               DamageReport damage);
 
 }  // namespace sable::memory

@@ -103,11 +103,14 @@ Result<UniqueFd> SegmentFolder::open(uint64_t segment) const {
   return fail_errno(file(segment).string(), errno);
 }
 
-void SegmentFolder::free(const EntryPlace& place) const {
-  UniqueFd fd(::open(file(place.segment).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+void SegmentFolder::free(uint64_t segment, uint64_t begin, uint64_t end) const {
+  begin = block_end(begin);
+  end = block_begin(end);
+  if (begin >= end) return;
+  UniqueFd fd(::open(file(segment).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) return;
-  (void)::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                    static_cast<off_t>(place.offset), static_cast<off_t>(place.bytes));
+  (void)::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin),
+                    static_cast<off_t>(end - begin));
 }
 
 void SegmentFolder::remove_if_unused(uint64_t segment) const {
@@ -131,7 +134,7 @@ Result<SegmentWriter> SegmentWriter::claim(const SegmentFolder& folder, uint64_t
     writer.segment_ = segment;
     writer.fd_ = std::move(fd);
     // Behind whatever a process that died has left: an address is never used twice.
-    writer.kept_ = writer.end_ = aligned(static_cast<uint64_t>(info.st_size));
+    writer.kept_ = writer.end_ = block_end(static_cast<uint64_t>(info.st_size));
     (void)::fcntl(writer.fd_.get(), F_SETFL, O_DIRECT);
     return writer;
   }
@@ -161,22 +164,28 @@ Result<EntryPlace> SegmentWriter::append(const Digest& key, std::span<const std:
   header.payload_checksum = checksum_of(payload);
   header.header_hash = hash_of(header);
 
-  const EntryPlace place{segment_, end_, aligned(sizeof header + payload.size())};
-  if (n_buffered_ + place.bytes > kBufferBytes) {
+  const uint64_t bytes = aligned(sizeof header + payload.size());
+  if (n_buffered_ + bytes > kBufferBytes) {
     SABLE_TRY_VOID(flush());
   }
-  if (n_buffered_ == 0) buffer_.reserve(std::max<size_t>(kBufferBytes, place.bytes));
+  if (n_buffered_ == 0) buffer_.reserve(std::max<size_t>(kBufferBytes, block_end(bytes)));
+  const EntryPlace place{segment_, end_, bytes};
   std::byte* const at = buffer_.data() + n_buffered_;
   const size_t n_used = sizeof header + payload.size();
   std::memcpy(at, &header, sizeof header);
   if (!payload.empty()) std::memcpy(at + sizeof header, payload.data(), payload.size());
-  std::memset(at + n_used, 0, place.bytes - n_used);
-  n_buffered_ += place.bytes;
-  end_ += place.bytes;
+  std::memset(at + n_used, 0, bytes - n_used);
+  n_buffered_ += bytes;
+  end_ += bytes;
   return place;
 }
 
+/// Up to the end of the last disk block, since no other can be written past the page cache.
 Result<void> SegmentWriter::flush() {
+  const size_t n_left = block_end(n_buffered_) - n_buffered_;
+  if (n_left > 0) std::memset(buffer_.data() + n_buffered_, 0, n_left);
+  n_buffered_ += n_left;
+  end_ += n_left;
   bool direct = true;
   uint64_t offset = end_ - n_buffered_;
   for (std::span<const std::byte> left(buffer_.data(), n_buffered_); !left.empty();) {

@@ -1,6 +1,7 @@
 // Segment files: append-only, entries side by side, each with a header that says what it is and a
-// checksum. Space inside of them is given back by punching holes; nothing is ever written twice in
-// one place, so whoever holds a stale address finds the entry, zeros or nothing, never another one.
+// checksum. Space inside of them is given back by punching holes into whole disk blocks; nothing is
+// ever written twice in one place, so whoever holds a stale address finds the entry, what is left
+// of it, zeros or nothing, never another one.
 #pragma once
 
 #include <filesystem>
@@ -12,12 +13,22 @@
 
 namespace sable::memory {
 
-inline constexpr uint64_t kEntryAlignment = 4096;  ///< a page: what a hole can free
+inline constexpr uint64_t kEntryAlignment = 64;  ///< a cache line: entries lie close together
+inline constexpr uint64_t kDiskBlock = 4096;  ///< direct access moves and a hole frees whole ones
 
-/// Where an entry lies; `bytes` with header and padding, a multiple of the alignment.
+/// Up to where the disk block reaches in which `offset` lies, unless it begins there.
+constexpr uint64_t block_end(uint64_t offset) {
+  return (offset + kDiskBlock - 1) / kDiskBlock * kDiskBlock;
+}
+/// Where the disk block begins in which `offset` lies.
+constexpr uint64_t block_begin(uint64_t offset) { return offset / kDiskBlock * kDiskBlock; }
+
+/// Where an entry lies; `bytes` with header and padding, a multiple of the alignment. Entries of
+/// one save may share a disk block, those of different saves never do.
 struct EntryPlace {
   uint64_t segment = 0, offset = 0, bytes = 0;
   friend bool operator==(const EntryPlace&, const EntryPlace&) = default;
+  uint64_t end() const { return offset + bytes; }
 };
 
 /// Whether an entry can lie there: a flipped bit in the index must not become a read of gigabytes.
@@ -45,8 +56,9 @@ class SegmentFolder {
   /// For reading, past the page cache where the file system can: a snapshot is read once, and what
   /// is better kept in memory would go for it. Errors: not_found.
   Result<UniqueFd> open(uint64_t segment) const;
-  /// Gives the space of an entry back; where the file system cannot, it stays until remove().
-  void free(const EntryPlace& place) const;
+  /// Gives the space of the whole disk blocks in [begin, end) back; where the file system cannot,
+  /// it stays until the segment is removed.
+  void free(uint64_t segment, uint64_t begin, uint64_t end) const;
   /// Deletes a segment unless somebody appends to it.
   void remove_if_unused(uint64_t segment) const;
 
@@ -70,7 +82,7 @@ class SegmentWriter {
 
   /// Errors: exhausted (disk full), io.
   Result<EntryPlace> append(const Digest& key, std::span<const std::byte> payload);
-  Result<void> sync();  ///< makes everything appended durable
+  Result<void> sync();  ///< makes everything appended durable; what follows begins a disk block
   void keep();          ///< from now on the index may name what was appended
   void cut();           ///< drops what was appended since the last keep()
 
@@ -81,7 +93,7 @@ class SegmentWriter {
   uint64_t segment_ = 0;
   UniqueFd fd_;
   uint64_t kept_ = 0;  ///< bytes of the file that stay
-  uint64_t end_ = 0;   ///< with what is in the buffer
+  uint64_t end_ = 0;   ///< with what is in the buffer, which begins with a disk block
   PageBuffer buffer_;
   size_t n_buffered_ = 0;
 };

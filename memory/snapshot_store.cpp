@@ -26,6 +26,9 @@ namespace fs = std::filesystem;
 // Saving starts anew when another process evicts the prefix that it builds on.
 constexpr int kAttemptsMax = 3;
 
+// Of a stream that is longer: more than are read before all of its keys are known.
+constexpr size_t kBlocksAhead = 512;
+
 // Left by a process that met a damaged index; the next one that is alone throws it away.
 constexpr const char* kDamageMark = "index.damaged";
 
@@ -161,20 +164,49 @@ class FileSnapshotStore : public SnapshotStore {
 
   Result<std::unique_ptr<SnapshotReader>> find_prefix(const TokenStream& stream,
                                                       const std::string& session) {
-    const auto keys = block_keys(stream);
+    std::vector<Digest> keys;
+    auto begun = begin_reading(stream, keys);
+    continue_keys(stream, SIZE_MAX, keys);
     const std::lock_guard lock(mutex_);
     while (true) {
       SABLE_TRY(const auto found, index_.read_consistently([&] { return longest(keys, stream); }));
       if (!found) return fail(ErrorCode::not_found, "no snapshot of a prefix is stored");
       if (found->sound) {
+        if (!begins_with(found->plan, *begun)) begun = std::make_unique<ReadAhead>(folder_);
+        auto reader = read_snapshot(std::move(begun), found->plan, damage_report());
         SABLE_TRY(const bool there, note_use(found->plan.position.row, session));
-        if (!there) continue;  // another process has evicted it since it was found
-        return read_snapshot(folder_, found->plan, damage_report());
+        if (there) return reader;
+        begun = std::make_unique<ReadAhead>(folder_);
+        continue;  // another process has evicted it since it was found
       }
       FreedPlaces lost;  // where they say they lie is not to be believed
       SABLE_TRY_VOID(index_.in_transaction(
           [&] { return index_.drop_position(found->plan.position.row, lost); }));
     }
+  }
+
+  /// Hashing a million tokens takes as long as reading megabytes: of a long stream that is stored
+  /// the first blocks are read meanwhile. Computes their keys.
+  std::unique_ptr<ReadAhead> begin_reading(const TokenStream& stream, std::vector<Digest>& keys) {
+    auto begun = std::make_unique<ReadAhead>(folder_);
+    if (stream.tokens.size() / kSnapshotBlockTokens < 2 * kBlocksAhead) return begun;
+    continue_keys(stream, kBlocksAhead, keys);
+    const std::lock_guard lock(mutex_);
+    auto head = index_.read_consistently([&]() -> Result<std::optional<std::vector<ReadEntry>>> {
+      SABLE_TRY(const auto block, index_.block(keys[kBlocksAhead]));
+      if (!block) return std::nullopt;
+      return blocks_to(keys, kBlocksAhead, block->number);
+    });
+    if (!head || !*head) return begun;  // what is wrong is met again
+    begun->add(std::move(**head));
+    begun->expect(0);
+    return begun;
+  }
+
+  /// Not where the stored position is nearer to the beginning, or another process was in between.
+  static bool begins_with(const ReadPlan& plan, const ReadAhead& begun) {
+    const size_t n = begun.size();
+    return n <= plan.blocks.size() && (n == 0 || begun.entry(n - 1).row == plan.blocks[n - 1].row);
   }
 
   struct Found {
@@ -341,6 +373,7 @@ class FileSnapshotStore : public SnapshotStore {
     kept.insert(std::upper_bound(kept.begin(), kept.end(), fresh), fresh);
     SABLE_TRY(const auto before, index_.usage());
     const uint64_t bytes_max = budget(before.bytes);
+    if (before.bytes <= bytes_max) return 0;
     SABLE_TRY(const auto n_evicted, evict_down_to(index_, folder_, bytes_max, kept));
     SABLE_TRY(const auto usage, index_.usage());
     if (usage.bytes <= bytes_max) return n_evicted;
@@ -356,15 +389,26 @@ class FileSnapshotStore : public SnapshotStore {
                                        int64_t last, const StoredPosition& position) {
     ReadPlan plan{.n_tokens = n_blocks * kSnapshotBlockTokens + position.tail.size()};
     plan.position = {position_key(keys[n_blocks], position.tail), position.place, position.number};
-    plan.blocks.reserve(n_blocks);
+    SABLE_TRY(auto blocks, blocks_to(keys, n_blocks, last));
+    const bool sound = blocks.has_value() && is_possible(position.place);
+    if (blocks) plan.blocks = std::move(*blocks);
+    return Found{std::move(plan), sound};
+  }
+
+  /// The first blocks of a stream, the last of them in this row; none where the index holds no such
+  /// chain.
+  Result<std::optional<std::vector<ReadEntry>>> blocks_to(const std::vector<Digest>& keys,
+                                                          size_t n_blocks, int64_t last) {
     const auto block_keys = std::span(keys).subspan(1, n_blocks);
     SABLE_TRY(const auto chain, index_.chain_to(last, block_keys));
-    bool sound = is_possible(position.place) && chain.size() == n_blocks;
-    for (size_t i = 0; i < n_blocks && sound; ++i) {
-      sound = is_possible(chain[i].place);
-      plan.blocks.push_back({block_keys[i], chain[i].place, chain[i].number});
+    if (chain.size() != n_blocks) return std::nullopt;
+    std::vector<ReadEntry> blocks;
+    blocks.reserve(n_blocks);
+    for (size_t i = 0; i < n_blocks; ++i) {
+      if (!is_possible(chain[i].place)) return std::nullopt;
+      blocks.push_back({block_keys[i], chain[i].place, chain[i].number});
     }
-    return Found{std::move(plan), sound};
+    return blocks;
   }
 
   DamageReport damage_report() {

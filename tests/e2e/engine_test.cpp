@@ -191,7 +191,7 @@ TEST_CASE("a session that is taken up again reads its cache from disk and gives 
     for (const auto& entry : fs::directory_iterator(cache)) {
       if (entry.path().extension() != ".segment") continue;
       std::fstream stream(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
-      for (uintmax_t at = 90; at < entry.file_size(); at += 4096) {
+      for (uintmax_t at = 90; at < entry.file_size(); at += 512) {
         stream.seekp(static_cast<std::streamoff>(at));
         stream.put('\x55');
       }

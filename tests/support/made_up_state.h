@@ -32,7 +32,8 @@ inline std::vector<int32_t> made_up_tokens(size_t n, int32_t first = 0) {
 
 class MadeUpState : public memory::SnapshotSource {
  public:
-  MadeUpState(std::vector<int32_t> tokens, size_t block_bytes = 1000, size_t position_bytes = 700)
+  /// Blocks are nearly as long as those of a disk, so that most share one with a neighbour.
+  MadeUpState(std::vector<int32_t> tokens, size_t block_bytes = 3900, size_t position_bytes = 700)
       : tokens_(std::move(tokens)), block_bytes_(block_bytes), position_bytes_(position_bytes) {}
 
   const std::vector<int32_t>& tokens() const { return tokens_; }
