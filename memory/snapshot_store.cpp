@@ -15,7 +15,7 @@
 #include "memory/snapshot_eviction.h"
 #include "memory/snapshot_index.h"
 #include "memory/snapshot_key.h"
-#include "memory/snapshot_reader.h"
+#include "memory/snapshot_lookup.h"
 
 namespace sable::memory {
 
@@ -31,12 +31,6 @@ constexpr size_t kBlocksAhead = 512;
 
 // Left by a process that met a damaged index; the next one that is alone throws it away.
 constexpr const char* kDamageMark = "index.damaged";
-
-/// The longest chain of stored blocks.
-struct StoredChain {
-  size_t n_blocks = 0;
-  int64_t last = 0;  ///< row of the last block, or of the engine; 0 when not even that is stored
-};
 
 struct NewBlock {
   Digest key;
@@ -169,19 +163,20 @@ class FileSnapshotStore : public SnapshotStore {
     continue_keys(stream, SIZE_MAX, keys);
     const std::lock_guard lock(mutex_);
     while (true) {
-      SABLE_TRY(const auto found, index_.read_consistently([&] { return longest(keys, stream); }));
+      SABLE_TRY(auto found,
+                index_.read_consistently([&] { return longest_stored(index_, keys, stream); }));
       if (!found) return fail(ErrorCode::not_found, "no snapshot of a prefix is stored");
+      const int64_t position = found->plan.position.row;
       if (found->sound) {
         if (!begins_with(found->plan, *begun)) begun = std::make_unique<ReadAhead>(folder_);
-        auto reader = read_snapshot(std::move(begun), found->plan, damage_report());
-        SABLE_TRY(const bool there, note_use(found->plan.position.row, session));
+        auto reader = read_snapshot(std::move(begun), std::move(found->plan), damage_report());
+        SABLE_TRY(const bool there, note_use(position, session));
         if (there) return reader;
         begun = std::make_unique<ReadAhead>(folder_);
         continue;  // another process has evicted it since it was found
       }
       FreedPlaces lost;  // where they say they lie is not to be believed
-      SABLE_TRY_VOID(index_.in_transaction(
-          [&] { return index_.drop_position(found->plan.position.row, lost); }));
+      SABLE_TRY_VOID(index_.in_transaction([&] { return index_.drop_position(position, lost); }));
     }
   }
 
@@ -195,7 +190,7 @@ class FileSnapshotStore : public SnapshotStore {
     auto head = index_.read_consistently([&]() -> Result<std::optional<std::vector<ReadEntry>>> {
       SABLE_TRY(const auto block, index_.block(keys[kBlocksAhead]));
       if (!block) return std::nullopt;
-      return blocks_to(keys, kBlocksAhead, block->number);
+      return blocks_to(index_, keys, kBlocksAhead, block->number);
     });
     if (!head || !*head) return begun;  // what is wrong is met again
     begun->add(std::move(**head));
@@ -207,33 +202,6 @@ class FileSnapshotStore : public SnapshotStore {
   static bool begins_with(const ReadPlan& plan, const ReadAhead& begun) {
     const size_t n = begun.size();
     return n <= plan.blocks.size() && (n == 0 || begun.entry(n - 1).row == plan.blocks[n - 1].row);
-  }
-
-  struct Found {
-    ReadPlan plan;
-    bool sound;  ///< false: the index contradicts itself
-  };
-
-  Result<std::optional<Found>> longest(const std::vector<Digest>& keys, const TokenStream& stream) {
-    SABLE_TRY(const auto chain, longest_chain(keys));
-    int64_t block = chain.last;
-    for (size_t n = chain.n_blocks; block != 0; --n) {
-      SABLE_TRY(const auto positions, index_.positions_behind(block));
-      const StoredPosition* best = nullptr;
-      const auto rest = stream.tokens.subspan(n * kSnapshotBlockTokens);
-      for (const StoredPosition& position : positions) {
-        const auto& tail = position.tail;
-        if (tail.size() <= rest.size() && std::equal(tail.begin(), tail.end(), rest.begin()) &&
-            (!best || tail.size() > best->tail.size())) {
-          best = &position;
-        }
-      }
-      if (best) return plan_of(keys, n, block, *best);
-      if (n == 0) break;
-      SABLE_TRY(const auto parent, index_.parent_of(block));
-      block = parent ? parent->number : 0;
-    }
-    return std::nullopt;
   }
 
   /// False when the position has gone. That the use cannot be noted (a full disk) costs nothing.
@@ -258,30 +226,12 @@ class FileSnapshotStore : public SnapshotStore {
     return true;
   }
 
-  /// A stored block's parent is stored, so the end of the chain is found by halving.
-  Result<StoredChain> longest_chain(const std::vector<Digest>& keys) {
-    SABLE_TRY(const auto engine, index_.block(keys[0]));
-    if (!engine) return StoredChain{};
-    StoredChain chain{0, engine->number};
-    for (size_t low = 1, high = keys.size(); low < high;) {
-      const size_t middle = low + (high - low) / 2;
-      SABLE_TRY(const auto block, index_.block(keys[middle]));
-      if (block) {
-        chain = {middle, block->number};
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return chain;
-  }
-
   Result<Written> write(const std::vector<Digest>& keys, const Digest& position,
                         SnapshotSource& source, SegmentWriter& writer) {
     Written written;
     {
       const std::lock_guard lock(mutex_);
-      SABLE_TRY(written.before, longest_chain(keys));
+      SABLE_TRY(written.before, longest_chain(index_, keys));
     }
     std::vector<std::byte> bytes;
     for (size_t i = written.before.n_blocks; i + 1 < keys.size(); ++i) {
@@ -383,32 +333,6 @@ class FileSnapshotStore : public SnapshotStore {
     return fail(ErrorCode::exhausted,
                 fmt::format("the snapshot does not fit into {} bytes beside those of live sessions",
                             bytes_max));
-  }
-
-  Result<std::optional<Found>> plan_of(const std::vector<Digest>& keys, size_t n_blocks,
-                                       int64_t last, const StoredPosition& position) {
-    ReadPlan plan{.n_tokens = n_blocks * kSnapshotBlockTokens + position.tail.size()};
-    plan.position = {position_key(keys[n_blocks], position.tail), position.place, position.number};
-    SABLE_TRY(auto blocks, blocks_to(keys, n_blocks, last));
-    const bool sound = blocks.has_value() && is_possible(position.place);
-    if (blocks) plan.blocks = std::move(*blocks);
-    return Found{std::move(plan), sound};
-  }
-
-  /// The first blocks of a stream, the last of them in this row; none where the index holds no such
-  /// chain.
-  Result<std::optional<std::vector<ReadEntry>>> blocks_to(const std::vector<Digest>& keys,
-                                                          size_t n_blocks, int64_t last) {
-    const auto block_keys = std::span(keys).subspan(1, n_blocks);
-    SABLE_TRY(const auto chain, index_.chain_to(last, block_keys));
-    if (chain.size() != n_blocks) return std::nullopt;
-    std::vector<ReadEntry> blocks;
-    blocks.reserve(n_blocks);
-    for (size_t i = 0; i < n_blocks; ++i) {
-      if (!is_possible(chain[i].place)) return std::nullopt;
-      blocks.push_back({block_keys[i], chain[i].place, chain[i].number});
-    }
-    return blocks;
   }
 
   DamageReport damage_report() {

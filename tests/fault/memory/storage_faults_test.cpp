@@ -255,5 +255,5 @@ TEST_CASE("a fault at every operation of a long session loses nothing", "[slow]"
   run(FaultKind::short_write, false);
   run(FaultKind::power_loss, true);
   run(FaultKind::no_memory_after, false);
-  run(FaultKind::no_memory, false, 20);  // the database's allocations are many and alike
+  run(FaultKind::no_memory, false, 10);  // the database's allocations are many and alike
 }
