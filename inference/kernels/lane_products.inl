@@ -116,22 +116,45 @@ struct BlockSums {
     if (first) {
       each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = zero(); });
     } else {
-      each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = load(lanes(t0 + k / R, r0 + k % R)); });
+      const float* const from = lanes(t0, r0);
+      each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = load(from + lane_offset<R>(k)); });
     }
   }
   template <size_t R, size_t T>
   [[gnu::always_inline]] void end(size_t r0, size_t t0, const V* acc) const {
     if (!last) {
-      each<T * R>([&](size_t k) SABLE_INLINE { store(lanes(t0 + k / R, r0 + k % R), acc[k]); });
+      float* const at = lanes(t0, r0);
+      each<T * R>([&](size_t k) SABLE_INLINE { store(at + lane_offset<R>(k), acc[k]); });
       return;
     }
     float products[T * R];
     sums<T * R>(acc, products);
-    for (size_t t = 0; t < T; ++t) {
-      std::memcpy(y + (t0 + t) * y_stride + r0, products + t * R, R * sizeof(float));
-    }
+    float* const at = y + t0 * y_stride + r0;
+    const size_t stride = y_stride;
+    each<T>([&](size_t t) SABLE_INLINE {
+      std::memcpy(at + t * stride, products + t * R, R * sizeof(float));
+    });
+  }
+  template <size_t R>
+  static constexpr size_t lane_offset(size_t k) {
+    return (k / R * kBlockRows + k % R) * 16;
   }
 };
+
+/// Adds the last n < 16 elements of R rows and T vectors. Out of line, so that the sums of a tile
+/// need not leave their registers for it.
+template <size_t R, size_t T>
+[[gnu::noinline, gnu::cold]] void tile_tail(const float* w, size_t ws, const float* x, size_t xs,
+                                            size_t n, V* acc) {
+  for (size_t t = 0; t < T; ++t) {
+    V xt, wr, unused;
+    padded_tail(x + t * xs, n, xt, unused);
+    for (size_t r = 0; r < R; ++r) {
+      padded_tail(w + r * ws, n, wr, unused);
+      acc[t * R + r] = fma(wr, xt, acc[t * R + r]);
+    }
+  }
+}
 
 /// R rows from r0 on (stride ws) and T vectors from t0 on (stride xs), n elements each.
 template <size_t R, size_t T>
@@ -150,14 +173,11 @@ void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_
       each<T>([&](size_t t) SABLE_INLINE { acc[t * R + r] = fma(wr, xt[t], acc[t * R + r]); });
     });
   }
-  if (whole < n) {
-    V xt[T], wr, unused;
-    each<T>([&](size_t t)
-                SABLE_INLINE { padded_tail(x + t * xs + whole, n - whole, xt[t], unused); });
-    each<R>([&](size_t r) SABLE_INLINE {
-      padded_tail(w + r * ws + whole, n - whole, wr, unused);
-      each<T>([&](size_t t) SABLE_INLINE { acc[t * R + r] = fma(wr, xt[t], acc[t * R + r]); });
-    });
+  if (whole < n) [[unlikely]] {
+    V before_tail[T * R];
+    each<T * R>([&](size_t k) SABLE_INLINE { before_tail[k] = acc[k]; });
+    tile_tail<R, T>(w + whole, ws, x + whole, xs, n - whole, before_tail);
+    each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = before_tail[k]; });
   }
   to.end<R, T>(r0, t0, acc);
 }
