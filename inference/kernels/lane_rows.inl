@@ -10,9 +10,19 @@ struct InOrder {
   static constexpr bool kDealt = false;
 };
 
+/// Rows that may end anywhere: tail() gives the last n < 32 elements, as if zeros followed.
+struct AnyEnd {
+  static constexpr bool kTail = true;
+};
+/// Rows of whole blocks.
+struct NoTail {
+  static constexpr bool kTail = false;
+  void tail(size_t, size_t, size_t, V& a, V& b) const { a = b = zero(); }
+};
+
 /// Rows of plain numbers, which may end anywhere: from() decodes 32 of them.
 template <class Number>
-struct PlainRows : InOrder {
+struct PlainRows : AnyEnd, InOrder {
   static constexpr size_t kStep = 32 * Number::kBytes;
   const std::byte* p;
   size_t stride;
@@ -20,7 +30,6 @@ struct PlainRows : InOrder {
   void at(size_t r, size_t i, V& a, V& b) const {
     Number::from(p + Number::kBytes * i + r * stride, a, b);
   }
-  /// The last n < 32 elements, as if zeros followed.
   void tail(size_t r, size_t i, size_t n, V& a, V& b) const {
     std::byte padded[128] = {};
     std::memcpy(padded, p + Number::kBytes * i + r * stride, n * Number::kBytes);
@@ -52,7 +61,7 @@ struct F16 {
   }
 };
 
-struct E4m3Rows : InOrder {
+struct E4m3Rows : AnyEnd, InOrder {
   static constexpr size_t kStep = 32;
   const std::byte *p, *s;
   size_t stride, scale_stride;
@@ -80,11 +89,6 @@ struct E4m3Rows : InOrder {
     a = mul(load_e4m3_over_256(padded), factor);
     b = mul(load_e4m3_over_256(padded + 16), factor);
   }
-};
-
-/// Formats of whole blocks have no tail.
-struct NoTail {
-  void tail(size_t, size_t, size_t, V& a, V& b) const { a = b = zero(); }
 };
 
 struct E2m1Rows : NoTail {

@@ -16,13 +16,14 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 8, kTileVectors = 3, kValueVectors = 4;
-/// So many vectors, at most, meet a weight without a first-level cache's being minded; how many
-/// rows they meet at a time, at most, and how many sums they may be together.
-inline constexpr size_t kFewVectors = 4, kMatvecRows = 8, kMatvecSums = 16;
-/// How many vectors, at most, meet rows as they are decoded, and how many sums they may be
-/// together; how many do when the rows are kept for others, which takes room in the cache.
-inline constexpr size_t kDecodingVectors = 8, kDecodingSums = 16;
-inline constexpr size_t kKeepingVectors = 3;
+/// So many vectors, at most, meet a weight without a first-level cache's being minded; so many, at
+/// most, meet rows as they are decoded; so many do when the rows are kept for others, which takes
+/// room in the cache.
+inline constexpr size_t kFewVectors = 4, kDecodingVectors = 8, kKeepingVectors = 3;
+/// How many rows are decoded side by side for so many vectors; and from how many vectors on each
+/// part of a vector is loaded once for all of them.
+constexpr size_t decoding_rows(size_t n_vectors) { return n_vectors <= 2 ? 8 : n_vectors <= 5 ? 4 : 2; }
+inline constexpr size_t kVectorsFirst = 4;
 
 inline V zero() { return {_mm512_setzero_ps()}; }
 inline V splat(float x) { return {_mm512_set1_ps(x)}; }
@@ -84,7 +85,16 @@ template <size_t N>
 [[gnu::always_inline]] inline void sums(const V* a, float* out) {
   for (size_t i = 0; i + 16 <= N; i += 16) sums16(a + i, out + i);
   if constexpr (N % 16 >= 8) sums8(a + N / 16 * 16, out + N / 16 * 16);
-  for (size_t i = N / 8 * 8; i < N; ++i) out[i] = sum(a[i]);
+  constexpr size_t kLeft = N % 8;
+  if constexpr (kLeft >= 3) {
+    V eight[8] = {};
+    float of_eight[8];
+    for (size_t i = 0; i < kLeft; ++i) eight[i] = a[N - kLeft + i];
+    sums8(eight, of_eight);
+    std::memcpy(out + N - kLeft, of_eight, kLeft * sizeof(float));
+  } else {
+    for (size_t i = N - kLeft; i < N; ++i) out[i] = sum(a[i]);
+  }
 }
 
 /// Sixteen times the binary16 number at p.
