@@ -244,40 +244,48 @@ void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_
   to.end<R, T>(r0, t0, acc);
 }
 
+/// n_rows rows and n_tiles times T vectors from t0 on.
 template <size_t T>
 void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t t0,
-               size_t n, const BlockSums& to) {
-  size_t r = 0;
-  for (; r + kTileRows <= n_rows; r += kTileRows) tile<kTileRows, T>(w, ws, r, x, xs, t0, n, to);
-  if constexpr (kTileRows > 2) {
-    for (; r + 2 <= n_rows; r += 2) tile<2, T>(w, ws, r, x, xs, t0, n, to);
+               size_t n_tiles, size_t n, const BlockSums& to) {
+  for (; n_tiles > 0; --n_tiles, t0 += T) {
+    size_t r = 0;
+    for (; r + kTileRows <= n_rows; r += kTileRows) tile<kTileRows, T>(w, ws, r, x, xs, t0, n, to);
+    if constexpr (kTileRows > 2) {
+      for (; r + 2 <= n_rows; r += 2) tile<2, T>(w, ws, r, x, xs, t0, n, to);
+    }
+    for (; r < n_rows; ++r) tile<1, T>(w, ws, r, x, xs, t0, n, to);
   }
-  for (; r < n_rows; ++r) tile<1, T>(w, ws, r, x, xs, t0, n, to);
 }
 
-/// body<T>(t) for tiles of T vectors, T <= Most, that make up [begin, end), as even as can be.
+/// body<T>(t, n_tiles) for tiles of T vectors, T <= Most, that make up [begin, end), as even as can
+/// be.
 template <size_t Most, class Body>
 void even_tiles(size_t begin, size_t end, const Body& body) {
   static_assert(Most <= 3);
-  for (size_t n_tiles = (end - begin + Most - 1) / Most; n_tiles > 0; --n_tiles) {
-    const size_t n = (end - begin + n_tiles - 1) / n_tiles;
+  const size_t n = end - begin, n_tiles = (n + Most - 1) / Most;
+  if (n_tiles == 0) return;
+  const auto some = [&](size_t size, size_t from, size_t n_such) {
     if constexpr (Most >= 3) {
-      if (n == 3) body.template operator()<3>(begin);
+      if (size == 3) return body.template operator()<3>(from, n_such);
     }
     if constexpr (Most >= 2) {
-      if (n == 2) body.template operator()<2>(begin);
+      if (size == 2) return body.template operator()<2>(from, n_such);
     }
-    if (n == 1) body.template operator()<1>(begin);
-    begin += n;
-  }
+    body.template operator()<1>(from, n_such);
+  };
+  const size_t small = n / n_tiles, n_larger = n % n_tiles;
+  if (n_larger > 0) some(small + 1, begin, n_larger);
+  some(small, begin + n_larger * (small + 1), n_tiles - n_larger);
 }
 
 /// All products of n_rows rows with n_vectors vectors, n elements each.
 void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
            size_t n, float* y, size_t ys) {
   const BlockSums to{.y = y, .y_stride = ys};
-  even_tiles<kTileVectors>(
-      0, n_vectors, [&]<size_t T>(size_t t) { tile_rows<T>(w, ws, n_rows, x, xs, t, n, to); });
+  even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
+    tile_rows<T>(w, ws, n_rows, x, xs, t, n_tiles, n, to);
+  });
 }
 
 // ---------------------------------------------------------------- decoded for many vectors
@@ -321,8 +329,8 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, 
       ahead = decoding_tile<Rows, 1, T, How>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
     }
     if constexpr (How == Decode::keep) {
-      even_tiles<kTileVectors>(T, n_vectors, [&]<size_t Tiles>(size_t t) {
-        tile_rows<Tiles>(scratch, ds, n_rows, x + begin, xs, t, end - begin, to);
+      even_tiles<kTileVectors>(T, n_vectors, [&]<size_t Tile>(size_t t, size_t n_tiles) {
+        tile_rows<Tile>(scratch, ds, n_rows, x + begin, xs, t, n_tiles, end - begin, to);
       });
     }
   }

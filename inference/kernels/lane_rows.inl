@@ -102,11 +102,11 @@ struct E2m1Rows : NoTail {
       : p(w.row(r)), s(w.scale_row(r)), stride(w.row_bytes), scale_stride(w.scale_row_bytes) {}
   void at(size_t r, size_t i, V& a, V& b) const {
     const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
-    load_e2m1_pairs(p + i / 2 + r * stride, kE8m0[exponent], a, b);
+    load_e2m1_pairs(p + i / 2 + r * stride, exponent, a, b);
   }
   void dealt(size_t r, size_t i, V& a, V& b) const {
     const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
-    load_e2m1_pairs_dealt(p + i / 2 + r * stride, kE8m0[exponent], a, b);
+    load_e2m1_pairs_dealt(p + i / 2 + r * stride, exponent, a, b);
   }
 };
 
@@ -117,7 +117,7 @@ struct Mxfp4Rows : NoTail, InOrder {
   Mxfp4Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
   void at(size_t r, size_t i, V& a, V& b) const {
     const std::byte* const block = p + i / 32 * 17 + r * stride;
-    load_e2m1_halves(block + 1, kE8m0[static_cast<uint8_t>(block[0])], a, b);
+    load_e2m1_halves(block + 1, static_cast<uint8_t>(block[0]), a, b);
   }
 };
 

@@ -124,25 +124,25 @@ inline __m128i doubled_e2m1(__m128i nibbles) {
   const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
   return _mm_shuffle_epi8(table, nibbles);
 }
-inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_pairs(const void* p, uint8_t exponent, V& a, V& b) {
   const __m128i raw = load_half(p, 0), mask = _mm_set1_epi8(15);
   const __m128i even = doubled_e2m1(_mm_and_si128(raw, mask));
   const __m128i odd = doubled_e2m1(_mm_and_si128(_mm_srli_epi16(raw, 4), mask));
-  const V half = splat(0.5F), factor = splat(scale);
+  const V half = splat(0.5F), factor = splat(kE8m0[exponent]);
   a = mul(mul(from_i8(_mm_unpacklo_epi8(even, odd)), half), factor);
   b = mul(mul(from_i8(_mm_unpackhi_epi8(even, odd)), half), factor);
 }
-inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_halves(const void* p, uint8_t exponent, V& a, V& b) {
   const __m128i raw = load_half(p, 0), mask = _mm_set1_epi8(15);
-  const V half = splat(0.5F), factor = splat(scale);
+  const V half = splat(0.5F), factor = splat(kE8m0[exponent]);
   a = mul(mul(from_i8(doubled_e2m1(_mm_and_si128(raw, mask))), half), factor);
   b = mul(mul(from_i8(doubled_e2m1(_mm_and_si128(_mm_srli_epi16(raw, 4), mask))), half), factor);
 }
 
 // No other order of lanes is faster here.
 inline constexpr bool kDealE2m1 = false;
-inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
-  load_e2m1_pairs(p, scale, a, b);
+inline void load_e2m1_pairs_dealt(const void* p, uint8_t exponent, V& a, V& b) {
+  load_e2m1_pairs(p, exponent, a, b);
 }
 inline V deal_pairs(V x) { return x; }
 inline V undeal_pairs(V x) { return x; }

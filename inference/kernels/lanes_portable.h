@@ -176,7 +176,8 @@ inline constexpr float kE2m1[16] = {0.0F,  0.5F,  1.0F,  1.5F,  2.0F,  3.0F,  4.
 
 /// 32 FP4 values from 16 bytes, low nibble first: a = elements 0..15, b = 16..31.
 /// Each times `scale`.
-inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_pairs(const void* p, uint8_t exponent, V& a, V& b) {
+  const float scale = kE8m0[exponent];
   uint8_t raw[16];
   std::memcpy(raw, p, sizeof raw);
   for (size_t i = 0; i < 8; ++i) {
@@ -187,7 +188,8 @@ inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
   }
 }
 /// 32 FP4 values from 16 bytes, ggml's order: a = the low nibbles, b = the high ones.
-inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_halves(const void* p, uint8_t exponent, V& a, V& b) {
+  const float scale = kE8m0[exponent];
   uint8_t raw[16];
   std::memcpy(raw, p, sizeof raw);
   for (int i = 0; i < 16; ++i) {
@@ -198,8 +200,8 @@ inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
 
 // No other order of lanes is faster here.
 inline constexpr bool kDealE2m1 = false;
-inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
-  load_e2m1_pairs(p, scale, a, b);
+inline void load_e2m1_pairs_dealt(const void* p, uint8_t exponent, V& a, V& b) {
+  load_e2m1_pairs(p, exponent, a, b);
 }
 inline V deal_pairs(V x) { return x; }
 inline V undeal_pairs(V x) { return x; }
