@@ -19,7 +19,10 @@ namespace sable::inference {
 
 namespace {
 
-constexpr size_t kPieceBytes = size_t{64} << 10;    // of weights
+// Pieces of weights. Long ones, since what is fetched ahead of a piece's end often goes to the
+// wrong thread; and enough of them that threads finish together.
+constexpr size_t kPieceBytesMin = size_t{64} << 10, kPieceBytesMax = size_t{512} << 10;
+constexpr size_t kPiecesOfThread = 24;
 constexpr size_t kPieceProducts = size_t{8} << 20;  // of a weight and an element, at most
 constexpr size_t kRowsInPiece = 4 * kBlockRows;     // at least, unless the job has fewer
 constexpr size_t kKeysInPiece = 1024;
@@ -165,10 +168,14 @@ class CpuBackend final : public Backend {
   void matmul(std::span<const MatmulJob> jobs, const std::stop_token& stop) override {
     pieces_.clear();
     size_t scratch = 0;
+    uint64_t bytes = 0;
+    for (const MatmulJob& job : jobs) bytes += job.n_rows * job.weight->row_bytes;
+    const uint64_t piece_bytes = std::clamp<uint64_t>(bytes / (pool_.n_threads() * kPiecesOfThread),
+                                                      kPieceBytesMin, kPieceBytesMax);
     for (const MatmulJob& job : jobs) {
       if (job.n_tokens == 0) continue;
       scratch = std::max(scratch, matmul_scratch(job.weight->cols));
-      const uint64_t step = rows_in_piece(job);
+      const uint64_t step = rows_in_piece(job, piece_bytes);
       for (uint64_t r = 0; r < job.n_rows; r += step) {
         pieces_.push_back({&job, r, std::min(job.n_rows, r + step)});
       }
@@ -356,12 +363,16 @@ class CpuBackend final : public Backend {
     pool_.run(n, [&](size_t i, size_t) { body(i); });
   }
 
-  uint64_t rows_in_piece(const MatmulJob& job) const {
+  /// The rows of a job in pieces as even as can be, of about so many bytes.
+  uint64_t rows_in_piece(const MatmulJob& job, uint64_t piece_bytes) const {
     const Weight& w = *job.weight;
-    const uint64_t rows = std::min(kPieceBytes / std::max<size_t>(1, w.row_bytes),
-                                   kPieceProducts / std::max<size_t>(1, w.cols * job.n_tokens));
+    const uint64_t most =
+        std::min(piece_bytes / std::max<size_t>(1, w.row_bytes),
+                 uint64_t{kPieceProducts} / std::max<size_t>(1, w.cols * job.n_tokens));
     const uint64_t least = job.n_tokens < 4 ? kBlockRows : kRowsInPiece;
-    return std::max<uint64_t>(least, rows / kBlockRows * kBlockRows);
+    const uint64_t n_pieces = std::max<uint64_t>(1, job.n_rows / std::max(least, most));
+    const uint64_t rows = (job.n_rows + n_pieces - 1) / n_pieces;
+    return (rows + kBlockRows - 1) / kBlockRows * kBlockRows;
   }
 
   static size_t n_scored(const SelectRow& query) {
