@@ -1,6 +1,7 @@
 // The CPU backend: the lane kernels, cut into pieces for the pool. A piece computes whole results,
 // so how the work is cut never shows in them.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -52,7 +53,7 @@ class ThreadScratch {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(WorkerPool& pool, const LaneKernels& kernels)
-      : pool_(pool), kernels_(kernels), scratch_(pool.n_threads()) {}
+      : pool_(pool), kernels_(kernels), scratch_(pool.n_threads()), shares_(pool.n_threads()) {}
 
   std::string_view name() const override { return "cpu"; }
   std::string_view detail() const override { return kernels_.name; }
@@ -181,9 +182,25 @@ class CpuBackend final : public Backend {
       }
     }
     reserve_scratch(scratch);
-    pool_.run(pieces_.size(), [&](size_t i, size_t thread) {
-      if (stop.stop_requested()) return;
-      kernels_.matmul(*pieces_[i].job, pieces_[i].begin, pieces_[i].end, scratch_[thread].data());
+    // Each thread goes through neighbouring pieces, because the kernels fetch weights ahead of
+    // those they are at. Whoever is done helps the others.
+    const size_t n_shares = shares_.size();
+    for (size_t i = 0; i < n_shares; ++i) {
+      shares_[i].next = pieces_.size() * i / n_shares;
+      shares_[i].end = pieces_.size() * (i + 1) / n_shares;
+    }
+    pool_.run(std::min(n_shares, pieces_.size()), [&](size_t first, size_t thread) {
+      const Piece* last = nullptr;
+      for (size_t k = 0; k < n_shares; ++k) {
+        Share& share = shares_[(first + k) % n_shares];
+        for (size_t i = share.next++; i < share.end; i = share.next++) {
+          if (stop.stop_requested()) return;
+          const Piece& piece = pieces_[i];
+          if (last == nullptr || last + 1 != &piece || last->job != piece.job) fetch_first(piece);
+          kernels_.matmul(*piece.job, piece.begin, piece.end, scratch_[thread].data());
+          last = &piece;
+        }
+      }
     });
   }
 
@@ -327,6 +344,11 @@ class CpuBackend final : public Backend {
     const MatmulJob* job;
     uint64_t begin, end;
   };
+  /// Neighbouring pieces that one thread begins with.
+  struct alignas(kCacheLine) Share {
+    std::atomic<size_t> next = 0;
+    size_t end = 0;
+  };
   struct KeyPiece {
     size_t query, n_queries;  ///< neighbours in the same sequence
     size_t begin, end;        ///< keys
@@ -361,6 +383,16 @@ class CpuBackend final : public Backend {
       return;
     }
     pool_.run(n, [&](size_t i, size_t) { body(i); });
+  }
+
+  /// Asks for the beginning of weights that no piece before has fetched for this thread.
+  static void fetch_first(const Piece& piece) {
+    constexpr size_t kBytesAhead = 4096;  // as far as the kernels look ahead
+    const Weight& w = *piece.job->weight;
+    const std::byte* const p = w.row(piece.job->row_begin + piece.begin);
+    const size_t bytes =
+        std::min((piece.end - piece.begin) * w.row_bytes, kBlockRows * w.row_bytes + kBytesAhead);
+    for (size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(p + i);
   }
 
   /// The rows of a job in pieces as even as can be, of about so many bytes.
@@ -407,6 +439,7 @@ class CpuBackend final : public Backend {
   const LaneKernels& kernels_;
   std::vector<ThreadScratch> scratch_;
   std::vector<Piece> pieces_;
+  std::vector<Share> shares_;  // one for each thread
   std::vector<KeyPiece> key_pieces_;
   std::vector<float> products_, scores_;
   std::vector<size_t> score_at_;
