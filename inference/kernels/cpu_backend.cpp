@@ -418,14 +418,19 @@ class CpuBackend final : public Backend {
   const float* stream_products(const StreamSite& site, const float* streams, size_t n, size_t dim,
                                size_t n_out) {
     if (products_.size() < n * n_out) products_.resize(n * n_out);
-    const MatmulJob job{.weight = site.fn,
-                        .n_rows = n_out,
-                        .x = streams,
-                        .x_stride = kStreams * dim,
-                        .y = products_.data(),
-                        .y_stride = n_out,
-                        .n_tokens = n};
-    matmul({&job, 1}, {});
+    // Too few rows to share, so the threads share the tokens.
+    const size_t share = std::max<size_t>(4, (n + pool_.n_threads() - 1) / pool_.n_threads());
+    site_jobs_.clear();
+    for (size_t t = 0; t < n; t += share) {
+      site_jobs_.push_back({.weight = site.fn,
+                            .n_rows = n_out,
+                            .x = streams + t * kStreams * dim,
+                            .x_stride = kStreams * dim,
+                            .y = products_.data() + t * n_out,
+                            .y_stride = n_out,
+                            .n_tokens = std::min(share, n - t)});
+    }
+    matmul(site_jobs_, {});
     return products_.data();
   }
 
@@ -438,6 +443,7 @@ class CpuBackend final : public Backend {
   WorkerPool& pool_;
   const LaneKernels& kernels_;
   std::vector<ThreadScratch> scratch_;
+  std::vector<MatmulJob> site_jobs_;
   std::vector<Piece> pieces_;
   std::vector<Share> shares_;  // one for each thread
   std::vector<KeyPiece> key_pieces_;
