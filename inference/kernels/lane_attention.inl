@@ -26,7 +26,8 @@ void load_entry(const AttendShape& shape, const std::byte* entry, float* out) {
   std::memcpy(out, entry, shape.head_dim * sizeof(float));
 }
 
-/// out[h][c] += sum_i p[h][i] * values[i][c], in ascending i, for H heads and N vectors of channels.
+/// out[h][c] += sum_i p[h][i] * values[i][c], in ascending i, for H heads and N vectors of
+/// channels.
 template <size_t H, size_t N>
 void add_channels(const float* p, size_t ps, const float* values, size_t n, size_t dim,
                   float* out) {
