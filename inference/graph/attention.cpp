@@ -3,15 +3,19 @@
 //
 // Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #include <cmath>
+#include <numeric>
 
 #include "inference/graph/pass.h"
 
 namespace sable::inference {
 
 void Forward::Pass::attention(const LayerWeights& layer, const float* x, float* out) {
-  const RopeTable& rope = layer.ratio == 0 ? plain_ : compressed_;
-  project(layer, x, rope);
+  const RopeTable* const rope = layer.ratio == 0 ? &plain_ : &compressed_;
+  const bool narrows = narrows_after_caches();
+  indexes_ = layer.ratio == 4 && selects(layer.ratio);
+  project_entries(layer, x, !narrows);
   if (stopped()) return;
+  finish_entries(layer, *rope);
   store_window();
   if (layer.ratio > 0) {
     compress({&layer.compressor, values_.data(), gates_.data(), &LayerState::main,
@@ -20,21 +24,29 @@ void Forward::Pass::attention(const LayerWeights& layer, const float* x, float* 
   if (layer.ratio == 4) {
     compress({&layer.index_compressor, index_values_.data(), index_gates_.data(),
               &LayerState::index, &LayerState::keys, true});
-    select_entries(layer);
+  }
+  if (narrows) {
+    narrow();
+    if (n_ == 0) return;
+    jobs_.clear();
+    add_query_jobs(layer, x, input(x, D_, n_, rounded_.data(), {&layer.wq_a}));
+    matmul(jobs_);
     if (stopped()) return;
   }
+  project_queries(layer, *rope);
+  if (stopped()) return;
+  if (layer.ratio == 4) select_entries(layer);
+  if (stopped()) return;
   gather_entries(layer);
-  attend(layer, rope, out);
+  attend(layer, *rope, out);
 }
 
-/// Everything that is a product of the sublayer's input: queries, this token's entry, the
-/// compressors' rows, the indexer's queries and weights.
-void Forward::Pass::project(const LayerWeights& layer, const float* x, const RopeTable& rope) {
-  const auto eps = static_cast<float>(c_.rms_norm_eps);
-  const size_t n_pairs = plain_theta_.size();
+/// What becomes of the sublayer's input in the caches: this token's entry and the compressors'
+/// rows. With `queries`, their first products too, in the same go.
+void Forward::Pass::project_entries(const LayerWeights& layer, const float* x, bool queries) {
   const MatrixInput in = input(x, D_, n_, rounded_.data(), {&layer.wq_a, &layer.wkv});
   jobs_.clear();
-  jobs_.push_back(job(layer.wq_a, in.for_weight(layer.wq_a), qr_.data(), n_));
+  if (queries) add_query_jobs(layer, x, in);
   jobs_.push_back(job(layer.wkv, in.for_weight(layer.wkv), kv_.data(), n_));
   if (layer.ratio > 0) {
     jobs_.push_back(job(layer.compressor.wkv, x, values_.data(), n_));
@@ -43,64 +55,43 @@ void Forward::Pass::project(const LayerWeights& layer, const float* x, const Rop
   if (layer.ratio == 4) {
     jobs_.push_back(job(layer.index_compressor.wkv, x, index_values_.data(), n_));
     jobs_.push_back(job(layer.index_compressor.wgate, x, index_gates_.data(), n_));
-    jobs_.push_back(job(layer.index_weights, x, index_weights_.data(), n_));
   }
   matmul(jobs_);
-  if (stopped()) return;
+}
 
-  NormRows norm{.x = qr_.data(),
-                .x_stride = dq_,
-                .weight = layer.q_norm.data(),
-                .y = qr_.data(),
-                .y_stride = dq_,
-                .n_rows = n_,
-                .n_cols = dq_,
-                .eps = eps};
-  backend_.rms_norm(norm);
-  trace("attn.qr", qr_.data(), dq_, n_);
-  const MatrixInput low = input(qr_.data(), dq_, n_, rounded_.data(), {&layer.wq_b});
-  jobs_.clear();
-  jobs_.push_back(job(layer.wq_b, low.for_weight(layer.wq_b), q_.data(), n_));
-  if (layer.ratio == 4) {
-    const bool rounds =
-        layer.index_wq_b.quantizes_activations() == layer.wq_b.quantizes_activations();
-    const MatrixInput same =
-        rounds ? low : input(qr_.data(), dq_, n_, rounded_.data(), {&layer.index_wq_b});
-    jobs_.push_back(job(layer.index_wq_b, same.for_weight(layer.index_wq_b), index_q_.data(), n_));
+void Forward::Pass::add_query_jobs(const LayerWeights& layer, const float* x,
+                                   const MatrixInput& in) {
+  jobs_.push_back(job(layer.wq_a, in.for_weight(layer.wq_a), qr_.data(), n_));
+  if (indexes_) jobs_.push_back(job(layer.index_weights, x, index_weights_.data(), n_));
+}
+
+/// Whether any row of this step sees more compressed entries than it may attend to.
+bool Forward::Pass::selects(size_t ratio) const {
+  if (tracing()) return true;
+  const auto top_k = static_cast<uint64_t>(c_.index_topk);
+  for (size_t t = 0; t < n_; ++t) {
+    if (visible(t, ratio) > top_k) return true;
   }
-  matmul(jobs_);
-  if (stopped()) return;
+  return false;
+}
 
-  norm = {.x = q_.data(),
-          .x_stride = dim_,
-          .y = q_.data(),
-          .y_stride = dim_,
-          .n_rows = n_ * H_,
-          .n_cols = dim_,
-          .eps = eps};
-  backend_.rms_norm(norm);
-  RopeRows turn{.x = q_.data(),
-                .n_rows = n_,
-                .n_heads = H_,
-                .head_dim = dim_,
-                .n_pairs = n_pairs,
-                .cos = rope.cos,
-                .sin = rope.sin};
-  backend_.rope(turn);
-  trace("attn.q", q_.data(), H_ * dim_, n_);
-
-  norm = {.x = kv_.data(),
-          .x_stride = dim_,
-          .weight = layer.kv_norm.data(),
-          .y = kv_.data(),
-          .y_stride = dim_,
-          .n_rows = n_,
-          .n_cols = dim_,
-          .eps = eps};
-  backend_.rms_norm(norm);
-  turn.x = kv_.data();
-  turn.n_heads = 1;
-  backend_.rope(turn);
+void Forward::Pass::finish_entries(const LayerWeights& layer, const RopeTable& rope) {
+  const size_t n_pairs = plain_theta_.size();
+  backend_.rms_norm({.x = kv_.data(),
+                     .x_stride = dim_,
+                     .weight = layer.kv_norm.data(),
+                     .y = kv_.data(),
+                     .y_stride = dim_,
+                     .n_rows = n_,
+                     .n_cols = dim_,
+                     .eps = static_cast<float>(c_.rms_norm_eps)});
+  backend_.rope({.x = kv_.data(),
+                 .n_rows = n_,
+                 .n_heads = 1,
+                 .head_dim = dim_,
+                 .n_pairs = n_pairs,
+                 .cos = rope.cos,
+                 .sin = rope.sin});
   if (settings_.fake_quant) {
     backend_.round({.rounding = Rounding::fp8_groups_of_64,
                     .x = kv_.data(),
@@ -111,6 +102,48 @@ void Forward::Pass::project(const LayerWeights& layer, const float* x, const Rop
                     .n_cols = dim_ - 2 * n_pairs});
   }
   trace("attn.kv", kv_.data(), dim_, n_);
+}
+
+/// From their first products to the queries of the attention and of the indexer.
+void Forward::Pass::project_queries(const LayerWeights& layer, const RopeTable& rope) {
+  const auto eps = static_cast<float>(c_.rms_norm_eps);
+  backend_.rms_norm({.x = qr_.data(),
+                     .x_stride = dq_,
+                     .weight = layer.q_norm.data(),
+                     .y = qr_.data(),
+                     .y_stride = dq_,
+                     .n_rows = n_,
+                     .n_cols = dq_,
+                     .eps = eps});
+  trace("attn.qr", qr_.data(), dq_, n_);
+  const MatrixInput low = input(qr_.data(), dq_, n_, rounded_.data(), {&layer.wq_b});
+  jobs_.clear();
+  jobs_.push_back(job(layer.wq_b, low.for_weight(layer.wq_b), q_.data(), n_));
+  if (indexes_) {
+    const bool rounds =
+        layer.index_wq_b.quantizes_activations() == layer.wq_b.quantizes_activations();
+    const MatrixInput same =
+        rounds ? low : input(qr_.data(), dq_, n_, rounded_.data(), {&layer.index_wq_b});
+    jobs_.push_back(job(layer.index_wq_b, same.for_weight(layer.index_wq_b), index_q_.data(), n_));
+  }
+  matmul(jobs_);
+  if (stopped()) return;
+
+  backend_.rms_norm({.x = q_.data(),
+                     .x_stride = dim_,
+                     .y = q_.data(),
+                     .y_stride = dim_,
+                     .n_rows = n_ * H_,
+                     .n_cols = dim_,
+                     .eps = eps});
+  backend_.rope({.x = q_.data(),
+                 .n_rows = n_,
+                 .n_heads = H_,
+                 .head_dim = dim_,
+                 .n_pairs = plain_theta_.size(),
+                 .cos = rope.cos,
+                 .sin = rope.sin});
+  trace("attn.q", q_.data(), H_ * dim_, n_);
 }
 
 void Forward::Pass::store_window() {
@@ -125,7 +158,7 @@ void Forward::Pass::store_window() {
   backend_.store_entries(settings_.format, layout_.entry_shape, kv_.data(), destinations_);
 }
 
-void Forward::Pass::select_entries(const LayerWeights& layer) {
+void Forward::Pass::finish_index_queries() {
   const size_t n_pairs = compressed_theta_.size();
   backend_.rope({.x = index_q_.data(),
                  .n_rows = n_,
@@ -148,7 +181,11 @@ void Forward::Pass::select_entries(const LayerWeights& layer) {
       1.0F / (std::sqrt(static_cast<float>(ci_)) * std::sqrt(static_cast<float>(hi_)));
   backend_.scale(index_weights_.data(), n_ * hi_, factor);
   trace("indexer.weights", index_weights_.data(), hi_, n_);
+}
 
+/// The compressed entries that each row attends to: the indexer's choice, or all that it sees.
+void Forward::Pass::select_entries(const LayerWeights& layer) {
+  if (indexes_) finish_index_queries();
   const size_t top_k = static_cast<size_t>(c_.index_topk), ratio = layer.ratio;
   const size_t in_page = CacheLayout::entries_per_page(ratio);
   selected_at_.assign(1, 0);
@@ -156,6 +193,12 @@ void Forward::Pass::select_entries(const LayerWeights& layer) {
     selected_at_.push_back(selected_at_.back() + std::min<size_t>(top_k, visible(t, ratio)));
   }
   selected_.resize(selected_at_.back());
+  if (!indexes_) {
+    for (size_t t = 0; t < n_; ++t) {
+      std::iota(selected_.data() + selected_at_[t], selected_.data() + selected_at_[t + 1], 0);
+    }
+    return;
+  }
   // Addresses of the key pages, one list a sequence.
   key_pages_.clear();
   for (const SequenceRows& s : sequences_) {

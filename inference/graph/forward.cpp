@@ -244,7 +244,7 @@ void Forward::Pass::run_layer(const LayerWeights& layer, int index) {
   site(layer.attn_hc.view(), layer.attn_norm, kAttn);
   trace("attn_norm", normed_.data(), D_, n_);
   attention(layer, normed_.data(), sublayer_.data());
-  if (stopped()) return;
+  if (stopped() || n_ == 0) return;
   trace("attn.output", sublayer_.data(), D_, n_);
   backend_.merge_streams(sublayer_.data(), post_.data(), comb_.data(), n_, D_, streams_.data());
   trace("attn_hc.streams_out", streams_.data(), width, n_);
@@ -256,6 +256,40 @@ void Forward::Pass::run_layer(const LayerWeights& layer, int index) {
   trace("ffn.output", sublayer_.data(), D_, n_);
   backend_.merge_streams(sublayer_.data(), post_.data(), comb_.data(), n_, D_, streams_.data());
   trace("ffn_hc.streams_out", streams_.data(), width, n_);
+}
+
+void Forward::Pass::narrow() {
+  const auto pick = [&](float* rows, size_t width) {
+    for (size_t i = 0; i < wanted_.size(); ++i) {
+      if (wanted_[i] == i) continue;
+      backend_.copy(rows + i * width, rows + wanted_[i] * width, width * sizeof(float));
+    }
+  };
+  pick(streams_.data(), kStreams * D_);
+  pick(normed_.data(), D_);
+  pick(post_.data(), kStreams);
+  pick(comb_.data(), kStreams * kStreams);
+  const size_t n_pairs = plain_theta_.size();
+  for (Scratch* const table : {&plain_rope_, &compressed_rope_}) {
+    pick(table->data(), n_pairs);                 // the cosines
+    pick(table->data() + n_ * n_pairs, n_pairs);  // the sines
+  }
+  size_t row = 0;
+  for (SequenceRows& s : sequences_) {
+    const size_t end = s.first_row + s.n_rows, begin = row;
+    while (row < wanted_.size() && wanted_[row] < end) ++row;
+    if (row > begin) s.position += wanted_[begin] - s.first_row;
+    s.first_row = begin;
+    s.n_rows = row - begin;
+  }
+  for (size_t i = 0; i < wanted_.size(); ++i) {
+    positions_[i] = positions_[wanted_[i]];
+    ids_[i] = ids_[wanted_[i]];
+    wanted_[i] = i;
+  }
+  n_ = wanted_.size();
+  positions_.resize(n_);
+  ids_.resize(n_);
 }
 
 void Forward::Pass::head(const HeadWeights& weights, std::span<const size_t> rows,
@@ -291,8 +325,8 @@ Result<void> Forward::Pass::step(std::span<const StepSequence> sequences,
                                  const std::stop_token& stop, std::vector<float>& logits,
                                  const StepProbe& probe) {
   std::vector<SequenceRows> rows;
-  std::vector<size_t> wanted;
   ids_.clear();
+  wanted_.clear();
   for (const StepSequence& s : sequences) {
     const size_t first = ids_.size(), n = s.ids.size();
     SABLE_CHECK(n > 0 && first + n <= rows_max_);
@@ -300,7 +334,7 @@ Result<void> Forward::Pass::step(std::span<const StepSequence> sequences,
     rows.push_back({s.state, first, n, s.state->position()});
     ids_.insert(ids_.end(), s.ids.begin(), s.ids.end());
     const size_t first_wanted = s.no_logits ? n : s.all_logits ? 0 : n - 1;
-    for (size_t i = first_wanted; i < n; ++i) wanted.push_back(first + i);
+    for (size_t i = first_wanted; i < n; ++i) wanted_.push_back(first + i);
   }
   const auto abandon = [&](size_t n_prepared) {
     for (size_t i = 0; i < n_prepared; ++i) rows[i].state->abandon();
@@ -321,13 +355,14 @@ Result<void> Forward::Pass::step(std::span<const StepSequence> sequences,
   const size_t layer_end = std::min(probe.layer_end, model_.layers.size());
   for (size_t l = probe.layer_begin; l < layer_end && !stopped(); ++l) {
     state_layer_ = l;
+    is_last_ = l + 1 == model_.layers.size() && !tracing() && probe.streams_out == nullptr;
     run_layer(model_.layers[l], static_cast<int>(l));
   }
   if (probe.streams_out != nullptr && !stopped()) {
     probe.streams_out->resize(n_ * kStreams * D_);
     backend_.copy(probe.streams_out->data(), streams_.data(), n_ * kStreams * D_ * sizeof(float));
   }
-  if (!stopped()) head(model_.trunk_head, wanted, logits);
+  if (!stopped()) head(model_.trunk_head, wanted_, logits);
   if (stopped()) {
     abandon(rows.size());
     return fail(ErrorCode::cancelled, "the step was stopped");
@@ -380,6 +415,7 @@ Result<void> Forward::Pass::draft(SequenceState& state, std::span<const float> s
   backend_.add_to_streams(sublayer_.data(), n, D_, streams_.data());
 
   state_layer_ = 0;
+  is_last_ = false;
   run_layer(mtp.block, static_cast<int>(model_.layers.size()));
   std::vector<size_t> wanted(n);
   for (size_t i = 0; i < n; ++i) wanted[i] = i;

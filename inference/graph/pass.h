@@ -87,6 +87,10 @@ class Forward::Pass {
   void begin(std::span<const SequenceRows> rows, const std::stop_token& stop,
              const TraceSink* trace);
   void run_layer(const LayerWeights& layer, int index);
+  /// Whether this layer needs the rows without logits for its caches only.
+  bool narrows_after_caches() const { return is_last_ && wanted_.size() < n_; }
+  /// From here on the rows of this step are those whose logits are wanted.
+  void narrow();
   void head(const HeadWeights& weights, std::span<const size_t> rows, std::vector<float>& logits);
   bool stopped() const { return stop_->stop_requested(); }
   void trace(const char* name, const float* values, size_t width, size_t n_rows);
@@ -103,7 +107,12 @@ class Forward::Pass {
 
   // attention.cpp
   void attention(const LayerWeights& layer, const float* x, float* out);
-  void project(const LayerWeights& layer, const float* x, const RopeTable& rope);
+  void project_entries(const LayerWeights& layer, const float* x, bool queries);
+  void add_query_jobs(const LayerWeights& layer, const float* x, const MatrixInput& in);
+  void finish_entries(const LayerWeights& layer, const RopeTable& rope);
+  void project_queries(const LayerWeights& layer, const RopeTable& rope);
+  bool selects(size_t ratio) const;
+  void finish_index_queries();
   void store_window();
   void select_entries(const LayerWeights& layer);
   void gather_entries(const LayerWeights& layer);
@@ -145,6 +154,9 @@ class Forward::Pass {
   std::vector<SequenceRows> sequences_;
   std::vector<uint64_t> positions_;
   std::vector<int32_t> ids_;
+  std::vector<size_t> wanted_;  // rows whose logits are, ascending
+  bool is_last_ = false;        // nothing but logits comes after this layer
+  bool indexes_ = false;        // the indexer has something to choose in this layer
   size_t n_ = 0;
   size_t state_layer_ = 0;  // where this layer's caches are in each state
   int layer_index_ = 0;     // for traces

@@ -1,6 +1,7 @@
 // The CPU backend: the lane kernels, cut into pieces for the pool. A piece computes whole results,
 // so how the work is cut never shows in them.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -19,7 +20,10 @@ namespace sable::inference {
 
 namespace {
 
-constexpr size_t kPieceBytes = size_t{64} << 10;    // of weights
+// Pieces of weights. Long ones, since what is fetched ahead of a piece's end often goes to the
+// wrong thread; and enough of them that threads finish together.
+constexpr size_t kPieceBytesMin = size_t{64} << 10, kPieceBytesMax = size_t{512} << 10;
+constexpr size_t kPiecesOfThread = 24;
 constexpr size_t kPieceProducts = size_t{8} << 20;  // of a weight and an element, at most
 constexpr size_t kRowsInPiece = 4 * kBlockRows;     // at least, unless the job has fewer
 constexpr size_t kKeysInPiece = 1024;
@@ -49,7 +53,7 @@ class ThreadScratch {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(WorkerPool& pool, const LaneKernels& kernels)
-      : pool_(pool), kernels_(kernels), scratch_(pool.n_threads()) {}
+      : pool_(pool), kernels_(kernels), scratch_(pool.n_threads()), shares_(pool.n_threads()) {}
 
   std::string_view name() const override { return "cpu"; }
   std::string_view detail() const override { return kernels_.name; }
@@ -165,18 +169,38 @@ class CpuBackend final : public Backend {
   void matmul(std::span<const MatmulJob> jobs, const std::stop_token& stop) override {
     pieces_.clear();
     size_t scratch = 0;
+    uint64_t bytes = 0;
+    for (const MatmulJob& job : jobs) bytes += job.n_rows * job.weight->row_bytes;
+    const uint64_t piece_bytes = std::clamp<uint64_t>(bytes / (pool_.n_threads() * kPiecesOfThread),
+                                                      kPieceBytesMin, kPieceBytesMax);
     for (const MatmulJob& job : jobs) {
       if (job.n_tokens == 0) continue;
       scratch = std::max(scratch, matmul_scratch(job.weight->cols));
-      const uint64_t step = rows_in_piece(job);
+      const uint64_t step = rows_in_piece(job, piece_bytes);
       for (uint64_t r = 0; r < job.n_rows; r += step) {
         pieces_.push_back({&job, r, std::min(job.n_rows, r + step)});
       }
     }
     reserve_scratch(scratch);
-    pool_.run(pieces_.size(), [&](size_t i, size_t thread) {
-      if (stop.stop_requested()) return;
-      kernels_.matmul(*pieces_[i].job, pieces_[i].begin, pieces_[i].end, scratch_[thread].data());
+    // Each thread goes through neighbouring pieces, because the kernels fetch weights ahead of
+    // those they are at. Whoever is done helps the others.
+    const size_t n_shares = shares_.size();
+    for (size_t i = 0; i < n_shares; ++i) {
+      shares_[i].next = pieces_.size() * i / n_shares;
+      shares_[i].end = pieces_.size() * (i + 1) / n_shares;
+    }
+    pool_.run(std::min(n_shares, pieces_.size()), [&](size_t first, size_t thread) {
+      const Piece* last = nullptr;
+      for (size_t k = 0; k < n_shares; ++k) {
+        Share& share = shares_[(first + k) % n_shares];
+        for (size_t i = share.next++; i < share.end; i = share.next++) {
+          if (stop.stop_requested()) return;
+          const Piece& piece = pieces_[i];
+          if (last == nullptr || last + 1 != &piece || last->job != piece.job) fetch_first(piece);
+          kernels_.matmul(*piece.job, piece.begin, piece.end, scratch_[thread].data());
+          last = &piece;
+        }
+      }
     });
   }
 
@@ -320,6 +344,11 @@ class CpuBackend final : public Backend {
     const MatmulJob* job;
     uint64_t begin, end;
   };
+  /// Neighbouring pieces that one thread begins with.
+  struct alignas(kCacheLine) Share {
+    std::atomic<size_t> next = 0;
+    size_t end = 0;
+  };
   struct KeyPiece {
     size_t query, n_queries;  ///< neighbours in the same sequence
     size_t begin, end;        ///< keys
@@ -356,12 +385,26 @@ class CpuBackend final : public Backend {
     pool_.run(n, [&](size_t i, size_t) { body(i); });
   }
 
-  uint64_t rows_in_piece(const MatmulJob& job) const {
+  /// Asks for the beginning of weights that no piece before has fetched for this thread.
+  static void fetch_first(const Piece& piece) {
+    constexpr size_t kBytesAhead = 4096;  // as far as the kernels look ahead
+    const Weight& w = *piece.job->weight;
+    const std::byte* const p = w.row(piece.job->row_begin + piece.begin);
+    const size_t bytes =
+        std::min((piece.end - piece.begin) * w.row_bytes, kBlockRows * w.row_bytes + kBytesAhead);
+    for (size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(p + i);
+  }
+
+  /// The rows of a job in pieces as even as can be, of about so many bytes.
+  uint64_t rows_in_piece(const MatmulJob& job, uint64_t piece_bytes) const {
     const Weight& w = *job.weight;
-    const uint64_t rows = std::min(kPieceBytes / std::max<size_t>(1, w.row_bytes),
-                                   kPieceProducts / std::max<size_t>(1, w.cols * job.n_tokens));
+    const uint64_t most =
+        std::min(piece_bytes / std::max<size_t>(1, w.row_bytes),
+                 uint64_t{kPieceProducts} / std::max<size_t>(1, w.cols * job.n_tokens));
     const uint64_t least = job.n_tokens < 4 ? kBlockRows : kRowsInPiece;
-    return std::max<uint64_t>(least, rows / kBlockRows * kBlockRows);
+    const uint64_t n_pieces = std::max<uint64_t>(1, job.n_rows / std::max(least, most));
+    const uint64_t rows = (job.n_rows + n_pieces - 1) / n_pieces;
+    return (rows + kBlockRows - 1) / kBlockRows * kBlockRows;
   }
 
   static size_t n_scored(const SelectRow& query) {
@@ -375,14 +418,19 @@ class CpuBackend final : public Backend {
   const float* stream_products(const StreamSite& site, const float* streams, size_t n, size_t dim,
                                size_t n_out) {
     if (products_.size() < n * n_out) products_.resize(n * n_out);
-    const MatmulJob job{.weight = site.fn,
-                        .n_rows = n_out,
-                        .x = streams,
-                        .x_stride = kStreams * dim,
-                        .y = products_.data(),
-                        .y_stride = n_out,
-                        .n_tokens = n};
-    matmul({&job, 1}, {});
+    // Too few rows to share, so the threads share the tokens.
+    const size_t share = std::max<size_t>(4, (n + pool_.n_threads() - 1) / pool_.n_threads());
+    site_jobs_.clear();
+    for (size_t t = 0; t < n; t += share) {
+      site_jobs_.push_back({.weight = site.fn,
+                            .n_rows = n_out,
+                            .x = streams + t * kStreams * dim,
+                            .x_stride = kStreams * dim,
+                            .y = products_.data() + t * n_out,
+                            .y_stride = n_out,
+                            .n_tokens = std::min(share, n - t)});
+    }
+    matmul(site_jobs_, {});
     return products_.data();
   }
 
@@ -395,7 +443,9 @@ class CpuBackend final : public Backend {
   WorkerPool& pool_;
   const LaneKernels& kernels_;
   std::vector<ThreadScratch> scratch_;
+  std::vector<MatmulJob> site_jobs_;
   std::vector<Piece> pieces_;
+  std::vector<Share> shares_;  // one for each thread
   std::vector<KeyPiece> key_pieces_;
   std::vector<float> products_, scores_;
   std::vector<size_t> score_at_;

@@ -2,15 +2,14 @@
 // lane_kernels.inl.
 
 void unpack(const PackedEntryShape& shape, const std::byte* packed, float* out) {
-  const std::byte* const rope = packed + shape.n_fp8();
-  const std::byte* const scales = rope + 2 * shape.rope_dim;
-  for (size_t i = 0; i < shape.n_fp8(); i += 16) {
+  const size_t n_fp8 = shape.n_fp8(), rope_dim = shape.rope_dim;
+  const std::byte* const rope = packed + n_fp8;
+  const std::byte* const scales = rope + 2 * rope_dim;
+  for (size_t i = 0; i < n_fp8; i += 16) {
     const V scale = splat(kE8m0[static_cast<uint8_t>(scales[i / 64])] * 256.0F);
     store(out + i, mul(load_e4m3_over_256(packed + i), scale));
   }
-  for (size_t i = 0; i < shape.rope_dim; i += 16) {
-    store(out + shape.n_fp8() + i, load_bf16(rope + 2 * i));
-  }
+  for (size_t i = 0; i < rope_dim; i += 16) store(out + n_fp8 + i, load_bf16(rope + 2 * i));
 }
 
 /// Entries are anywhere in memory: asked for a little before they are decoded, they are there in
@@ -27,39 +26,50 @@ void load_entry(const AttendShape& shape, const std::byte* entry, float* out) {
   std::memcpy(out, entry, shape.head_dim * sizeof(float));
 }
 
-/// out[h] += sum_i p[h][i] * values[i], in ascending i, for H heads.
-template <size_t H>
-void add_values(const float* p, size_t ps, const float* values, size_t n, size_t dim, float* out) {
-  for (size_t c = 0; c < dim; c += 16 * kValueVectors) {
-    V acc[H][kValueVectors];
-    const size_t nv = std::min(kValueVectors, (dim - c) / 16);
-    if (nv == kValueVectors) {
-      for (size_t h = 0; h < H; ++h) {
-        for (size_t v = 0; v < kValueVectors; ++v) acc[h][v] = load(out + h * dim + c + 16 * v);
-      }
-      for (size_t i = 0; i < n; ++i) {
-        V value[kValueVectors];
-        for (size_t v = 0; v < kValueVectors; ++v) value[v] = load(values + i * dim + c + 16 * v);
-        for (size_t h = 0; h < H; ++h) {
-          const V weight = splat(p[h * ps + i]);
-          for (size_t v = 0; v < kValueVectors; ++v) acc[h][v] = fma(weight, value[v], acc[h][v]);
-        }
-      }
-      for (size_t h = 0; h < H; ++h) {
-        for (size_t v = 0; v < kValueVectors; ++v) store(out + h * dim + c + 16 * v, acc[h][v]);
-      }
-      continue;
-    }
+/// out[h][c] += sum_i p[h][i] * values[i][c], in ascending i, for H heads and N vectors of
+/// channels.
+template <size_t H, size_t N>
+void add_channels(const float* p, size_t ps, const float* values, size_t n, size_t dim,
+                  float* out) {
+  V acc[H][N];
+  for (size_t h = 0; h < H; ++h) {
+    for (size_t v = 0; v < N; ++v) acc[h][v] = load(out + h * dim + 16 * v);
+  }
+  for (size_t i = 0; i < n; ++i) {
+    V value[N];
+    for (size_t v = 0; v < N; ++v) value[v] = load(values + i * dim + 16 * v);
     for (size_t h = 0; h < H; ++h) {
-      for (size_t v = 0; v < nv; ++v) {
-        V one = load(out + h * dim + c + 16 * v);
-        for (size_t i = 0; i < n; ++i) {
-          one = fma(splat(p[h * ps + i]), load(values + i * dim + c + 16 * v), one);
-        }
-        store(out + h * dim + c + 16 * v, one);
-      }
+      const V weight = splat(p[h * ps + i]);
+      for (size_t v = 0; v < N; ++v) acc[h][v] = fma(weight, value[v], acc[h][v]);
     }
   }
+  for (size_t h = 0; h < H; ++h) {
+    for (size_t v = 0; v < N; ++v) store(out + h * dim + 16 * v, acc[h][v]);
+  }
+}
+
+/// The same for any number of heads.
+template <size_t N>
+void add_channels_of_heads(const float* p, size_t ps, const float* values, size_t n, size_t dim,
+                           float* out, size_t n_heads) {
+  size_t h = 0;
+  for (; h + 4 <= n_heads; h += 4) {
+    add_channels<4, N>(p + h * ps, ps, values, n, dim, out + h * dim);
+  }
+  for (; h + 2 <= n_heads; h += 2) {
+    add_channels<2, N>(p + h * ps, ps, values, n, dim, out + h * dim);
+  }
+  for (; h < n_heads; ++h) add_channels<1, N>(p + h * ps, ps, values, n, dim, out + h * dim);
+}
+
+/// And for all channels: a few of them at a time, which all heads find in the first-level cache.
+void add_values(const float* p, size_t ps, const float* values, size_t n, size_t dim, float* out,
+                size_t n_heads) {
+  size_t c = 0;
+  for (; c + 16 * kValueVectors <= dim; c += 16 * kValueVectors) {
+    add_channels_of_heads<kValueVectors>(p, ps, values + c, n, dim, out + c, n_heads);
+  }
+  for (; c < dim; c += 16) add_channels_of_heads<1>(p, ps, values + c, n, dim, out + c, n_heads);
 }
 
 /// One head's share of a block: products become weights under the running maximum; returns the
@@ -109,29 +119,24 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
   std::memset(out, 0, n_heads * dim * sizeof(float));
   for (size_t begin = 0; begin < row.n_entries; begin += kAttendBlock) {
     const size_t n = std::min(kAttendBlock, row.n_entries - begin);
-    for (size_t i = 0; i < n; ++i) {
-      constexpr size_t kEntriesAhead = 12;
-      if (begin + i + kEntriesAhead < row.n_entries) {
-        fetch_entry(shape, row.entries[begin + i + kEntriesAhead]);
+    // A few entries at a time meet all heads while they are in the first-level cache.
+    for (size_t first = 0; first < n; first += kBlockRows) {
+      const size_t end = std::min(n, first + kBlockRows);
+      for (size_t i = first; i < end; ++i) {
+        constexpr size_t kEntriesAhead = 12;
+        if (begin + i + kEntriesAhead < row.n_entries) {
+          fetch_entry(shape, row.entries[begin + i + kEntriesAhead]);
+        }
+        load_entry(shape, row.entries[begin + i], entries + i * dim);
       }
-      load_entry(shape, row.entries[begin + i], entries + i * dim);
+      block(entries + first * dim, dim, end - first, q, dim, n_heads, dim, p + first, kAttendBlock);
     }
-    block(entries, dim, n, q, dim, n_heads, dim, p, kAttendBlock);
     for (size_t h = 0; h < n_heads; ++h) {
       const V shrink = splat(soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]));
       for (size_t c = 0; c < dim; c += 16)
         store(out + h * dim + c, mul(load(out + h * dim + c), shrink));
     }
-    size_t h = 0;
-    for (; h + 4 <= n_heads; h += 4) {
-      add_values<4>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
-    }
-    for (; h + 2 <= n_heads; h += 2) {
-      add_values<2>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
-    }
-    for (; h < n_heads; ++h) {
-      add_values<1>(p + h * kAttendBlock, kAttendBlock, entries, n, dim, out + h * dim);
-    }
+    add_values(p, kAttendBlock, entries, n, dim, out, n_heads);
   }
   for (size_t h = 0; h < n_heads; ++h) {
     const V total = splat(totals[h] + exp_of(shape.sinks[head_begin + h] - tops[h]));

@@ -15,6 +15,15 @@ const std::array<float, 256> kE8m0 = [] {
   return values;
 }();
 
+const std::array<ScaledE2m1, 256> kScaledE2m1 = [] {
+  std::array<ScaledE2m1, 256> tables{};
+  for (size_t i = 0; i < tables.size(); ++i) {
+    const float scale = float_from_e8m0(static_cast<uint8_t>(i));
+    for (size_t code = 0; code < 16; ++code) tables[i].values[code] = kE2m1[code] * scale;
+  }
+  return tables;
+}();
+
 const std::array<std::array<float, 8>, 256> kIq2XxsValues = [] {
   std::array<std::array<float, 8>, 256> values{};
   for (size_t code = 0; code < values.size(); ++code) {

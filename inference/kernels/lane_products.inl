@@ -37,53 +37,115 @@ template <size_t N, class Body>
 
 // ---------------------------------------------------------------- decoded on the way
 
-/// y[t][r] for R rows from `r0` on and T vectors of a job, each element decoded once. The vectors
-/// are at `x`, dealt as the format asks.
+/// What becomes of elements as they are decoded: they are used, kept for other vectors as well, or
+/// used in the order of lanes that the format prefers.
+enum class Decode { plain, keep, dealt };
+
+/// Adds elements i .. i + 31 of R rows from r0 on to the sums of T vectors, which are at `x`, each
+/// element decoded once; those to keep go to `decoded` (stride ds).
+template <class Rows, size_t R, size_t T, Decode How>
+[[gnu::always_inline]] inline void add_decoded(const Rows& rows, size_t r0, size_t i,
+                                               const float* x, size_t xs, float* decoded, size_t ds,
+                                               V* acc) {
+  const auto decode = [&](size_t r, V& a, V& b) SABLE_INLINE {
+    if constexpr (How == Decode::dealt) {
+      rows.dealt(r0 + r, i, a, b);
+    } else {
+      rows.at(r0 + r, i, a, b);
+    }
+    if constexpr (How == Decode::keep) {
+      store(decoded + r * ds, a);
+      store(decoded + r * ds + 16, b);
+    }
+  };
+  if constexpr (T < kVectorsFirst) {
+    each<R>([&](size_t r) SABLE_INLINE {
+      V a, b;
+      decode(r, a, b);
+      each<T>([&](size_t t) SABLE_INLINE {
+        V& sum = acc[t * R + r];
+        sum = fma(b, load(x + t * xs + 16), fma(a, load(x + t * xs), sum));
+      });
+    });
+  } else {
+    V a[R], b[R];
+    each<R>([&](size_t r) SABLE_INLINE { decode(r, a[r], b[r]); });
+    each<T>([&](size_t t) SABLE_INLINE {
+      const V x0 = load(x + t * xs), x1 = load(x + t * xs + 16);
+      each<R>([&](size_t r) SABLE_INLINE {
+        V& sum = acc[t * R + r];
+        sum = fma(b[r], x1, fma(a[r], x0, sum));
+      });
+    });
+  }
+}
+
+/// The same for the last n < 32 elements of rows that may end anywhere. Out of line, so that the
+/// sums need not leave their registers for it.
+template <class Rows, size_t R, size_t T, Decode How>
+[[gnu::noinline, gnu::cold]] void add_decoded_tail(const Rows& rows, size_t r0, size_t i, size_t n,
+                                                   const float* x, size_t xs, float* decoded,
+                                                   size_t ds, V* acc) {
+  for (size_t r = 0; r < R; ++r) {
+    V a, b, x0, x1;
+    rows.tail(r0 + r, i, n, a, b);
+    if constexpr (How == Decode::keep) {
+      store(decoded + r * ds, a);
+      store(decoded + r * ds + 16, b);
+    }
+    for (size_t t = 0; t < T; ++t) {
+      padded_tail(x + t * xs, n, x0, x1);
+      acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
+    }
+  }
+}
+
+/// Columns [begin, end) of R rows, as above; x and `decoded` are where `begin` is.
+template <class Rows, size_t R, size_t T, Decode How>
+[[gnu::always_inline]] inline void add_columns(const Rows& rows, size_t r0, size_t begin,
+                                               size_t end, const float* x, size_t xs,
+                                               float* decoded, size_t ds, RowsAhead& ahead,
+                                               V* acc) {
+  const size_t whole = begin + (end - begin) / 32 * 32;
+  for (size_t i = begin; i < whole; i += 32, x += 32, decoded += 32) {
+    ahead.step<R * Rows::kStep>();
+    add_decoded<Rows, R, T, How>(rows, r0, i, x, xs, decoded, ds, acc);
+  }
+  if constexpr (Rows::kTail) {
+    if (whole < end) [[unlikely]] {
+      V outside[T * R];
+      each<T * R>([&](size_t k) SABLE_INLINE { outside[k] = acc[k]; });
+      add_decoded_tail<Rows, R, T, How>(rows, r0, whole, end - whole, x, xs, decoded, ds, outside);
+      each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = outside[k]; });
+    }
+  }
+}
+
+/// y[t][r] for R rows from `r0` on and T vectors of a job, which are at `x`, dealt as the format
+/// asks.
 template <class Rows, size_t R, size_t T>
 void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   V acc[T * R];
-  for (size_t k = 0; k < T * R; ++k) acc[k] = zero();
-  const size_t whole = w.cols / 32 * 32;
+  each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = zero(); });
   RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
-  for (size_t i = 0; i < whole; i += 32) {
-    ahead.step<R * Rows::kStep>();
-    for (size_t r = 0; r < R; ++r) {
-      V a, b;
-      if constexpr (Rows::kDealt) {
-        rows.dealt(r, i, a, b);
-      } else {
-        rows.at(r, i, a, b);
-      }
-      for (size_t t = 0; t < T; ++t) {
-        const float* const xt = x + t * x_stride + i;
-        acc[t * R + r] = fma(b, load(xt + 16), fma(a, load(xt), acc[t * R + r]));
-      }
-    }
-  }
+  constexpr Decode kHow = Rows::kDealt ? Decode::dealt : Decode::plain;
+  add_columns<Rows, R, T, kHow>(rows, 0, 0, w.cols, x, x_stride, nullptr, 0, ahead, acc);
   if constexpr (Rows::kDealt) {
-    for (size_t k = 0; k < T * R; ++k) acc[k] = Rows::undeal(acc[k]);
-  } else if (whole < w.cols) {
-    for (size_t r = 0; r < R; ++r) {
-      V a, b, x0, x1;
-      rows.tail(r, whole, w.cols - whole, a, b);
-      for (size_t t = 0; t < T; ++t) {
-        padded_tail(x + t * x_stride + whole, w.cols - whole, x0, x1);
-        acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
-      }
-    }
+    each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = Rows::undeal(acc[k]); });
   }
   float products[T * R];
   sums<T * R>(acc, products);
-  for (size_t t = 0; t < T; ++t) {
-    std::memcpy(job.y + t * job.y_stride + r0, products + t * R, R * sizeof(float));
-  }
+  float* const y = job.y + r0;
+  each<T>([&](size_t t) SABLE_INLINE {
+    std::memcpy(y + t * job.y_stride, products + t * R, R * sizeof(float));
+  });
 }
 
 template <class Rows, size_t T>
 void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  constexpr size_t R = std::clamp<size_t>(std::bit_floor(kMatvecSums / T), 1, kMatvecRows);
+  constexpr size_t R = decoding_rows(T);
   const float* x = job.x;
   size_t stride = job.x_stride;
   if constexpr (Rows::kDealt) {
@@ -116,22 +178,45 @@ struct BlockSums {
     if (first) {
       each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = zero(); });
     } else {
-      each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = load(lanes(t0 + k / R, r0 + k % R)); });
+      const float* const from = lanes(t0, r0);
+      each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = load(from + lane_offset<R>(k)); });
     }
   }
   template <size_t R, size_t T>
   [[gnu::always_inline]] void end(size_t r0, size_t t0, const V* acc) const {
     if (!last) {
-      each<T * R>([&](size_t k) SABLE_INLINE { store(lanes(t0 + k / R, r0 + k % R), acc[k]); });
+      float* const at = lanes(t0, r0);
+      each<T * R>([&](size_t k) SABLE_INLINE { store(at + lane_offset<R>(k), acc[k]); });
       return;
     }
     float products[T * R];
     sums<T * R>(acc, products);
-    for (size_t t = 0; t < T; ++t) {
-      std::memcpy(y + (t0 + t) * y_stride + r0, products + t * R, R * sizeof(float));
-    }
+    float* const at = y + t0 * y_stride + r0;
+    const size_t stride = y_stride;
+    each<T>([&](size_t t) SABLE_INLINE {
+      std::memcpy(at + t * stride, products + t * R, R * sizeof(float));
+    });
+  }
+  template <size_t R>
+  static constexpr size_t lane_offset(size_t k) {
+    return (k / R * kBlockRows + k % R) * 16;
   }
 };
+
+/// Adds the last n < 16 elements of R rows and T vectors. Out of line, so that the sums of a tile
+/// need not leave their registers for it.
+template <size_t R, size_t T>
+[[gnu::noinline, gnu::cold]] void tile_tail(const float* w, size_t ws, const float* x, size_t xs,
+                                            size_t n, V* acc) {
+  for (size_t t = 0; t < T; ++t) {
+    V xt, wr, unused;
+    padded_tail(x + t * xs, n, xt, unused);
+    for (size_t r = 0; r < R; ++r) {
+      padded_tail(w + r * ws, n, wr, unused);
+      acc[t * R + r] = fma(wr, xt, acc[t * R + r]);
+    }
+  }
+}
 
 /// R rows from r0 on (stride ws) and T vectors from t0 on (stride xs), n elements each.
 template <size_t R, size_t T>
@@ -150,103 +235,80 @@ void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_
       each<T>([&](size_t t) SABLE_INLINE { acc[t * R + r] = fma(wr, xt[t], acc[t * R + r]); });
     });
   }
-  if (whole < n) {
-    V xt[T], wr, unused;
-    each<T>([&](size_t t)
-                SABLE_INLINE { padded_tail(x + t * xs + whole, n - whole, xt[t], unused); });
-    each<R>([&](size_t r) SABLE_INLINE {
-      padded_tail(w + r * ws + whole, n - whole, wr, unused);
-      each<T>([&](size_t t) SABLE_INLINE { acc[t * R + r] = fma(wr, xt[t], acc[t * R + r]); });
-    });
+  if (whole < n) [[unlikely]] {
+    V before_tail[T * R];
+    each<T * R>([&](size_t k) SABLE_INLINE { before_tail[k] = acc[k]; });
+    tile_tail<R, T>(w + whole, ws, x + whole, xs, n - whole, before_tail);
+    each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = before_tail[k]; });
   }
   to.end<R, T>(r0, t0, acc);
 }
 
+/// n_rows rows and n_tiles times T vectors from t0 on.
 template <size_t T>
 void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t t0,
-               size_t n, const BlockSums& to) {
-  size_t r = 0;
-  for (; r + kTileRows <= n_rows; r += kTileRows) tile<kTileRows, T>(w, ws, r, x, xs, t0, n, to);
-  if constexpr (kTileRows > 2) {
-    for (; r + 2 <= n_rows; r += 2) tile<2, T>(w, ws, r, x, xs, t0, n, to);
+               size_t n_tiles, size_t n, const BlockSums& to) {
+  for (; n_tiles > 0; --n_tiles, t0 += T) {
+    size_t r = 0;
+    for (; r + kTileRows <= n_rows; r += kTileRows) tile<kTileRows, T>(w, ws, r, x, xs, t0, n, to);
+    if constexpr (kTileRows > 2) {
+      for (; r + 2 <= n_rows; r += 2) tile<2, T>(w, ws, r, x, xs, t0, n, to);
+    }
+    for (; r < n_rows; ++r) tile<1, T>(w, ws, r, x, xs, t0, n, to);
   }
-  for (; r < n_rows; ++r) tile<1, T>(w, ws, r, x, xs, t0, n, to);
 }
 
-/// body<T>(t) for tiles of T vectors, T <= Most, that make up [begin, end), as even as can be.
+/// body<T>(t, n_tiles) for tiles of T vectors, T <= Most, that make up [begin, end), as even as can
+/// be.
 template <size_t Most, class Body>
 void even_tiles(size_t begin, size_t end, const Body& body) {
   static_assert(Most <= 3);
-  for (size_t n_tiles = (end - begin + Most - 1) / Most; n_tiles > 0; --n_tiles) {
-    const size_t n = (end - begin + n_tiles - 1) / n_tiles;
+  const size_t n = end - begin, n_tiles = (n + Most - 1) / Most;
+  if (n_tiles == 0) return;
+  const auto some = [&](size_t size, size_t from, size_t n_such) {
     if constexpr (Most >= 3) {
-      if (n == 3) body.template operator()<3>(begin);
+      if (size == 3) return body.template operator()<3>(from, n_such);
     }
     if constexpr (Most >= 2) {
-      if (n == 2) body.template operator()<2>(begin);
+      if (size == 2) return body.template operator()<2>(from, n_such);
     }
-    if (n == 1) body.template operator()<1>(begin);
-    begin += n;
-  }
+    body.template operator()<1>(from, n_such);
+  };
+  const size_t small = n / n_tiles, n_larger = n % n_tiles;
+  if (n_larger > 0) some(small + 1, begin, n_larger);
+  some(small, begin + n_larger * (small + 1), n_tiles - n_larger);
 }
 
 /// All products of n_rows rows with n_vectors vectors, n elements each.
 void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
            size_t n, float* y, size_t ys) {
   const BlockSums to{.y = y, .y_stride = ys};
-  even_tiles<kTileVectors>(
-      0, n_vectors, [&]<size_t T>(size_t t) { tile_rows<T>(w, ws, n_rows, x, xs, t, n, to); });
+  even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
+    tile_rows<T>(w, ws, n_rows, x, xs, t, n_tiles, n, to);
+  });
 }
 
 // ---------------------------------------------------------------- decoded for many vectors
 
-/// Columns [begin, end) of R rows of the view from r0 on meet T vectors; with Keep they stay
+/// Columns [begin, end) of R rows of the view from r0 on meet T vectors; those to keep stay
 /// decoded at `decoded` (stride ds).
-template <class Rows, size_t R, size_t T, bool Keep>
+template <class Rows, size_t R, size_t T, Decode How>
 RowsAhead decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const float* x, size_t xs,
                         float* decoded, size_t ds, RowsAhead ahead, const BlockSums& to) {
   V acc[T * R];
   to.begin<R, T>(r0, 0, acc);
-  const size_t whole = begin + (end - begin) / 32 * 32;
-  for (size_t i = begin; i < whole; i += 32) {
-    ahead.step<R * Rows::kStep>();
-    each<R>([&](size_t r) SABLE_INLINE {
-      V a, b;
-      rows.at(r0 + r, i, a, b);
-      if constexpr (Keep) {
-        store(decoded + (r0 + r) * ds + (i - begin), a);
-        store(decoded + (r0 + r) * ds + (i - begin) + 16, b);
-      }
-      each<T>([&](size_t t) SABLE_INLINE {
-        const float* const xt = x + t * xs + i;
-        acc[t * R + r] = fma(b, load(xt + 16), fma(a, load(xt), acc[t * R + r]));
-      });
-    });
-  }
-  if (whole < end) {
-    each<R>([&](size_t r) SABLE_INLINE {
-      V a, b, x0, x1;
-      rows.tail(r0 + r, whole, end - whole, a, b);
-      if constexpr (Keep) {
-        store(decoded + (r0 + r) * ds + (whole - begin), a);
-        store(decoded + (r0 + r) * ds + (whole - begin) + 16, b);
-      }
-      each<T>([&](size_t t) SABLE_INLINE {
-        padded_tail(x + t * xs + whole, end - whole, x0, x1);
-        acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
-      });
-    });
-  }
+  add_columns<Rows, R, T, How>(rows, r0, begin, end, x + begin, xs, decoded + r0 * ds, ds, ahead,
+                                acc);
   to.end<R, T>(r0, 0, acc);
   return ahead;
 }
 
 /// Products of up to kBlockRows rows from r0 on with n_vectors vectors from t0 on: T of them, and,
-/// with Keep, more.
-template <class Rows, size_t T, bool Keep>
+/// where they are kept, more.
+template <class Rows, size_t T, Decode How>
 void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, size_t n_vectors,
                    float* scratch) {
-  constexpr size_t R = std::bit_floor(std::clamp<size_t>(kDecodingSums / T, 1, kTileRows));
+  constexpr size_t R = decoding_rows(T);
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   const size_t ds = decoded_stride(w.cols), xs = job.x_stride;
@@ -261,25 +323,26 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, 
     to.last = end == w.cols;
     size_t r = 0;
     for (; r + R <= n_rows; r += R) {
-      ahead = decoding_tile<Rows, R, T, Keep>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
+      ahead = decoding_tile<Rows, R, T, How>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
     }
     for (; r < n_rows; ++r) {
-      ahead = decoding_tile<Rows, 1, T, Keep>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
+      ahead = decoding_tile<Rows, 1, T, How>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
     }
-    if constexpr (Keep) {
-      even_tiles<kTileVectors>(T, n_vectors, [&]<size_t Tiles>(size_t t) {
-        tile_rows<Tiles>(scratch, ds, n_rows, x + begin, xs, t, end - begin, to);
+    if constexpr (How == Decode::keep) {
+      even_tiles<kTileVectors>(T, n_vectors, [&]<size_t Tile>(size_t t, size_t n_tiles) {
+        tile_rows<Tile>(scratch, ds, n_rows, x + begin, xs, t, n_tiles, end - begin, to);
       });
     }
   }
 }
 
-template <class Rows, size_t T, bool Keep>
+template <class Rows, size_t T, Decode How>
 void decoded_blocks(const MatmulJob& job, uint64_t begin, uint64_t end, size_t t0, size_t n_vectors,
                     float* scratch) {
-  for (uint64_t r = begin; r < end; r += kBlockRows) {
-    const auto n = std::min<uint64_t>(kBlockRows, end - r);
-    decoded_block<Rows, T, Keep>(job, r, n, t0, n_vectors, scratch);
+  constexpr size_t kRows = kBlockRows / decoding_rows(T) * decoding_rows(T);
+  for (uint64_t r = begin; r < end; r += kRows) {
+    const auto n = std::min<uint64_t>(kRows, end - r);
+    decoded_block<Rows, T, How>(job, r, n, t0, n_vectors, scratch);
   }
 }
 
@@ -290,7 +353,7 @@ void many_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scr
     // The last two portions share what is left, so that none is too small.
     const size_t left = job.n_tokens - t;
     const size_t n = left <= together ? left : left < 2 * together ? (left + 1) / 2 : together;
-    decoded_blocks<Rows, kKeepingVectors, true>(job, begin, end, t, n, scratch);
+    decoded_blocks<Rows, kKeepingVectors, Decode::keep>(job, begin, end, t, n, scratch);
     t += n;
   }
 }
@@ -305,7 +368,7 @@ void products(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch
     if constexpr (T <= kFewVectors) {
       few_vectors<Rows, T>(job, begin, end, scratch);
     } else {
-      decoded_blocks<Rows, T, false>(job, begin, end, 0, T, scratch);
+      decoded_blocks<Rows, T, Decode::plain>(job, begin, end, 0, T, scratch);
     }
   }
 }

@@ -10,9 +10,19 @@ struct InOrder {
   static constexpr bool kDealt = false;
 };
 
+/// Rows that may end anywhere: tail() gives the last n < 32 elements, as if zeros followed.
+struct AnyEnd {
+  static constexpr bool kTail = true;
+};
+/// Rows of whole blocks.
+struct NoTail {
+  static constexpr bool kTail = false;
+  void tail(size_t, size_t, size_t, V& a, V& b) const { a = b = zero(); }
+};
+
 /// Rows of plain numbers, which may end anywhere: from() decodes 32 of them.
 template <class Number>
-struct PlainRows : InOrder {
+struct PlainRows : AnyEnd, InOrder {
   static constexpr size_t kStep = 32 * Number::kBytes;
   const std::byte* p;
   size_t stride;
@@ -20,7 +30,6 @@ struct PlainRows : InOrder {
   void at(size_t r, size_t i, V& a, V& b) const {
     Number::from(p + Number::kBytes * i + r * stride, a, b);
   }
-  /// The last n < 32 elements, as if zeros followed.
   void tail(size_t r, size_t i, size_t n, V& a, V& b) const {
     std::byte padded[128] = {};
     std::memcpy(padded, p + Number::kBytes * i + r * stride, n * Number::kBytes);
@@ -52,7 +61,7 @@ struct F16 {
   }
 };
 
-struct E4m3Rows : InOrder {
+struct E4m3Rows : AnyEnd, InOrder {
   static constexpr size_t kStep = 32;
   const std::byte *p, *s;
   size_t stride, scale_stride;
@@ -82,11 +91,6 @@ struct E4m3Rows : InOrder {
   }
 };
 
-/// Formats of whole blocks have no tail.
-struct NoTail {
-  void tail(size_t, size_t, size_t, V& a, V& b) const { a = b = zero(); }
-};
-
 struct E2m1Rows : NoTail {
   static constexpr size_t kStep = 16;
   static constexpr bool kDealt = kDealE2m1;
@@ -98,11 +102,11 @@ struct E2m1Rows : NoTail {
       : p(w.row(r)), s(w.scale_row(r)), stride(w.row_bytes), scale_stride(w.scale_row_bytes) {}
   void at(size_t r, size_t i, V& a, V& b) const {
     const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
-    load_e2m1_pairs(p + i / 2 + r * stride, kE8m0[exponent], a, b);
+    load_e2m1_pairs(p + i / 2 + r * stride, exponent, a, b);
   }
   void dealt(size_t r, size_t i, V& a, V& b) const {
     const auto exponent = static_cast<uint8_t>(s[i / 32 + r * scale_stride]);
-    load_e2m1_pairs_dealt(p + i / 2 + r * stride, kE8m0[exponent], a, b);
+    load_e2m1_pairs_dealt(p + i / 2 + r * stride, exponent, a, b);
   }
 };
 
@@ -113,7 +117,7 @@ struct Mxfp4Rows : NoTail, InOrder {
   Mxfp4Rows(const Weight& w, uint64_t r) : p(w.row(r)), stride(w.row_bytes) {}
   void at(size_t r, size_t i, V& a, V& b) const {
     const std::byte* const block = p + i / 32 * 17 + r * stride;
-    load_e2m1_halves(block + 1, kE8m0[static_cast<uint8_t>(block[0])], a, b);
+    load_e2m1_halves(block + 1, static_cast<uint8_t>(block[0]), a, b);
   }
 };
 

@@ -15,13 +15,14 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 2, kTileVectors = 3, kValueVectors = 1;
-/// So many vectors, at most, meet a weight without a first-level cache's being minded; how many
-/// rows they meet at a time, at most, and how many sums they may be together.
-inline constexpr size_t kFewVectors = 2, kMatvecRows = 4, kMatvecSums = 4;
-/// How many vectors, at most, meet rows as they are decoded, and how many sums they may be
-/// together; how many do when the rows are kept for others, which takes room in the cache.
-inline constexpr size_t kDecodingVectors = 2, kDecodingSums = 4;
-inline constexpr size_t kKeepingVectors = 2;
+/// So many vectors, at most, meet a weight without a first-level cache's being minded; so many, at
+/// most, meet rows as they are decoded; so many do when the rows are kept for others, which takes
+/// room in the cache.
+inline constexpr size_t kFewVectors = 2, kDecodingVectors = 2, kKeepingVectors = 2;
+/// How many rows are decoded side by side for so many vectors; and from how many vectors on each
+/// part of a vector is loaded once for all of them.
+constexpr size_t decoding_rows(size_t n_vectors) { return n_vectors == 1 ? 4 : 2; }
+inline constexpr size_t kVectorsFirst = 3;
 
 inline V zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline V splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -123,25 +124,25 @@ inline __m128i doubled_e2m1(__m128i nibbles) {
   const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
   return _mm_shuffle_epi8(table, nibbles);
 }
-inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_pairs(const void* p, uint8_t exponent, V& a, V& b) {
   const __m128i raw = load_half(p, 0), mask = _mm_set1_epi8(15);
   const __m128i even = doubled_e2m1(_mm_and_si128(raw, mask));
   const __m128i odd = doubled_e2m1(_mm_and_si128(_mm_srli_epi16(raw, 4), mask));
-  const V half = splat(0.5F), factor = splat(scale);
+  const V half = splat(0.5F), factor = splat(kE8m0[exponent]);
   a = mul(mul(from_i8(_mm_unpacklo_epi8(even, odd)), half), factor);
   b = mul(mul(from_i8(_mm_unpackhi_epi8(even, odd)), half), factor);
 }
-inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_halves(const void* p, uint8_t exponent, V& a, V& b) {
   const __m128i raw = load_half(p, 0), mask = _mm_set1_epi8(15);
-  const V half = splat(0.5F), factor = splat(scale);
+  const V half = splat(0.5F), factor = splat(kE8m0[exponent]);
   a = mul(mul(from_i8(doubled_e2m1(_mm_and_si128(raw, mask))), half), factor);
   b = mul(mul(from_i8(doubled_e2m1(_mm_and_si128(_mm_srli_epi16(raw, 4), mask))), half), factor);
 }
 
 // No other order of lanes is faster here.
 inline constexpr bool kDealE2m1 = false;
-inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
-  load_e2m1_pairs(p, scale, a, b);
+inline void load_e2m1_pairs_dealt(const void* p, uint8_t exponent, V& a, V& b) {
+  load_e2m1_pairs(p, exponent, a, b);
 }
 inline V deal_pairs(V x) { return x; }
 inline V undeal_pairs(V x) { return x; }

@@ -16,13 +16,16 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 8, kTileVectors = 3, kValueVectors = 4;
-/// So many vectors, at most, meet a weight without a first-level cache's being minded; how many
-/// rows they meet at a time, at most, and how many sums they may be together.
-inline constexpr size_t kFewVectors = 4, kMatvecRows = 8, kMatvecSums = 16;
-/// How many vectors, at most, meet rows as they are decoded, and how many sums they may be
-/// together; how many do when the rows are kept for others, which takes room in the cache.
-inline constexpr size_t kDecodingVectors = 8, kDecodingSums = 16;
-inline constexpr size_t kKeepingVectors = 3;
+/// So many vectors, at most, meet a weight without a first-level cache's being minded; so many, at
+/// most, meet rows as they are decoded; so many do when the rows are kept for others, which takes
+/// room in the cache.
+inline constexpr size_t kFewVectors = 4, kDecodingVectors = 8, kKeepingVectors = 3;
+/// How many rows are decoded side by side for so many vectors; and from how many vectors on each
+/// part of a vector is loaded once for all of them.
+constexpr size_t decoding_rows(size_t n_vectors) {
+  return n_vectors <= 2 ? 8 : n_vectors <= 5 ? 4 : 2;
+}
+inline constexpr size_t kVectorsFirst = 4;
 
 inline V zero() { return {_mm512_setzero_ps()}; }
 inline V splat(float x) { return {_mm512_set1_ps(x)}; }
@@ -52,12 +55,16 @@ inline float sum(V a) {
 }
 inline float largest(V a) { return _mm512_reduce_max_ps(a.v); }
 
-// The steps of sum() for two vectors at a time, each keeping its half of the result.
+// The steps of sum() for two vectors at a time, each keeping its half of the result. Blends run on
+// units that shuffles across the register would share with products.
 inline __m512 fold8(V a, V b) {  // [a, b], 8 lanes each
-  return _mm512_add_ps(_mm512_shuffle_f32x4(a.v, b.v, 0x44), _mm512_shuffle_f32x4(a.v, b.v, 0xee));
+  return _mm512_add_ps(_mm512_mask_blend_ps(0xff00, a.v, b.v),
+                       _mm512_shuffle_f32x4(a.v, b.v, 0x4e));
 }
-inline __m512 fold4(__m512 a, __m512 b) {  // four vectors, 4 lanes each
-  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+inline __m512 fold4(__m512 a, __m512 b) {  // four vectors, 4 lanes each: a's and b's in turns
+  const __m512 kept = _mm512_mask_blend_ps(0xf0f0, a, b),
+               moved = _mm512_mask_blend_ps(0xf0f0, b, a);
+  return _mm512_add_ps(kept, _mm512_shuffle_f32x4(moved, moved, 0xb1));
 }
 inline __m512 fold2(__m512 a, __m512 b) {
   return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
@@ -68,7 +75,7 @@ inline __m512 fold1(__m512 a, __m512 b) {
 /// out[i] = sum(a[i]) for sixteen vectors.
 [[gnu::always_inline]] inline void sums16(const V* a, float* out) {
   __m512 fours[4];
-  for (int i = 0; i < 4; ++i) fours[i] = fold4(fold8(a[i], a[4 + i]), fold8(a[8 + i], a[12 + i]));
+  for (int i = 0; i < 4; ++i) fours[i] = fold4(fold8(a[i], a[8 + i]), fold8(a[4 + i], a[12 + i]));
   _mm512_storeu_ps(out, fold1(fold2(fours[0], fours[1]), fold2(fours[2], fours[3])));
 }
 [[gnu::always_inline]] inline void sums8(const V* a, float* out) {
@@ -76,15 +83,24 @@ inline __m512 fold1(__m512 a, __m512 b) {
   const __m512 high = fold4(fold8(a[2], a[6]), fold8(a[3], a[7]));
   const __m512 twos = fold2(low, high);
   const __m512 ones = fold1(twos, twos);
-  // Lanes of four hold (a0, a2), (a4, a6), (a1, a3), (a5, a7), each twice.
-  const __m512i order = _mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+  // Lanes of four hold (a0, a2), (a1, a3), (a4, a6), (a5, a7), each twice.
+  const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 8, 12, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
   _mm256_storeu_ps(out, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, ones)));
 }
 template <size_t N>
 [[gnu::always_inline]] inline void sums(const V* a, float* out) {
   for (size_t i = 0; i + 16 <= N; i += 16) sums16(a + i, out + i);
   if constexpr (N % 16 >= 8) sums8(a + N / 16 * 16, out + N / 16 * 16);
-  for (size_t i = N / 8 * 8; i < N; ++i) out[i] = sum(a[i]);
+  constexpr size_t kLeft = N % 8;
+  if constexpr (kLeft >= 3) {
+    V eight[8] = {};
+    float of_eight[8];
+    for (size_t i = 0; i < kLeft; ++i) eight[i] = a[N - kLeft + i];
+    sums8(eight, of_eight);
+    std::memcpy(out + N - kLeft, of_eight, kLeft * sizeof(float));
+  } else {
+    for (size_t i = N - kLeft; i < N; ++i) out[i] = sum(a[i]);
+  }
 }
 
 /// Sixteen times the binary16 number at p.
@@ -125,24 +141,22 @@ inline Bytes16 with_upper(Bytes16 low, Bytes16 high, int at) {
 }
 inline V from_u8(Bytes16 a) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(a))}; }
 
-inline __m512 e2m1_table() {
-  return _mm512_setr_ps(0.0F, 0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F, 6.0F, -0.0F, -0.5F, -1.0F, -1.5F,
-                        -2.0F, -3.0F, -4.0F, -6.0F);
+/// The sixteen FP4 values times an E8M0 scale. A lookup reads only the low four bits of each lane.
+inline __m512 scaled_e2m1(uint8_t exponent) {
+  return _mm512_load_ps(kScaledE2m1[exponent].values.data());
 }
-// A lookup reads only the low four bits of each lane, and a table of scaled values saves scaling
-// what is looked up.
-inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_pairs(const void* p, uint8_t exponent, V& a, V& b) {
   const __m128i raw = _mm_loadu_si128(static_cast<const __m128i*>(p));
   // The even lane holds the byte, the odd one the byte moved down by four.
   const __m512i low = _mm512_cvtepu8_epi64(raw);
   const __m512i high = _mm512_cvtepu8_epi64(_mm_unpackhi_epi64(raw, raw));
-  const __m512 table = _mm512_mul_ps(e2m1_table(), _mm512_set1_ps(scale));
+  const __m512 table = scaled_e2m1(exponent);
   a.v = _mm512_permutexvar_ps(_mm512_or_si512(low, _mm512_slli_epi64(low, 28)), table);
   b.v = _mm512_permutexvar_ps(_mm512_or_si512(high, _mm512_slli_epi64(high, 28)), table);
 }
-inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_halves(const void* p, uint8_t exponent, V& a, V& b) {
   const __m512i raw = _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
-  const __m512 table = _mm512_mul_ps(e2m1_table(), _mm512_set1_ps(scale));
+  const __m512 table = scaled_e2m1(exponent);
   a.v = _mm512_permutexvar_ps(raw, table);
   b.v = _mm512_permutexvar_ps(_mm512_srli_epi32(raw, 4), table);
 }
@@ -150,13 +164,13 @@ inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
 // The same from copies of eight bytes in every part of the register, each lane shifting out its
 // own: no shuffling of bytes, but another order of lanes.
 inline constexpr bool kDealE2m1 = true;
-inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_pairs_dealt(const void* p, uint8_t exponent, V& a, V& b) {
   long long first, second;
   std::memcpy(&first, p, 8);
   std::memcpy(&second, static_cast<const char*>(p) + 8, 8);
   const __m512i nibble =
       _mm512_setr_epi32(0, 0, 4, 4, 8, 8, 12, 12, 16, 16, 20, 20, 24, 24, 28, 28);
-  const __m512 table = _mm512_mul_ps(e2m1_table(), _mm512_set1_ps(scale));
+  const __m512 table = scaled_e2m1(exponent);
   a.v = _mm512_permutexvar_ps(_mm512_srlv_epi32(_mm512_set1_epi64(first), nibble), table);
   b.v = _mm512_permutexvar_ps(_mm512_srlv_epi32(_mm512_set1_epi64(second), nibble), table);
 }

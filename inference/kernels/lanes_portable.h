@@ -17,13 +17,14 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 1, kTileVectors = 2, kValueVectors = 1;
-/// So many vectors, at most, meet a weight without a first-level cache's being minded; how many
-/// rows they meet at a time, at most, and how many sums they may be together.
-inline constexpr size_t kFewVectors = 2, kMatvecRows = 2, kMatvecSums = 2;
-/// How many vectors, at most, meet rows as they are decoded, and how many sums they may be
-/// together; how many do when the rows are kept for others, which takes room in the cache.
-inline constexpr size_t kDecodingVectors = 2, kDecodingSums = 2;
-inline constexpr size_t kKeepingVectors = 2;
+/// So many vectors, at most, meet a weight without a first-level cache's being minded; so many, at
+/// most, meet rows as they are decoded; so many do when the rows are kept for others, which takes
+/// room in the cache.
+inline constexpr size_t kFewVectors = 2, kDecodingVectors = 2, kKeepingVectors = 2;
+/// How many rows are decoded side by side for so many vectors; and from how many vectors on each
+/// part of a vector is loaded once for all of them.
+constexpr size_t decoding_rows(size_t n_vectors) { return n_vectors == 1 ? 2 : 1; }
+inline constexpr size_t kVectorsFirst = 3;
 
 inline V zero() { return V{}; }
 inline V splat(float x) {
@@ -175,7 +176,8 @@ inline constexpr float kE2m1[16] = {0.0F,  0.5F,  1.0F,  1.5F,  2.0F,  3.0F,  4.
 
 /// 32 FP4 values from 16 bytes, low nibble first: a = elements 0..15, b = 16..31.
 /// Each times `scale`.
-inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_pairs(const void* p, uint8_t exponent, V& a, V& b) {
+  const float scale = kE8m0[exponent];
   uint8_t raw[16];
   std::memcpy(raw, p, sizeof raw);
   for (size_t i = 0; i < 8; ++i) {
@@ -186,7 +188,8 @@ inline void load_e2m1_pairs(const void* p, float scale, V& a, V& b) {
   }
 }
 /// 32 FP4 values from 16 bytes, ggml's order: a = the low nibbles, b = the high ones.
-inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
+inline void load_e2m1_halves(const void* p, uint8_t exponent, V& a, V& b) {
+  const float scale = kE8m0[exponent];
   uint8_t raw[16];
   std::memcpy(raw, p, sizeof raw);
   for (int i = 0; i < 16; ++i) {
@@ -197,8 +200,8 @@ inline void load_e2m1_halves(const void* p, float scale, V& a, V& b) {
 
 // No other order of lanes is faster here.
 inline constexpr bool kDealE2m1 = false;
-inline void load_e2m1_pairs_dealt(const void* p, float scale, V& a, V& b) {
-  load_e2m1_pairs(p, scale, a, b);
+inline void load_e2m1_pairs_dealt(const void* p, uint8_t exponent, V& a, V& b) {
+  load_e2m1_pairs(p, exponent, a, b);
 }
 inline V deal_pairs(V x) { return x; }
 inline V undeal_pairs(V x) { return x; }

@@ -163,6 +163,47 @@ void check_company(uint32_t seed) {
   }
 }
 
+/// Steps that ask for the logits of all tokens, of the last one or of none, at random.
+void check_wanted_rows(uint32_t seed) {
+  Case c(seed);
+  INFO("seed " << seed << ": " << c.text());
+  Rig& first = c.first_rig();
+  Rig& rig = c.some_rig();
+  const size_t n_vocab = static_cast<size_t>(rig.model().config().vocab_size);
+  std::vector<Stream> streams;
+  for (size_t i = 0, n = 1 + c.pick(3); i < n; ++i) {
+    streams.push_back({c.tokens(1 + c.pick(200)), rig.fresh(), {}, 0});
+    SequenceState alone = first.fresh();
+    streams.back().logits = first.logits(alone, streams.back().ids, c.cuts(40));
+  }
+  std::vector<float> rows;
+  for (;;) {
+    std::vector<StepSequence> step;
+    std::vector<std::span<const float>> want;
+    for (Stream& s : streams) {
+      const size_t n = std::min(s.ids.size() - s.done, 1 + c.pick(13)), mode = c.pick(3);
+      if (n == 0) continue;
+      step.push_back({.state = &s.state,
+                      .ids = std::span(s.ids).subspan(s.done, n),
+                      .all_logits = mode == 0,
+                      .no_logits = mode == 1});
+      s.done += n;
+      const size_t n_wanted = mode == 0 ? n : mode == 1 ? 0 : 1;
+      want.push_back(
+          std::span(s.logits).subspan((s.done - n_wanted) * n_vocab, n_wanted * n_vocab));
+    }
+    if (step.empty()) return;
+    REQUIRE(rig.forward().step(step, {}, rows));
+    std::span<const float> got(rows);
+    for (const std::span<const float> one : want) {
+      REQUIRE(got.size() >= one.size());
+      CHECK(same_bits(got.first(one.size()), one));
+      got = got.subspan(one.size());
+    }
+    CHECK(got.empty());
+  }
+}
+
 void check_fork_and_rewind(uint32_t seed) {
   Case c(seed);
   INFO("seed " << seed << ": " << c.text());
@@ -197,6 +238,10 @@ void check_fork_and_rewind(uint32_t seed) {
 
 TEST_CASE("logits do not depend on company, cuts, threads, instruction set or abandoned steps") {
   for (uint32_t seed = 1; seed <= 5; ++seed) check_company(seed);
+}
+
+TEST_CASE("a token's logits do not depend on whose logits are asked for beside them") {
+  for (uint32_t seed = 1; seed <= 8; ++seed) check_wanted_rows(seed);
 }
 
 TEST_CASE("forked and rewound sequences continue bit for bit") {
