@@ -39,6 +39,7 @@ function(sable_test name)
     endif()
     foreach(tag IN LISTS ARG_SLOW_TAGS)
       sable_slow_entry(${name}.slow.${tag} "[slow][${tag}]")
+      set_tests_properties(${name}.slow.${tag} PROPERTIES COST 1000)  # the longest begin first
     endforeach()
   endif()
 endfunction()
