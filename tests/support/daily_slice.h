@@ -37,6 +37,12 @@ class Slice {
     return of_day(day_of_run(), n);
   }
 
+  /// Today's n-th part, and with SABLE_TEST_ALL today's m-th, for what is beside the point of a
+  /// loop.
+  static Slice of_the_day(size_t n, size_t m) {
+    return all_cases() ? of_day(day_of_run(), m) : of_the_day(n);
+  }
+
   size_t stride() const { return stride_; }
   size_t first() const { return first_; }
 
