@@ -1,9 +1,9 @@
 // Products of stored matrices with vectors. Part of lane_kernels.inl.
 //
 // Few vectors meet a weight as it is decoded, and it never goes to memory. For many, a block of
-// rows is decoded into a first-level cache, a slice of columns at a time, while the first vectors
-// pass; the others then meet it there. Sums go on from slice to slice where they stood, lane by
-// lane, so that neither slices nor blocks show in them.
+// rows is decoded into a first-level cache, a slice of columns at a time, where all of them meet
+// it. Sums go on from slice to slice where they stood, lane by lane, so that neither slices nor
+// blocks show in them.
 
 /// How far ahead of its use a weight is fetched: about what is in flight to memory at any time.
 constexpr size_t kPrefetchBytes = 4096;
@@ -37,25 +37,19 @@ template <size_t N, class Body>
 
 // ---------------------------------------------------------------- decoded on the way
 
-/// What becomes of elements as they are decoded: they are used, kept for other vectors as well, or
-/// used in the order of lanes that the format prefers.
-enum class Decode { plain, keep, dealt };
+/// The order of lanes in which elements are decoded: theirs, or the one that the format prefers.
+enum class Decode { plain, dealt };
 
 /// Adds elements i .. i + 31 of R rows from r0 on to the sums of T vectors, which are at `x`, each
-/// element decoded once; those to keep go to `decoded` (stride ds).
+/// element decoded once.
 template <class Rows, size_t R, size_t T, Decode How>
 [[gnu::always_inline]] inline void add_decoded(const Rows& rows, size_t r0, size_t i,
-                                               const float* x, size_t xs, float* decoded, size_t ds,
-                                               V* acc) {
+                                               const float* x, size_t xs, V* acc) {
   const auto decode = [&](size_t r, V& a, V& b) SABLE_INLINE {
     if constexpr (How == Decode::dealt) {
       rows.dealt(r0 + r, i, a, b);
     } else {
       rows.at(r0 + r, i, a, b);
-    }
-    if constexpr (How == Decode::keep) {
-      store(decoded + r * ds, a);
-      store(decoded + r * ds + 16, b);
     }
   };
   if constexpr (T < kVectorsFirst) {
@@ -82,17 +76,12 @@ template <class Rows, size_t R, size_t T, Decode How>
 
 /// The same for the last n < 32 elements of rows that may end anywhere. Out of line, so that the
 /// sums need not leave their registers for it.
-template <class Rows, size_t R, size_t T, Decode How>
+template <class Rows, size_t R, size_t T>
 [[gnu::noinline, gnu::cold]] void add_decoded_tail(const Rows& rows, size_t r0, size_t i, size_t n,
-                                                   const float* x, size_t xs, float* decoded,
-                                                   size_t ds, V* acc) {
+                                                   const float* x, size_t xs, V* acc) {
   for (size_t r = 0; r < R; ++r) {
     V a, b, x0, x1;
     rows.tail(r0 + r, i, n, a, b);
-    if constexpr (How == Decode::keep) {
-      store(decoded + r * ds, a);
-      store(decoded + r * ds + 16, b);
-    }
     for (size_t t = 0; t < T; ++t) {
       padded_tail(x + t * xs, n, x0, x1);
       acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
@@ -100,22 +89,21 @@ template <class Rows, size_t R, size_t T, Decode How>
   }
 }
 
-/// Columns [begin, end) of R rows, as above; x and `decoded` are where `begin` is.
+/// Columns [begin, end) of R rows, as above; x is where `begin` is.
 template <class Rows, size_t R, size_t T, Decode How>
 [[gnu::always_inline]] inline void add_columns(const Rows& rows, size_t r0, size_t begin,
                                                size_t end, const float* x, size_t xs,
-                                               float* decoded, size_t ds, RowsAhead& ahead,
-                                               V* acc) {
+                                               RowsAhead& ahead, V* acc) {
   const size_t whole = begin + (end - begin) / 32 * 32;
-  for (size_t i = begin; i < whole; i += 32, x += 32, decoded += 32) {
+  for (size_t i = begin; i < whole; i += 32, x += 32) {
     ahead.step<R * Rows::kStep>();
-    add_decoded<Rows, R, T, How>(rows, r0, i, x, xs, decoded, ds, acc);
+    add_decoded<Rows, R, T, How>(rows, r0, i, x, xs, acc);
   }
   if constexpr (Rows::kTail) {
     if (whole < end) [[unlikely]] {
       V outside[T * R];
       each<T * R>([&](size_t k) SABLE_INLINE { outside[k] = acc[k]; });
-      add_decoded_tail<Rows, R, T, How>(rows, r0, whole, end - whole, x, xs, decoded, ds, outside);
+      add_decoded_tail<Rows, R, T>(rows, r0, whole, end - whole, x, xs, outside);
       each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = outside[k]; });
     }
   }
@@ -131,7 +119,7 @@ void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride
   each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = zero(); });
   RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
   constexpr Decode kHow = Rows::kDealt ? Decode::dealt : Decode::plain;
-  add_columns<Rows, R, T, kHow>(rows, 0, 0, w.cols, x, x_stride, nullptr, 0, ahead, acc);
+  add_columns<Rows, R, T, kHow>(rows, 0, 0, w.cols, x, x_stride, ahead, acc);
   if constexpr (Rows::kDealt) {
     each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = Rows::undeal(acc[k]); });
   }
@@ -288,27 +276,85 @@ void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, 
   });
 }
 
-// ---------------------------------------------------------------- decoded for many vectors
+// ---------------------------------------------------------------- slice by slice
 
-/// Columns [begin, end) of R rows of the view from r0 on meet T vectors; those to keep stay
-/// decoded at `decoded` (stride ds).
-template <class Rows, size_t R, size_t T, Decode How>
+/// Columns [begin, end) of R rows of the view from r0 on meet T vectors as they are decoded.
+template <class Rows, size_t R, size_t T>
 RowsAhead decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const float* x, size_t xs,
-                        float* decoded, size_t ds, RowsAhead ahead, const BlockSums& to) {
+                        RowsAhead ahead, const BlockSums& to) {
   V acc[T * R];
   to.begin<R, T>(r0, 0, acc);
-  add_columns<Rows, R, T, How>(rows, r0, begin, end, x + begin, xs, decoded + r0 * ds, ds, ahead,
-                                acc);
+  add_columns<Rows, R, T, Decode::plain>(rows, r0, begin, end, x + begin, xs, ahead, acc);
   to.end<R, T>(r0, 0, acc);
   return ahead;
 }
 
-/// Products of up to kBlockRows rows from r0 on with n_vectors vectors from t0 on: T of them, and,
-/// where they are kept, more.
-template <class Rows, size_t T, Decode How>
+/// Products of up to kBlockRows rows from r0 on with the T vectors of the job, each slice of which
+/// stays in a first-level cache meanwhile.
+template <class Rows, size_t T>
+void sliced_block(const MatmulJob& job, uint64_t r0, size_t n_rows, float* scratch) {
+  constexpr size_t R = decoding_rows(T);
+  const Weight& w = *job.weight;
+  const Rows rows(w, job.row_begin + r0);
+  BlockSums to{.y = job.y + r0, .y_stride = job.y_stride, .partial = scratch};
+  RowsAhead ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
+  for (size_t begin = 0; begin < w.cols; begin += kSliceColumns) {
+    const size_t end = std::min<size_t>(w.cols, begin + kSliceColumns);
+    to.first = begin == 0;
+    to.last = end == w.cols;
+    size_t r = 0;
+    for (; r + R <= n_rows; r += R) {
+      ahead = decoding_tile<Rows, R, T>(rows, r, begin, end, job.x, job.x_stride, ahead, to);
+    }
+    for (; r < n_rows; ++r) {
+      ahead = decoding_tile<Rows, 1, T>(rows, r, begin, end, job.x, job.x_stride, ahead, to);
+    }
+  }
+}
+
+template <class Rows, size_t T>
+void sliced_blocks(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  constexpr size_t kRows = kBlockRows / decoding_rows(T) * decoding_rows(T);
+  for (uint64_t r = begin; r < end; r += kRows) {
+    sliced_block<Rows, T>(job, r, std::min<uint64_t>(kRows, end - r), scratch);
+  }
+}
+
+// ---------------------------------------------------------------- decoded for many vectors
+
+/// Columns [begin, end) of the r-th row of the view, decoded to `out`.
+template <class Rows>
+void decode_columns(const Rows& rows, size_t r, size_t begin, size_t end, float* out,
+                    RowsAhead& ahead) {
+  size_t i = begin;
+  const auto decode = [&] {
+    V a, b;
+    rows.at(r, i, a, b);
+    store(out, a);
+    store(out + 16, b);
+    i += 32;
+    out += 32;
+  };
+  while (i + 64 <= end) {
+    ahead.step<2 * Rows::kStep>();
+    decode();
+    decode();
+  }
+  if (i + 32 <= end) decode();
+  if constexpr (Rows::kTail) {
+    if (i < end) [[unlikely]] {
+      V a, b;
+      rows.tail(r, i, end - i, a, b);
+      store(out, a);
+      store(out + 16, b);
+    }
+  }
+}
+
+/// Products of up to kBlockRows rows from r0 on with n_vectors vectors from t0 on.
+template <class Rows>
 void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, size_t n_vectors,
                    float* scratch) {
-  constexpr size_t R = decoding_rows(T);
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   const size_t ds = decoded_stride(w.cols), xs = job.x_stride;
@@ -321,28 +367,12 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, 
     const size_t end = std::min<size_t>(w.cols, begin + kSliceColumns);
     to.first = begin == 0;
     to.last = end == w.cols;
-    size_t r = 0;
-    for (; r + R <= n_rows; r += R) {
-      ahead = decoding_tile<Rows, R, T, How>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
+    for (size_t r = 0; r < n_rows; ++r) {
+      decode_columns(rows, r, begin, end, scratch + r * ds, ahead);
     }
-    for (; r < n_rows; ++r) {
-      ahead = decoding_tile<Rows, 1, T, How>(rows, r, begin, end, x, xs, scratch, ds, ahead, to);
-    }
-    if constexpr (How == Decode::keep) {
-      even_tiles<kTileVectors>(T, n_vectors, [&]<size_t Tile>(size_t t, size_t n_tiles) {
-        tile_rows<Tile>(scratch, ds, n_rows, x + begin, xs, t, n_tiles, end - begin, to);
-      });
-    }
-  }
-}
-
-template <class Rows, size_t T, Decode How>
-void decoded_blocks(const MatmulJob& job, uint64_t begin, uint64_t end, size_t t0, size_t n_vectors,
-                    float* scratch) {
-  constexpr size_t kRows = kBlockRows / decoding_rows(T) * decoding_rows(T);
-  for (uint64_t r = begin; r < end; r += kRows) {
-    const auto n = std::min<uint64_t>(kRows, end - r);
-    decoded_block<Rows, T, How>(job, r, n, t0, n_vectors, scratch);
+    even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
+      tile_rows<T>(scratch, ds, n_rows, x + begin, xs, t, n_tiles, end - begin, to);
+    });
   }
 }
 
@@ -353,7 +383,9 @@ void many_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scr
     // The last two portions share what is left, so that none is too small.
     const size_t left = job.n_tokens - t;
     const size_t n = left <= together ? left : left < 2 * together ? (left + 1) / 2 : together;
-    decoded_blocks<Rows, kKeepingVectors, Decode::keep>(job, begin, end, t, n, scratch);
+    for (uint64_t r = begin; r < end; r += kBlockRows) {
+      decoded_block<Rows>(job, r, std::min<uint64_t>(kBlockRows, end - r), t, n, scratch);
+    }
     t += n;
   }
 }
@@ -368,7 +400,7 @@ void products(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch
     if constexpr (T <= kFewVectors) {
       few_vectors<Rows, T>(job, begin, end, scratch);
     } else {
-      decoded_blocks<Rows, T, Decode::plain>(job, begin, end, 0, T, scratch);
+      sliced_blocks<Rows, T>(job, begin, end, scratch);
     }
   }
 }

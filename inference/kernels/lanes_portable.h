@@ -17,10 +17,9 @@ struct V {
 /// How many rows and vectors one tile of products holds in registers, and how many vectors of
 /// values.
 inline constexpr size_t kTileRows = 1, kTileVectors = 2, kValueVectors = 1;
-/// So many vectors, at most, meet a weight without a first-level cache's being minded; so many, at
-/// most, meet rows as they are decoded; so many do when the rows are kept for others, which takes
-/// room in the cache.
-inline constexpr size_t kFewVectors = 2, kDecodingVectors = 2, kKeepingVectors = 2;
+/// So many vectors, at most, meet a weight without a first-level cache's being minded; and so many,
+/// at most, meet rows as they are decoded.
+inline constexpr size_t kFewVectors = 2, kDecodingVectors = 2;
 /// How many rows are decoded side by side for so many vectors; and from how many vectors on each
 /// part of a vector is loaded once for all of them.
 constexpr size_t decoding_rows(size_t n_vectors) { return n_vectors == 1 ? 2 : 1; }
