@@ -16,7 +16,10 @@ class Scratch {
   Scratch(Backend& backend, size_t n)
       : backend_(&backend),
         n_(n),
-        data_(static_cast<float*>(backend.allocate(n * sizeof(float)))) {}
+        data_(static_cast<float*>(backend.allocate(n * sizeof(float)))) {
+    // The system hands out the memory now, not page by page in the first long step.
+    if (data_ != nullptr) backend.clear(data_, bytes());
+  }
   ~Scratch() {
     if (data_ != nullptr) backend_->release(data_, n_ * sizeof(float));
   }
