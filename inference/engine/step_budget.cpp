@@ -14,7 +14,8 @@ void StepBudget::learn(size_t n_rows, std::chrono::microseconds time) {
   if (late) {
     next = std::min(rows_, fits);
   } else if (n_rows >= rows_) {
-    next = std::clamp(fits / 2, rows_ + rows_ / 2 + 1, 4 * rows_);
+    // More tokens share the weights, so that each takes less time: half of what fits is safe.
+    next = std::max(fits / 2, rows_ + rows_ / 2 + 1);
   }
   const size_t least = one_token_is_late_ ? kRowsWhenLate : 1;
   rows_ = std::min(std::max(next, least), std::max<size_t>(rows_max_, 1));

@@ -305,7 +305,8 @@ TEST_CASE("a stopped step changes nothing") {
 }
 
 TEST_CASE("a step that is stopped from another thread at any moment changes nothing", "[slow]") {
-  const auto engine = open();
+  EngineOptions options{.rows_in_step_max = 2};  // many steps to stop
+  const auto engine = open(options);
   const auto ids = tokens(400);
   const auto sequence = engine->start();
   REQUIRE(sequence->append(ids));
@@ -315,7 +316,7 @@ TEST_CASE("a step that is stopped from another thread at any moment changes noth
   while (sequence->n_waiting() > 0) {
     std::stop_source source;
     std::jthread stopper([&] {
-      std::this_thread::sleep_for(std::chrono::microseconds(random() % 4000));
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
       source.request_stop();
     });
     const auto stepped = engine->step(one, source.get_token());
