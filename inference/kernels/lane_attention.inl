@@ -132,9 +132,11 @@ void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, s
       block(entries + first * dim, dim, end - first, q, dim, n_heads, dim, p + first, kAttendBlock);
     }
     for (size_t h = 0; h < n_heads; ++h) {
-      const V shrink = splat(soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]));
+      const bool is_first = begin == 0;  // whose sums are zeros
+      const float shrink = soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]);
+      if (is_first || shrink == 1.0F) continue;
       for (size_t c = 0; c < dim; c += 16)
-        store(out + h * dim + c, mul(load(out + h * dim + c), shrink));
+        store(out + h * dim + c, mul(load(out + h * dim + c), splat(shrink)));
     }
     add_values(p, kAttendBlock, entries, n, dim, out, n_heads);
   }
