@@ -70,9 +70,9 @@ void Forward::Pass::run_experts(const LayerWeights& layer, const MatrixInput& in
   }
   const float* const from = in.for_weight(layer.experts.front().w1);
   if (n_ > 1) {
-    for (size_t i = 0; i < n_slots; ++i) {
-      backend_.copy(gathered_.data() + slot_of_[i] * D_, from + i / K_ * D_, D_ * sizeof(float));
-    }
+    row_pointers_.resize(n_slots);
+    for (size_t i = 0; i < n_slots; ++i) row_pointers_[slot_of_[i]] = from + i / K_ * D_;
+    backend_.gather_rows(row_pointers_, D_, gathered_.data());
   }
   const auto rows_of = [&](size_t e) {
     return n_ > 1 ? gathered_.data() + expert_begin_[e] * D_ : const_cast<float*>(from);

@@ -326,6 +326,12 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void gather_rows(std::span<const float* const> from, size_t n_cols, float* out) override {
+    rows(from.size(), n_cols, [&](size_t r) {
+      std::memcpy(out + r * n_cols, from[r], n_cols * sizeof(float));
+    });
+  }
+
   void sum_rows(std::span<const float* const> terms, size_t n_terms, const float* last,
                 size_t n_rows, size_t n_cols, float* out) override {
     rows(n_rows, n_cols * n_terms, [&](size_t r) {
@@ -374,15 +380,18 @@ class CpuBackend final : public Backend {
     }
   }
 
-  /// body(row) for each row; on the calling thread alone when it is not worth waking another.
+  /// body(row) for each row, some neighbours at a time; on the calling thread alone when it is not
+  /// worth waking another.
   template <class Body>
   void rows(size_t n, size_t work_in_row, const Body& body) {
-    constexpr size_t kWorthSharing = 1 << 16;
-    if (n * work_in_row < kWorthSharing) {
-      for (size_t i = 0; i < n; ++i) body(i);
-      return;
-    }
-    pool_.run(n, [&](size_t i, size_t) { body(i); });
+    constexpr size_t kWorthSharing = 1 << 16, kWorthTaking = 1 << 14;
+    const auto some = [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) body(i);
+    };
+    if (n * work_in_row < kWorthSharing) return some(0, n);
+    const size_t step = std::max<size_t>(1, kWorthTaking / work_in_row);
+    pool_.run((n + step - 1) / step,
+              [&](size_t i, size_t) { some(i * step, std::min(n, (i + 1) * step)); });
   }
 
   /// Asks for the beginning of weights that no piece before has fetched for this thread.

@@ -297,6 +297,10 @@ class ReferenceBackend final : public Backend {
     }
   }
 
+  void gather_rows(std::span<const float* const> from, size_t n_cols, float* out) override {
+    for (size_t r = 0; r < from.size(); ++r) std::copy_n(from[r], n_cols, out + r * n_cols);
+  }
+
   void sum_rows(std::span<const float* const> terms, size_t n_terms, const float* last,
                 size_t n_rows, size_t n_cols, float* out) override {
     for (size_t r = 0; r < n_rows; ++r) {
