@@ -14,9 +14,7 @@ namespace sable::inference {
 class Scratch {
  public:
   Scratch(Backend& backend, size_t n)
-      : backend_(&backend),
-        n_(n),
-        data_(static_cast<float*>(backend.allocate(n * sizeof(float)))) {
+      : backend_(&backend), n_(n), data_(static_cast<float*>(backend.allocate(n * sizeof(float)))) {
     // The system hands out the memory now, not page by page in the first long step.
     if (data_ != nullptr) backend.clear(data_, bytes());
   }
