@@ -3,7 +3,6 @@
 //
 // Source: DeepSeek-V4 (arXiv 2606.19348) and its released inference/model.py.
 #include <cmath>
-#include <numeric>
 
 #include "inference/graph/pass.h"
 
@@ -35,7 +34,7 @@ void Forward::Pass::attention(const LayerWeights& layer, const float* x, float* 
   }
   project_queries(layer, *rope);
   if (stopped()) return;
-  if (layer.ratio == 4) select_entries(layer);
+  if (indexes_) select_entries(layer);
   if (stopped()) return;
   gather_entries(layer);
   attend(layer, *rope, out);
@@ -183,9 +182,9 @@ void Forward::Pass::finish_index_queries() {
   trace("indexer.weights", index_weights_.data(), hi_, n_);
 }
 
-/// The compressed entries that each row attends to: the indexer's choice, or all that it sees.
+/// The compressed entries that each row attends to: the indexer's choice.
 void Forward::Pass::select_entries(const LayerWeights& layer) {
-  if (indexes_) finish_index_queries();
+  finish_index_queries();
   const size_t top_k = static_cast<size_t>(c_.index_topk), ratio = layer.ratio;
   const size_t in_page = CacheLayout::entries_per_page(ratio);
   selected_at_.assign(1, 0);
@@ -193,12 +192,6 @@ void Forward::Pass::select_entries(const LayerWeights& layer) {
     selected_at_.push_back(selected_at_.back() + std::min<size_t>(top_k, visible(t, ratio)));
   }
   selected_.resize(selected_at_.back());
-  if (!indexes_) {
-    for (size_t t = 0; t < n_; ++t) {
-      std::iota(selected_.data() + selected_at_[t], selected_.data() + selected_at_[t + 1], 0);
-    }
-    return;
-  }
   // Addresses of the key pages, one list a sequence.
   key_pages_.clear();
   for (const SequenceRows& s : sequences_) {
@@ -235,43 +228,67 @@ void Forward::Pass::select_entries(const LayerWeights& layer) {
   if (tracing()) (*trace_)("indexer.score", layer_index_, scores, scores.size());
 }
 
-/// The set of entries that each row attends to, as addresses: window first, then compressed,
-/// ascending.
+/// The entries that each row attends to, as addresses: its window first, then compressed ones,
+/// ascending. Neighbouring rows that see all there are share theirs.
 void Forward::Pass::gather_entries(const LayerWeights& layer) {
-  const size_t ratio = layer.ratio;
-  const size_t in_page = ratio == 0 ? 1 : CacheLayout::entries_per_page(ratio);
+  const size_t most = indexes_ ? 1 : kGroupedQueries;
   entries_.clear();
-  entries_at_.assign(1, 0);
+  entries_at_.clear();
+  attend_rows_.resize(n_);
+  attend_groups_.clear();
   for (const SequenceRows& s : sequences_) {
-    const LayerState& state = s.state->layer(state_layer_);
-    for (size_t t = s.first_row; t < s.first_row + s.n_rows; ++t) {
-      const uint64_t end = positions_[t] + 1;
-      for (uint64_t p = end > layout_.window ? end - layout_.window : 0; p < end; ++p) {
-        entries_.push_back(state.window.item(p, CacheLayout::kWindowPage, layout_.entry_bytes));
-      }
-      if (ratio == 4) {
-        for (size_t i = selected_at_[t]; i < selected_at_[t + 1]; ++i) {
-          entries_.push_back(state.entries.item(static_cast<uint64_t>(selected_[i]), in_page,
-                                                layout_.entry_bytes));
-        }
-      } else if (ratio > 0) {
-        for (uint64_t e = 0; e < visible(t, ratio); ++e) {
-          entries_.push_back(state.entries.item(e, in_page, layout_.entry_bytes));
-        }
-      }
-      entries_at_.push_back(entries_.size());
+    const size_t rows_end = s.first_row + s.n_rows;
+    for (size_t t = s.first_row; t < rows_end; t += most) {
+      const size_t end = std::min(t + most, rows_end), first = entries_.size();
+      gather_group(layer, s, t, end);
+      entries_at_.push_back(first);
+      attend_groups_.push_back({.n_entries = entries_.size() - first,
+                                .rows = std::span(attend_rows_).subspan(t, end - t)});
     }
+  }
+  for (size_t i = 0; i < attend_groups_.size(); ++i) {
+    attend_groups_[i].entries = entries_.data() + entries_at_[i];
+  }
+}
+
+/// Rows [begin, end) of a sequence.
+void Forward::Pass::gather_group(const LayerWeights& layer, const SequenceRows& s, size_t begin,
+                                 size_t end) {
+  const size_t ratio = layer.ratio;
+  const LayerState& state = s.state->layer(state_layer_);
+  const size_t first = entries_.size();
+  const auto window_begin = [&](size_t t) {
+    const uint64_t n = positions_[t] + 1;
+    return n > layout_.window ? n - layout_.window : 0;
+  };
+  const uint64_t from = window_begin(begin);
+  for (uint64_t p = from; p <= positions_[end - 1]; ++p) {
+    entries_.push_back(state.window.item(p, CacheLayout::kWindowPage, layout_.entry_bytes));
+  }
+  const size_t n_window = entries_.size() - first;
+  const size_t in_page = ratio == 0 ? 1 : CacheLayout::entries_per_page(ratio);
+  const auto add = [&](uint64_t e) {
+    entries_.push_back(state.entries.item(e, in_page, layout_.entry_bytes));
+  };
+  if (indexes_) {
+    for (size_t i = selected_at_[begin]; i < selected_at_[begin + 1]; ++i) {
+      add(static_cast<uint64_t>(selected_[i]));
+    }
+  } else if (ratio > 0) {
+    for (uint64_t e = 0; e < visible(end - 1, ratio); ++e) add(e);
+  }
+  for (size_t t = begin; t < end; ++t) {
+    const size_t n_compressed = indexes_    ? entries_.size() - first - n_window
+                                : ratio > 0 ? static_cast<size_t>(visible(t, ratio))
+                                            : 0;
+    attend_rows_[t] = {.q = q_.data() + t * H_ * dim_,
+                       .window = {window_begin(t) - from, positions_[t] + 1 - from},
+                       .compressed = {n_window, n_window + n_compressed},
+                       .out = o_.data() + t * H_ * dim_};
   }
 }
 
 void Forward::Pass::attend(const LayerWeights& layer, const RopeTable& rope, float* out) {
-  attend_rows_.clear();
-  for (size_t t = 0; t < n_; ++t) {
-    attend_rows_.push_back({.q = q_.data() + t * H_ * dim_,
-                            .entries = entries_.data() + entries_at_[t],
-                            .n_entries = entries_at_[t + 1] - entries_at_[t],
-                            .out = o_.data() + t * H_ * dim_});
-  }
   traffic_.cache_bytes += entries_.size() * layout_.entry_bytes;
   const AttendShape shape{.n_heads = H_,
                           .head_dim = dim_,
@@ -279,7 +296,7 @@ void Forward::Pass::attend(const LayerWeights& layer, const RopeTable& rope, flo
                           .packed = layout_.entry_shape,
                           .scale = 1.0F / std::sqrt(static_cast<float>(dim_)),
                           .sinks = layer.attn_sink.data()};
-  backend_.attend(shape, attend_rows_, *stop_);
+  backend_.attend(shape, attend_groups_, *stop_);
   if (stopped()) return;
   trace("attn.o_before_derotation", o_.data(), H_ * dim_, n_);
   backend_.rope({.x = o_.data(),

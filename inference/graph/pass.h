@@ -117,6 +117,7 @@ class Forward::Pass {
   void store_window();
   void select_entries(const LayerWeights& layer);
   void gather_entries(const LayerWeights& layer);
+  void gather_group(const LayerWeights& layer, const SequenceRows& s, size_t begin, size_t end);
   void attend(const LayerWeights& layer, const RopeTable& rope, float* out);
   uint64_t visible(size_t row, size_t ratio) const { return (positions_[row] + 1) / ratio; }
 
@@ -172,6 +173,7 @@ class Forward::Pass {
   std::vector<size_t> selected_at_;
   std::vector<SelectRow> select_rows_;
   std::vector<AttendRow> attend_rows_;
+  std::vector<AttendGroup> attend_groups_;
   std::vector<std::byte*> destinations_;
   std::vector<const float*> slots_, row_pointers_;
   std::vector<PoolJob> pool_jobs_;

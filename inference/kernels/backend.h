@@ -84,12 +84,26 @@ struct AttendShape {
   const float* sinks = nullptr;  ///< [n_heads]
 };
 
-/// One query position: attends to `entries` in their order.
+/// Entries [begin, end) of a group.
+struct EntryRange {
+  size_t begin = 0, end = 0;
+  size_t size() const { return end - begin; }
+};
+
+/// One query position: attends to `window`, then to `compressed`.
 struct AttendRow {
-  const float* q = nullptr;                   ///< [n_heads, head_dim]
-  const std::byte* const* entries = nullptr;  ///< [n_entries]
-  size_t n_entries = 0;
+  const float* q = nullptr;  ///< [n_heads, head_dim]
+  EntryRange window, compressed;
   float* out = nullptr;  ///< [n_heads, head_dim]
+  size_t n_entries() const { return window.size() + compressed.size(); }
+};
+
+/// At most so many queries, with most of their entries in common.
+inline constexpr size_t kGroupedQueries = 8;
+struct AttendGroup {
+  const std::byte* const* entries = nullptr;
+  size_t n_entries = 0;
+  std::span<const AttendRow> rows;
 };
 
 struct SelectShape {
@@ -165,7 +179,7 @@ class Backend {
   virtual void load_keys(CacheFormat format, size_t dim, std::span<const std::byte* const> from,
                          float* out) = 0;
 
-  virtual void attend(const AttendShape& shape, std::span<const AttendRow> rows,
+  virtual void attend(const AttendShape& shape, std::span<const AttendGroup> groups,
                       const std::stop_token& stop) = 0;
   virtual void select(const SelectShape& shape, std::span<const SelectRow> rows,
                       const std::stop_token& stop) = 0;

@@ -256,17 +256,17 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void attend(const AttendShape& shape, std::span<const AttendRow> queries,
+  void attend(const AttendShape& shape, std::span<const AttendGroup> groups,
               const std::stop_token& stop) override {
     reserve_scratch(attend_scratch(shape));
-    // Few queries: several threads share one query's heads, each decoding the entries for itself.
-    const size_t shares = queries.size() >= 2 * pool_.n_threads() ? 1 : pool_.n_threads();
+    // Few queries: several threads share their heads, each decoding the entries for itself.
+    const size_t shares = groups.size() >= 2 * pool_.n_threads() ? 1 : pool_.n_threads();
     const size_t heads = ((shape.n_heads + shares - 1) / shares + 3) / 4 * 4;
-    const size_t n_groups = (shape.n_heads + heads - 1) / heads;
-    pool_.run(queries.size() * n_groups, [&](size_t i, size_t thread) {
+    const size_t n_parts = (shape.n_heads + heads - 1) / heads;
+    pool_.run(groups.size() * n_parts, [&](size_t i, size_t thread) {
       if (stop.stop_requested()) return;
-      const size_t begin = i % n_groups * heads;
-      kernels_.attend(shape, queries[i / n_groups], begin, std::min(shape.n_heads, begin + heads),
+      const size_t begin = i % n_parts * heads;
+      kernels_.attend(shape, groups[i / n_parts], begin, std::min(shape.n_heads, begin + heads),
                       scratch_[thread].data());
     });
   }
@@ -327,9 +327,8 @@ class CpuBackend final : public Backend {
   }
 
   void gather_rows(std::span<const float* const> from, size_t n_cols, float* out) override {
-    rows(from.size(), n_cols, [&](size_t r) {
-      std::memcpy(out + r * n_cols, from[r], n_cols * sizeof(float));
-    });
+    rows(from.size(), n_cols,
+         [&](size_t r) { std::memcpy(out + r * n_cols, from[r], n_cols * sizeof(float)); });
   }
 
   void sum_rows(std::span<const float* const> terms, size_t n_terms, const float* last,

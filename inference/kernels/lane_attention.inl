@@ -102,48 +102,146 @@ float soften(float* p, size_t n, float scale, float& top, float& total) {
   return shrink;
 }
 
-/// Blocks of entries in their order, with a running maximum for each head.
-void attend(const AttendShape& shape, const AttendRow& row, size_t head_begin, size_t head_end,
+/// Where the entries at [begin, end) of a query's list lie among those of its group.
+struct BlockParts {
+  EntryRange window, compressed;
+  BlockParts(const AttendRow& row, size_t begin, size_t end) {
+    const size_t n = row.window.size();
+    window = {row.window.begin + std::min(begin, n), row.window.begin + std::min(end, n)};
+    compressed = {row.compressed.begin + std::max(begin, n) - n,
+                  row.compressed.begin + std::max(end, n) - n};
+  }
+};
+
+/// The entries that a block of each query of a group needs, each decoded once, when first asked
+/// for.
+class DecodedBlock {
+ public:
+  /// The queries' entries at [begin, begin + kAttendBlock); `decoded` has room for
+  /// kDecodedEntries.
+  DecodedBlock(const AttendShape& shape, const AttendGroup& group, size_t begin, float* decoded)
+      : shape_(shape), group_(group), decoded_(decoded) {
+    for (const AttendRow& row : group.rows) {
+      const BlockParts parts = this->parts(row, begin);
+      extend(window_, parts.window);
+      extend(compressed_, parts.compressed);
+    }
+    SABLE_CHECK(window_.size() + compressed_.size() <= kDecodedEntries);
+  }
+
+  /// A query's part of the block, as rows of `decoded`.
+  BlockParts rows(const AttendRow& row, size_t begin) const {
+    BlockParts parts = this->parts(row, begin);
+    parts.window = moved(parts.window, window_, 0);
+    parts.compressed = moved(parts.compressed, compressed_, window_.size());
+    return parts;
+  }
+
+  /// Row i, after which those before `end` are decoded too.
+  const float* row(size_t i, size_t end) {
+    for (; n_decoded_ < end; ++n_decoded_) {
+      constexpr size_t kEntriesAhead = 12;
+      const size_t at = n_decoded_ < window_.size()
+                            ? window_.begin + n_decoded_
+                            : compressed_.begin + n_decoded_ - window_.size();
+      if (at + kEntriesAhead < group_.n_entries) {
+        fetch_entry(shape_, group_.entries[at + kEntriesAhead]);
+      }
+      load_entry(shape_, group_.entries[at], decoded_ + n_decoded_ * shape_.head_dim);
+    }
+    return decoded_ + i * shape_.head_dim;
+  }
+
+ private:
+  static BlockParts parts(const AttendRow& row, size_t begin) {
+    const size_t n = row.n_entries();
+    return {row, std::min(n, begin), std::min(n, begin + kAttendBlock)};
+  }
+  static void extend(EntryRange& all, const EntryRange& part) {
+    if (part.size() == 0) return;
+    if (all.size() == 0) all = part;
+    all = {std::min(all.begin, part.begin), std::max(all.end, part.end)};
+  }
+  static EntryRange moved(const EntryRange& part, const EntryRange& all, size_t to) {
+    if (part.size() == 0) return {};
+    return {part.begin - all.begin + to, part.end - all.begin + to};
+  }
+
+  const AttendShape& shape_;
+  const AttendGroup& group_;
+  float* decoded_;
+  EntryRange window_, compressed_;
+  size_t n_decoded_ = 0;
+};
+
+/// One query's heads and its part of a block: [tops, totals] are those of the heads so far, and so
+/// is `out`.
+void attend_block(const AttendShape& shape, DecodedBlock& block_entries, const BlockParts& parts,
+                  const float* q, size_t n_heads, bool is_first, float* p, float* tops,
+                  float* totals, float* out) {
+  const size_t dim = shape.head_dim;
+  const EntryRange both[] = {parts.window, parts.compressed};
+  size_t n = 0;
+  for (const EntryRange& part : both) {
+    // A few entries at a time meet all heads while they are in the first-level cache.
+    for (size_t first = part.begin; first < part.end; first += kBlockRows) {
+      const size_t end = std::min(part.end, first + kBlockRows);
+      block(block_entries.row(first, end), dim, end - first, q, dim, n_heads, dim, p + n,
+            kAttendBlock);
+      n += end - first;
+    }
+  }
+  for (size_t h = 0; h < n_heads; ++h) {
+    const float shrink = soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]);
+    if (is_first || shrink == 1.0F) continue;  // sums are zeros, or stay as they are
+    for (size_t c = 0; c < dim; c += 16)
+      store(out + h * dim + c, mul(load(out + h * dim + c), splat(shrink)));
+  }
+  n = 0;
+  for (const EntryRange& part : both) {
+    if (part.size() == 0) continue;
+    add_values(p + n, kAttendBlock, block_entries.row(part.begin, part.end), part.size(), dim, out,
+               n_heads);
+    n += part.size();
+  }
+}
+
+/// Blocks of entries in their order, with a running maximum for each head. How a query's entries
+/// are cut into blocks depends on nothing but the query.
+void attend(const AttendShape& shape, const AttendGroup& group, size_t head_begin, size_t head_end,
             float* scratch) {
   const size_t dim = shape.head_dim, n_heads = head_end - head_begin;
-  float* const entries = scratch;
-  float* const p = entries + kAttendBlock * dim;
+  float* const decoded = scratch;
+  float* const p = decoded + kDecodedEntries * dim;
   float* const tops = p + shape.n_heads * kAttendBlock;
-  float* const totals = tops + shape.n_heads;
-  float* const out = row.out + head_begin * dim;
-  const float* const q = row.q + head_begin * dim;
-  for (size_t h = 0; h < n_heads; ++h) {
-    tops[h] = -std::numeric_limits<float>::infinity();
-    totals[h] = 0;
+  float* const totals = tops + kGroupedQueries * shape.n_heads;
+  SABLE_CHECK(group.rows.size() <= kGroupedQueries);
+  size_t n_entries = 0;
+  for (size_t r = 0; r < group.rows.size(); ++r) {
+    const AttendRow& row = group.rows[r];
+    n_entries = std::max(n_entries, row.n_entries());
+    std::fill_n(tops + r * n_heads, n_heads, -std::numeric_limits<float>::infinity());
+    std::fill_n(totals + r * n_heads, n_heads, 0.0F);
+    std::memset(row.out + head_begin * dim, 0, n_heads * dim * sizeof(float));
   }
-  std::memset(out, 0, n_heads * dim * sizeof(float));
-  for (size_t begin = 0; begin < row.n_entries; begin += kAttendBlock) {
-    const size_t n = std::min(kAttendBlock, row.n_entries - begin);
-    // A few entries at a time meet all heads while they are in the first-level cache.
-    for (size_t first = 0; first < n; first += kBlockRows) {
-      const size_t end = std::min(n, first + kBlockRows);
-      for (size_t i = first; i < end; ++i) {
-        constexpr size_t kEntriesAhead = 12;
-        if (begin + i + kEntriesAhead < row.n_entries) {
-          fetch_entry(shape, row.entries[begin + i + kEntriesAhead]);
-        }
-        load_entry(shape, row.entries[begin + i], entries + i * dim);
-      }
-      block(entries + first * dim, dim, end - first, q, dim, n_heads, dim, p + first, kAttendBlock);
+  for (size_t begin = 0; begin < n_entries; begin += kAttendBlock) {
+    DecodedBlock block_entries(shape, group, begin, decoded);
+    for (size_t r = 0; r < group.rows.size(); ++r) {
+      const AttendRow& row = group.rows[r];
+      if (row.n_entries() <= begin) continue;
+      attend_block(shape, block_entries, block_entries.rows(row, begin), row.q + head_begin * dim,
+                   n_heads, begin == 0, p, tops + r * n_heads, totals + r * n_heads,
+                   row.out + head_begin * dim);
     }
+  }
+  for (size_t r = 0; r < group.rows.size(); ++r) {
+    float* const out = group.rows[r].out + head_begin * dim;
     for (size_t h = 0; h < n_heads; ++h) {
-      const bool is_first = begin == 0;  // whose sums are zeros
-      const float shrink = soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]);
-      if (is_first || shrink == 1.0F) continue;
+      const size_t i = r * n_heads + h;
+      const V total = splat(totals[i] + exp_of(shape.sinks[head_begin + h] - tops[i]));
       for (size_t c = 0; c < dim; c += 16)
-        store(out + h * dim + c, mul(load(out + h * dim + c), splat(shrink)));
+        store(out + h * dim + c, div(load(out + h * dim + c), total));
     }
-    add_values(p, kAttendBlock, entries, n, dim, out, n_heads);
-  }
-  for (size_t h = 0; h < n_heads; ++h) {
-    const V total = splat(totals[h] + exp_of(shape.sinks[head_begin + h] - tops[h]));
-    for (size_t c = 0; c < dim; c += 16)
-      store(out + h * dim + c, div(load(out + h * dim + c), total));
   }
 }
 

@@ -30,8 +30,9 @@ constexpr size_t vectors_together(size_t cols) {
   const size_t vectors = kBytes / (sizeof(float) * (cols == 0 ? 1 : cols));
   return vectors < 24 ? 24 : vectors > 768 ? 768 : vectors / 3 * 3;
 }
-/// Entries that the attention decodes and weighs at a time.
-inline constexpr size_t kAttendBlock = 64;
+/// Entries of a query that the attention weighs at a time, and those that it decodes meanwhile for
+/// all queries of a group.
+inline constexpr size_t kAttendBlock = 64, kDecodedEntries = 2 * (kAttendBlock + kGroupedQueries);
 /// Index keys that are scored at a time, and queries of one sequence that share their decoding.
 inline constexpr size_t kKeyBlock = 16, kQueriesTogether = 8;
 
@@ -49,8 +50,8 @@ struct LaneKernels {
   float (*dot)(const float* a, const float* b, size_t n);
   /// y[i] = w[i] * (x[i] / rms(x)); `w` may be null.
   void (*rms_norm)(const float* x, const float* w, size_t n, float eps, float* y);
-  void (*attend)(const AttendShape& shape, const AttendRow& row, size_t head_begin, size_t head_end,
-                 float* scratch);
+  void (*attend)(const AttendShape& shape, const AttendGroup& group, size_t head_begin,
+                 size_t head_end, float* scratch);
   /// scores[r][s] of at most kQueriesTogether rows for s in [begin, end) as far as the row sees,
   /// begin a multiple of kKeyBlock. The rows have the same pages, and their queries lie together.
   void (*score_keys)(const SelectShape& shape, std::span<const SelectRow> rows, size_t begin,

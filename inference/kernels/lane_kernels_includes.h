@@ -10,6 +10,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/check.h"
 #include "inference/files/number_formats.h"
 #include "inference/kernels/lane_kernels.h"
 

@@ -206,8 +206,9 @@ template <size_t R, size_t T>
   }
 }
 
-/// R rows from r0 on (stride ws) and T vectors from t0 on (stride xs), n elements each.
-template <size_t R, size_t T>
+/// R rows from r0 on (stride ws) and T vectors from t0 on (stride xs), n elements each. Fetches the
+/// next T vectors if asked: worth it only where they are far from the core.
+template <size_t R, size_t T, bool Fetches = false>
 void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_t t0, size_t n,
           const BlockSums& to) {
   w += r0 * ws;
@@ -217,7 +218,10 @@ void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_
   const size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) {
     V xt[T];
-    each<T>([&](size_t t) SABLE_INLINE { xt[t] = load(x + t * xs + i); });
+    each<T>([&](size_t t) SABLE_INLINE {
+      xt[t] = load(x + t * xs + i);
+      if constexpr (Fetches) __builtin_prefetch(x + (T + t) * xs + i);
+    });
     each<R>([&](size_t r) SABLE_INLINE {
       const V wr = load(w + r * ws + i);
       each<T>([&](size_t t) SABLE_INLINE { acc[t * R + r] = fma(wr, xt[t], acc[t * R + r]); });
@@ -232,12 +236,16 @@ void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_
   to.end<R, T>(r0, t0, acc);
 }
 
-/// n_rows rows and n_tiles times T vectors from t0 on.
+/// n_rows rows and n_tiles times T vectors from t0 on, which may never have been read before.
 template <size_t T>
 void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t t0,
-               size_t n_tiles, size_t n, const BlockSums& to) {
+               size_t n_tiles, size_t n, const BlockSums& to, bool are_new = false) {
   for (; n_tiles > 0; --n_tiles, t0 += T) {
     size_t r = 0;
+    if (are_new && n_rows >= kTileRows) {
+      tile<kTileRows, T, true>(w, ws, r, x, xs, t0, n, to);
+      r += kTileRows;
+    }
     for (; r + kTileRows <= n_rows; r += kTileRows) tile<kTileRows, T>(w, ws, r, x, xs, t0, n, to);
     if constexpr (kTileRows > 2) {
       for (; r + 2 <= n_rows; r += 2) tile<2, T>(w, ws, r, x, xs, t0, n, to);
@@ -351,10 +359,11 @@ void decode_columns(const Rows& rows, size_t r, size_t begin, size_t end, float*
   }
 }
 
-/// Products of up to kBlockRows rows from r0 on with n_vectors vectors from t0 on.
+/// Products of up to kBlockRows rows from r0 on with n_vectors vectors from t0 on, which are new to
+/// this core or not.
 template <class Rows>
 void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, size_t n_vectors,
-                   float* scratch) {
+                   bool are_new, float* scratch) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   const size_t ds = decoded_stride(w.cols), xs = job.x_stride;
@@ -371,7 +380,7 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, 
       decode_columns(rows, r, begin, end, scratch + r * ds, ahead);
     }
     even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
-      tile_rows<T>(scratch, ds, n_rows, x + begin, xs, t, n_tiles, end - begin, to);
+      tile_rows<T>(scratch, ds, n_rows, x + begin, xs, t, n_tiles, end - begin, to, are_new);
     });
   }
 }
@@ -384,7 +393,8 @@ void many_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scr
     const size_t left = job.n_tokens - t;
     const size_t n = left <= together ? left : left < 2 * together ? (left + 1) / 2 : together;
     for (uint64_t r = begin; r < end; r += kBlockRows) {
-      decoded_block<Rows>(job, r, std::min<uint64_t>(kBlockRows, end - r), t, n, scratch);
+      const auto n_rows = std::min<uint64_t>(kBlockRows, end - r);
+      decoded_block<Rows>(job, r, n_rows, t, n, r == begin, scratch);
     }
     t += n;
   }

@@ -217,31 +217,12 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  void attend(const AttendShape& shape, std::span<const AttendRow> rows,
+  void attend(const AttendShape& shape, std::span<const AttendGroup> groups,
               const std::stop_token& stop) override {
-    const size_t dim = shape.head_dim;
-    PackedEntryShape entry = shape.packed;
-    entry.head_dim = dim;
-    for (const AttendRow& row : rows) {
-      if (stop.stop_requested()) return;
-      std::vector<float> values(row.n_entries * dim);
-      load_entries(shape.format, entry, {row.entries, row.n_entries}, values.data());
-      std::vector<double> p(row.n_entries), out(dim);
-      for (size_t h = 0; h < shape.n_heads; ++h) {
-        double top = -std::numeric_limits<double>::infinity();
-        for (size_t i = 0; i < p.size(); ++i) {
-          p[i] =
-              dot(row.q + h * dim, values.data() + i * dim, dim) * static_cast<double>(shape.scale);
-          top = std::max(top, p[i]);
-        }
-        double total = std::exp(static_cast<double>(shape.sinks[h]) - top);
-        std::fill(out.begin(), out.end(), 0.0);
-        for (size_t i = 0; i < p.size(); ++i) {
-          const double e = std::exp(p[i] - top);
-          total += e;
-          for (size_t c = 0; c < dim; ++c) out[c] += e * static_cast<double>(values[i * dim + c]);
-        }
-        for (size_t c = 0; c < dim; ++c) row.out[h * dim + c] = static_cast<float>(out[c] / total);
+    for (const AttendGroup& group : groups) {
+      for (const AttendRow& row : group.rows) {
+        if (stop.stop_requested()) return;
+        attend_row(shape, group.entries, row);
       }
     }
   }
@@ -313,6 +294,33 @@ class ReferenceBackend final : public Backend {
   }
 
  private:
+  void attend_row(const AttendShape& shape, const std::byte* const* entries, const AttendRow& row) {
+    const size_t dim = shape.head_dim;
+    PackedEntryShape entry = shape.packed;
+    entry.head_dim = dim;
+    std::vector<const std::byte*> from(entries + row.window.begin, entries + row.window.end);
+    from.insert(from.end(), entries + row.compressed.begin, entries + row.compressed.end);
+    std::vector<float> values(from.size() * dim);
+    load_entries(shape.format, entry, from, values.data());
+    std::vector<double> p(from.size()), out(dim);
+    for (size_t h = 0; h < shape.n_heads; ++h) {
+      double top = -std::numeric_limits<double>::infinity();
+      for (size_t i = 0; i < p.size(); ++i) {
+        p[i] =
+            dot(row.q + h * dim, values.data() + i * dim, dim) * static_cast<double>(shape.scale);
+        top = std::max(top, p[i]);
+      }
+      double total = std::exp(static_cast<double>(shape.sinks[h]) - top);
+      std::fill(out.begin(), out.end(), 0.0);
+      for (size_t i = 0; i < p.size(); ++i) {
+        const double e = std::exp(p[i] - top);
+        total += e;
+        for (size_t c = 0; c < dim; ++c) out[c] += e * static_cast<double>(values[i * dim + c]);
+      }
+      for (size_t c = 0; c < dim; ++c) row.out[h * dim + c] = static_cast<float>(out[c] / total);
+    }
+  }
+
   static std::vector<float> stream_products(const StreamSite& site, const float* x, size_t dim,
                                             float rms_eps, size_t n_out) {
     const size_t n = kStreams * dim;

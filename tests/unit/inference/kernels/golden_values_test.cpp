@@ -184,8 +184,9 @@ TEST_CASE("attention with a sink has the golden weights") {
   for (size_t i = 0; i < 3; ++i) at[i] = reinterpret_cast<const std::byte*>(&entries[i * kDim]);
   for (const auto& backend : backends()) {
     INFO(backend->detail());
-    const AttendRow row{.q = q.data(), .entries = at, .n_entries = 3, .out = out.data()};
-    backend->attend({.n_heads = 1, .head_dim = kDim, .scale = 1, .sinks = &sink}, {&row, 1}, {});
+    const AttendRow row{.q = q.data(), .window = {0, 2}, .compressed = {2, 3}, .out = out.data()};
+    const AttendGroup group{.entries = at, .n_entries = 3, .rows = {&row, 1}};
+    backend->attend({.n_heads = 1, .head_dim = kDim, .scale = 1, .sinks = &sink}, {&group, 1}, {});
     CHECK(out[0] == Approx(0.135989).margin(1e-6));
     CHECK(out[1] == Approx(0.030343).margin(1e-6));
     CHECK(out[2] == Approx(0.609460).margin(1e-6));

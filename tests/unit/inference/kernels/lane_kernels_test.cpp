@@ -226,8 +226,9 @@ TEST_CASE("attention has the same bits for every instruction set and split of he
   const auto run = [&](Backend& backend) {
     backend.store_entries(format, shape, values.data(), to);
     std::vector<float> out(kHeads * kDim);
-    const AttendRow row{q.data(), from.data(), n, out.data()};
-    backend.attend(attend, {&row, 1}, {});
+    const AttendRow row{.q = q.data(), .window = {0, n}, .out = out.data()};
+    const AttendGroup group{.entries = from.data(), .n_entries = n, .rows = {&row, 1}};
+    backend.attend(attend, {&group, 1}, {});
     return out;
   };
   const std::vector<float> want = run(*make_reference_backend());
@@ -243,6 +244,61 @@ TEST_CASE("attention has the same bits for every instruction set and split of he
         REQUIRE(got[i] == Approx(want[i]).margin(3e-6));
       }
     }
+  }
+}
+
+TEST_CASE("a query gets the same bits in a group as alone") {
+  constexpr size_t kHeads = 5, kDim = 64;
+  const PackedEntryShape shape{kDim, 32};
+  // As in a prompt: windows of at most n_window positions from the first on, then a compressed
+  // entry for every so many.
+  const size_t n_window = GENERATE(size_t{3}, size_t{64}, size_t{128});
+  const size_t first = GENERATE(size_t{0}, size_t{60}, size_t{126}, size_t{300});
+  const size_t ratio = GENERATE(size_t{1}, size_t{4}, size_t{1000});
+  const size_t last = first + kGroupedQueries - 1;
+  const auto begin_of = [&](size_t p) { return p + 1 > n_window ? p + 1 - n_window : 0; };
+  const size_t from = begin_of(first), n_near = last + 1 - from, n = n_near + (last + 1) / ratio;
+  const std::vector<float> q = random_vector(kGroupedQueries * kHeads * kDim, 1);
+  const std::vector<float> sinks = random_vector(kHeads, 2), values = random_vector(n * kDim, 3);
+  std::vector<std::byte> entries(n * shape.bytes());
+  std::vector<std::byte*> to;
+  for (size_t i = 0; i < n; ++i) to.push_back(&entries[i * shape.bytes()]);
+  const std::vector<const std::byte*> at(to.begin(), to.end());
+  const AttendShape attend{kHeads, kDim, CacheFormat::packed, shape, 0.3F, sinks.data()};
+
+  const auto rows = [&](std::vector<float>& out) {
+    std::vector<AttendRow> list;
+    for (size_t i = 0; i < kGroupedQueries; ++i) {
+      const size_t p = first + i;
+      list.push_back({.q = &q[i * kHeads * kDim],
+                      .window = {begin_of(p) - from, p + 1 - from},
+                      .compressed = {n_near, n_near + (p + 1) / ratio},
+                      .out = &out[i * kHeads * kDim]});
+    }
+    return list;
+  };
+  const auto grouped = [&](Backend& backend) {
+    backend.store_entries(CacheFormat::packed, shape, values.data(), to);
+    std::vector<float> out(q.size());
+    const std::vector<AttendRow> list = rows(out);
+    const AttendGroup group{.entries = at.data(), .n_entries = n, .rows = list};
+    backend.attend(attend, {&group, 1}, {});
+    return out;
+  };
+  const std::vector<float> want = grouped(*make_reference_backend());
+  for (const LaneKernels* kernels : runnable_lane_kernels()) {
+    INFO(kernels->name << " window " << n_window << " from " << first << " ratio " << ratio);
+    WorkerPool pool(2);
+    const auto backend = make_cpu_backend(pool, kernels);
+    const std::vector<float> got = grouped(*backend);
+    std::vector<float> alone(q.size());
+    const std::vector<AttendRow> list = rows(alone);
+    for (const AttendRow& row : list) {
+      const AttendGroup group{.entries = at.data(), .n_entries = n, .rows = {&row, 1}};
+      backend->attend(attend, {&group, 1}, {});
+    }
+    CHECK(same_bits(got, alone));
+    for (size_t i = 0; i < got.size(); ++i) REQUIRE(got[i] == Approx(want[i]).margin(3e-6));
   }
 }
 
