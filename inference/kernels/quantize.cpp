@@ -40,6 +40,16 @@ float rounded_to_e4m3(float x) {
   return std::copysign(a != a ? a : rounded, x);
 }
 
+/// The code of a number that rounded_to_e4m3 gives.
+uint8_t e4m3_code_of(float rounded) {
+  constexpr uint32_t kNan = 0x7F;
+  // With FP8's bias instead of FP32's, the number has FP8's exponent and mantissa in its upper
+  // bits.
+  const auto bits = std::bit_cast<uint32_t>(std::fabs(rounded) * 0x1p-120F) >> 20;
+  const uint32_t sign = std::bit_cast<uint32_t>(rounded) >> 31 << 7;
+  return static_cast<uint8_t>(sign | (bits < kNan ? bits : kNan));
+}
+
 /// The same for FP4: e2m1_from_float and back.
 float rounded_to_e2m1(float x) {
   constexpr float kWhole = 0x1p23F;  // whose last bit is 1
@@ -69,7 +79,7 @@ float fp4_scale(std::span<const float> group) {
   return power_of_two_at_least(largest_magnitude(group, kFp4Max * 0x1p-126F) * (1.0F / kFp4Max));
 }
 
-uint8_t fp8_code(float x, float scale) { return e4m3_from_float(x / scale); }
+uint8_t fp8_code(float x, float scale) { return e4m3_code_of(rounded_to_e4m3(x / scale)); }
 
 uint8_t fp4_code(float x, float scale) { return e2m1_from_float(x / scale); }
 
@@ -117,7 +127,8 @@ void pack_entry(const PackedEntryShape& shape, std::span<const float> x, std::by
   for (size_t begin = 0, g = 0; begin < shape.n_fp8(); begin += kKvGroup, ++g) {
     const auto part = x.subspan(begin, std::min(kKvGroup, shape.n_fp8() - begin));
     const float scale = fp8_scale(part);
-    for (size_t i = 0; i < part.size(); ++i) out[begin + i] = std::byte{fp8_code(part[i], scale)};
+    auto* const codes = reinterpret_cast<uint8_t*>(out) + begin;
+    for (size_t i = 0; i < part.size(); ++i) codes[i] = fp8_code(part[i], scale);
     scales[g] = std::byte{exponent_byte(scale)};
   }
   for (size_t i = 0; i < shape.rope_dim; ++i) {

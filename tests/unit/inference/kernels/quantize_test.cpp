@@ -118,6 +118,27 @@ TEST_CASE("every FP8 and FP4 code survives decoding and encoding") {
   }
 }
 
+TEST_CASE("an entry's codes are those of the number format") {
+  const PackedEntryShape shape{128, 64};
+  std::mt19937 random(11);
+  for (int round = 0; round < 500; ++round) {
+    std::vector<float> x(shape.head_dim, 0.0F);
+    x[0] = 448;  // so that the scale is 1
+    for (size_t i = 1; i < 64; ++i) {
+      x[i] = round < 8 ? float_from_e4m3(static_cast<uint8_t>(32 * round + i % 32))
+                       : std::ldexp(static_cast<float>(random()) / 0x1p31F - 1.0F,
+                                    static_cast<int>(random() % 24) - 15);
+      if (i == 63 && round % 9 == 0) x[i] = std::nanf("");
+    }
+    std::vector<std::byte> packed(shape.bytes());
+    pack_entry(shape, x, packed.data());
+    for (size_t i = 0; i < 64; ++i) {
+      INFO(x[i]);
+      CHECK(static_cast<uint8_t>(packed[i]) == e4m3_from_float(x[i]));
+    }
+  }
+}
+
 TEST_CASE("halfway between two codes goes to the even one") {
   const float halves[] = {0.25F, 0.75F, 1.25F, 1.75F, 2.5F, 3.5F, 5.0F};
   const float evens[] = {0, 1, 1, 2, 2, 4, 4};
