@@ -24,15 +24,6 @@ float dot(const float* a, const float* b, size_t n) {
   return y;
 }
 
-void rms_norm(const float* x, const float* w, size_t n, float eps, float* y) {
-  const float factor = 1.0F / std::sqrt(dot(x, x, n) / static_cast<float>(n) + eps);
-  if (w == nullptr) {
-    for (size_t i = 0; i < n; ++i) y[i] = x[i] * factor;
-  } else {
-    for (size_t i = 0; i < n; ++i) y[i] = w[i] * (x[i] * factor);
-  }
-}
-
 /// e^x for |x| < 87 within 2 ulp; beyond, that of the nearest such x.
 V exp(V x) {
   x = min(max(x, splat(-87.0F)), splat(87.0F));
@@ -56,23 +47,6 @@ float exp_of(float x) {
   return lanes[0];
 }
 
-void swiglu(const float* gate, const float* up, float limit, float weight, size_t n, float* out) {
-  const V top = splat(limit), bottom = splat(-limit), one = splat(1.0F), factor = splat(weight);
-  for (size_t i = 0; i < n; i += 16) {
-    float tail[3][16] = {};
-    const bool partial = n - i < 16;
-    if (partial) {
-      std::memcpy(tail[0], gate + i, (n - i) * sizeof(float));
-      std::memcpy(tail[1], up + i, (n - i) * sizeof(float));
-    }
-    const V a = min(load(partial ? tail[0] : gate + i), top);
-    const V b = min(max(load(partial ? tail[1] : up + i), bottom), top);
-    const V silu = div(a, add(one, exp(sub(zero(), a))));
-    store(partial ? tail[2] : out + i, mul(mul(silu, b), factor));
-    if (partial) std::memcpy(out + i, tail[2], (n - i) * sizeof(float));
-  }
-}
-
 /// body(d, n) for n = 16 channels at a time, and at last for those that are left.
 template <class Body>
 void channels(size_t dim, const Body& body) {
@@ -91,6 +65,24 @@ void store_first(float* p, V a, size_t n) {
   float lanes[16];
   store(lanes, a);
   std::memcpy(p, lanes, n * sizeof(float));
+}
+
+void rms_norm(const float* x, const float* w, size_t n, float eps, float* y) {
+  const V factor = splat(1.0F / std::sqrt(dot(x, x, n) / static_cast<float>(n) + eps));
+  channels(n, [&](size_t i, size_t n_here) {
+    const V scaled = mul(load_first(x + i, n_here), factor);
+    store_first(y + i, w == nullptr ? scaled : mul(load_first(w + i, n_here), scaled), n_here);
+  });
+}
+
+void swiglu(const float* gate, const float* up, float limit, float weight, size_t n, float* out) {
+  const V top = splat(limit), bottom = splat(-limit), one = splat(1.0F), factor = splat(weight);
+  channels(n, [&](size_t i, size_t n_here) {
+    const V a = min(load_first(gate + i, n_here), top);
+    const V b = min(max(load_first(up + i, n_here), bottom), top);
+    const V silu = div(a, add(one, exp(sub(zero(), a))));
+    store_first(out + i, mul(mul(silu, b), factor), n_here);
+  });
 }
 
 // The streams are weighed as the official code does it, product and sum rounded each: what follows
