@@ -76,9 +76,10 @@ void add_values(const float* p, size_t ps, const float* values, size_t n, size_t
 /// factor by which everything so far shrinks.
 float soften(float* p, size_t n, float scale, float& top, float& total) {
   V largest_lane = splat(-std::numeric_limits<float>::infinity());
-  for (size_t i = n; i < kAttendBlock; ++i) p[i] = -std::numeric_limits<float>::infinity();
+  const size_t padded = (n + 15) / 16 * 16;
+  for (size_t i = n; i < padded; ++i) p[i] = -std::numeric_limits<float>::infinity();
   const V factor = splat(scale);
-  for (size_t i = 0; i < kAttendBlock; i += 16) {
+  for (size_t i = 0; i < padded; i += 16) {
     const V z = mul(load(p + i), factor);
     store(p + i, z);
     largest_lane = max(largest_lane, z);
@@ -86,15 +87,11 @@ float soften(float* p, size_t n, float scale, float& top, float& total) {
   const float block_top = largest(largest_lane);
   const float new_top = block_top > top ? block_top : top;
   V added = zero();
-  for (size_t i = 0; i < kAttendBlock; i += 16) {
+  for (size_t i = 0; i < padded; i += 16) {
     const V e = exp(sub(load(p + i), splat(new_top)));
     store(p + i, e);
-    if (i + 16 <= n) {
-      added = add(added, e);
-    } else {
-      for (size_t k = n > i ? n : i; k < i + 16; ++k) p[k] = 0.0F;
-      added = add(added, load(p + i));
-    }
+    for (size_t k = n; k < i + 16; ++k) p[k] = 0.0F;
+    added = add(added, i + 16 <= n ? e : load(p + i));
   }
   const float shrink = total == 0.0F ? 0.0F : exp_of(top - new_top);
   total = total * shrink + sum(added);

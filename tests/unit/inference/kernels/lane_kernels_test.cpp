@@ -196,7 +196,7 @@ TEST_CASE("rows decode to the numbers that their formats define") {
 
 TEST_CASE("equal weights give equal bits in whatever format they are stored") {
   const Matrix m = random_matrix(DType::q8_0, 40, 256, 3);
-  std::vector<float> plain(40 * 256);
+  std::vector<float> plain(size_t{40} * 256);
   for (size_t r = 0; r < 40; ++r)
     dequantize_row(m.tensor, r, std::span(plain).subspan(r * 256, 256));
   Tensor decoded{.name = "decoded", .type = DType::f32, .shape = {40, 256}};

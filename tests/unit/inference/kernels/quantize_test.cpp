@@ -121,7 +121,7 @@ TEST_CASE("every FP8 and FP4 code survives decoding and encoding") {
 TEST_CASE("an entry's codes are those of the number format") {
   const PackedEntryShape shape{128, 64};
   std::mt19937 random(11);
-  for (int round = 0; round < 500; ++round) {
+  for (size_t round = 0; round < 500; ++round) {
     std::vector<float> x(shape.head_dim, 0.0F);
     x[0] = 448;  // so that the scale is 1
     for (size_t i = 1; i < 64; ++i) {
