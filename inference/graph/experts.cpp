@@ -69,13 +69,12 @@ void Forward::Pass::run_experts(const LayerWeights& layer, const MatrixInput& in
     slot_weights_[slot] = chosen_weights_[i];
   }
   const float* const from = in.for_weight(layer.experts.front().w1);
-  if (n_ > 1) {
-    row_pointers_.resize(n_slots);
-    for (size_t i = 0; i < n_slots; ++i) row_pointers_[slot_of_[i]] = from + i / K_ * D_;
-    backend_.gather_rows(row_pointers_, D_, gathered_.data());
-  }
-  const auto rows_of = [&](size_t e) {
-    return n_ > 1 ? gathered_.data() + expert_begin_[e] * D_ : const_cast<float*>(from);
+  row_pointers_.resize(n_slots);
+  for (size_t i = 0; i < n_slots; ++i) row_pointers_[slot_of_[i]] = from + i / K_ * D_;
+  const auto add = [&](const Weight& w, float* to, size_t begin, size_t n) {
+    MatmulJob one = job(w, nullptr, to + begin * F_, n);
+    one.x_rows = row_pointers_.data() + begin;
+    jobs_.push_back(one);
   };
   jobs_.clear();
   for (size_t e = 0; e < E_; ++e) {
@@ -84,8 +83,8 @@ void Forward::Pass::run_experts(const LayerWeights& layer, const MatrixInput& in
     const ExpertWeights& expert = layer.experts[e];
     ++traffic_.n_experts;
     residency_.use(expert);
-    jobs_.push_back(job(expert.w1, rows_of(e), gate_.data() + begin * F_, n));
-    jobs_.push_back(job(expert.w3, rows_of(e), up_.data() + begin * F_, n));
+    add(expert.w1, gate_.data(), begin, n);
+    add(expert.w3, up_.data(), begin, n);
   }
   matmul(jobs_);
   if (stopped()) return;

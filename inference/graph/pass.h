@@ -148,8 +148,7 @@ class Forward::Pass {
   Scratch values_, gates_, index_values_, index_gates_, pooled_;
   Scratch index_q_, index_weights_;
   Scratch plain_rope_, compressed_rope_, entry_rope_;
-  Scratch router_, gathered_, gate_, up_, expert_out_, shared_gate_, shared_up_, shared_out_,
-      inner_;
+  Scratch router_, gate_, up_, expert_out_, shared_gate_, shared_up_, shared_out_, inner_;
   Scratch picked_, picked_y_, logits_;
 
   // The step being computed.

@@ -193,8 +193,6 @@ class Backend {
   /// out[r][i] = silu(min(gate, limit)) * clamp(up, -limit, limit) * weights[r] (1 when empty).
   virtual void swiglu(const float* gate, const float* up, float limit,
                       std::span<const float> weights, size_t n_rows, size_t n_cols, float* out) = 0;
-  /// out[r] = rows[r]; all [n_cols].
-  virtual void gather_rows(std::span<const float* const> rows, size_t n_cols, float* out) = 0;
   /// out[r] = sum of rows[r * n_terms .. ] in their order, then + last[r]; all [n_cols].
   virtual void sum_rows(std::span<const float* const> rows, size_t n_terms, const float* last,
                         size_t n_rows, size_t n_cols, float* out) = 0;

@@ -326,11 +326,6 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void gather_rows(std::span<const float* const> from, size_t n_cols, float* out) override {
-    rows(from.size(), n_cols,
-         [&](size_t r) { std::memcpy(out + r * n_cols, from[r], n_cols * sizeof(float)); });
-  }
-
   void sum_rows(std::span<const float* const> terms, size_t n_terms, const float* last,
                 size_t n_rows, size_t n_cols, float* out) override {
     rows(n_rows, n_cols * n_terms, [&](size_t r) {

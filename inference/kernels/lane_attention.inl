@@ -183,8 +183,8 @@ void attend_block(const AttendShape& shape, DecodedBlock& block_entries, const B
     // A few entries at a time meet all heads while they are in the first-level cache.
     for (size_t first = part.begin; first < part.end; first += kBlockRows) {
       const size_t end = std::min(part.end, first + kBlockRows);
-      block(block_entries.row(first, end), dim, end - first, q, dim, n_heads, dim, p + n,
-            kAttendBlock);
+      block(block_entries.row(first, end), dim, end - first, {.x = q, .stride = dim}, n_heads, dim,
+            p + n, kAttendBlock);
       n += end - first;
     }
   }

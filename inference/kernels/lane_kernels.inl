@@ -20,7 +20,7 @@ void padded_tail(const float* x, size_t n, V& a, V& b) {
 
 float dot(const float* a, const float* b, size_t n) {
   float y;
-  block(a, 0, 1, b, 0, 1, n, &y, 0);
+  block(a, 0, 1, {.x = b}, 1, n, &y, 0);
   return y;
 }
 

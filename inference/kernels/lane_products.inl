@@ -35,16 +35,32 @@ template <size_t N, class Body>
   (std::make_index_sequence<N>{});
 }
 
+/// Vectors, of which some columns are looked at.
+struct Vectors {
+  const float* x = nullptr;  ///< rows `stride` apart, unless there are `rows`
+  size_t stride = 0;
+  const float* const* rows = nullptr;
+  size_t column = 0;
+
+  const float* at(size_t t) const { return (rows != nullptr ? rows[t] : x + t * stride) + column; }
+  Vectors from(size_t t, size_t begin_column) const {
+    if (rows != nullptr) return {nullptr, 0, rows + t, begin_column};
+    return {x + t * stride, stride, nullptr, begin_column};
+  }
+};
+
+Vectors vectors_of(const MatmulJob& job) { return {job.x, job.x_stride, job.x_rows}; }
+
 // ---------------------------------------------------------------- decoded on the way
 
 /// The order of lanes in which elements are decoded: theirs, or the one that the format prefers.
 enum class Decode { plain, dealt };
 
-/// Adds elements i .. i + 31 of R rows from r0 on to the sums of T vectors, which are at `x`, each
-/// element decoded once.
+/// Adds elements i .. i + 31 of R rows from r0 on, times x[t][at] .. x[t][at + 31], to the sums of
+/// T vectors, each element decoded once.
 template <class Rows, size_t R, size_t T, Decode How>
 [[gnu::always_inline]] inline void add_decoded(const Rows& rows, size_t r0, size_t i,
-                                               const float* x, size_t xs, V* acc) {
+                                               const float* const* x, size_t at, V* acc) {
   const auto decode = [&](size_t r, V& a, V& b) SABLE_INLINE {
     if constexpr (How == Decode::dealt) {
       rows.dealt(r0 + r, i, a, b);
@@ -58,14 +74,14 @@ template <class Rows, size_t R, size_t T, Decode How>
       decode(r, a, b);
       each<T>([&](size_t t) SABLE_INLINE {
         V& sum = acc[t * R + r];
-        sum = fma(b, load(x + t * xs + 16), fma(a, load(x + t * xs), sum));
+        sum = fma(b, load(x[t] + at + 16), fma(a, load(x[t] + at), sum));
       });
     });
   } else {
     V a[R], b[R];
     each<R>([&](size_t r) SABLE_INLINE { decode(r, a[r], b[r]); });
     each<T>([&](size_t t) SABLE_INLINE {
-      const V x0 = load(x + t * xs), x1 = load(x + t * xs + 16);
+      const V x0 = load(x[t] + at), x1 = load(x[t] + at + 16);
       each<R>([&](size_t r) SABLE_INLINE {
         V& sum = acc[t * R + r];
         sum = fma(b[r], x1, fma(a[r], x0, sum));
@@ -78,48 +94,49 @@ template <class Rows, size_t R, size_t T, Decode How>
 /// sums need not leave their registers for it.
 template <class Rows, size_t R, size_t T>
 [[gnu::noinline, gnu::cold]] void add_decoded_tail(const Rows& rows, size_t r0, size_t i, size_t n,
-                                                   const float* x, size_t xs, V* acc) {
+                                                   const float* const* x, size_t at, V* acc) {
   for (size_t r = 0; r < R; ++r) {
     V a, b, x0, x1;
     rows.tail(r0 + r, i, n, a, b);
     for (size_t t = 0; t < T; ++t) {
-      padded_tail(x + t * xs, n, x0, x1);
+      padded_tail(x[t] + at, n, x0, x1);
       acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
     }
   }
 }
 
-/// Columns [begin, end) of R rows, as above; x is where `begin` is.
+/// Columns [begin, end) of R rows and of T vectors.
 template <class Rows, size_t R, size_t T, Decode How>
 [[gnu::always_inline]] inline void add_columns(const Rows& rows, size_t r0, size_t begin,
-                                               size_t end, const float* x, size_t xs,
+                                               size_t end, const Vectors& vectors,
                                                RowsAhead& ahead, V* acc) {
+  const float* x[T];
+  each<T>([&](size_t t) SABLE_INLINE { x[t] = vectors.at(t); });
   const size_t whole = begin + (end - begin) / 32 * 32;
-  for (size_t i = begin; i < whole; i += 32, x += 32) {
+  for (size_t i = begin; i < whole; i += 32) {
     ahead.step<R * Rows::kStep>();
-    add_decoded<Rows, R, T, How>(rows, r0, i, x, xs, acc);
+    add_decoded<Rows, R, T, How>(rows, r0, i, x, i, acc);
   }
   if constexpr (Rows::kTail) {
     if (whole < end) [[unlikely]] {
       V outside[T * R];
       each<T * R>([&](size_t k) SABLE_INLINE { outside[k] = acc[k]; });
-      add_decoded_tail<Rows, R, T>(rows, r0, whole, end - whole, x, xs, outside);
+      add_decoded_tail<Rows, R, T>(rows, r0, whole, end - whole, x, whole, outside);
       each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = outside[k]; });
     }
   }
 }
 
-/// y[t][r] for R rows from `r0` on and T vectors of a job, which are at `x`, dealt as the format
-/// asks.
+/// y[t][r] for R rows from `r0` on and T vectors of a job, dealt as the format asks.
 template <class Rows, size_t R, size_t T>
-void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride) {
+void dot_rows(const MatmulJob& job, uint64_t r0, const Vectors& x) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   V acc[T * R];
   each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = zero(); });
   RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
   constexpr Decode kHow = Rows::kDealt ? Decode::dealt : Decode::plain;
-  add_columns<Rows, R, T, kHow>(rows, 0, 0, w.cols, x, x_stride, ahead, acc);
+  add_columns<Rows, R, T, kHow>(rows, 0, 0, w.cols, x, ahead, acc);
   if constexpr (Rows::kDealt) {
     each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = Rows::undeal(acc[k]); });
   }
@@ -134,20 +151,20 @@ void dot_rows(const MatmulJob& job, uint64_t r0, const float* x, size_t x_stride
 template <class Rows, size_t T>
 void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
   constexpr size_t R = decoding_rows(T);
-  const float* x = job.x;
-  size_t stride = job.x_stride;
+  Vectors x = vectors_of(job);
   if constexpr (Rows::kDealt) {
-    x = scratch;
-    stride = job.weight->cols;
+    const size_t cols = job.weight->cols;
     for (size_t t = 0; t < T; ++t) {
-      for (size_t i = 0; i < stride; i += 16) {
-        store(scratch + t * stride + i, Rows::deal(load(job.x + t * job.x_stride + i)));
+      const float* const from = x.at(t);
+      for (size_t i = 0; i < cols; i += 16) {
+        store(scratch + t * cols + i, Rows::deal(load(from + i)));
       }
     }
+    x = {.x = scratch, .stride = cols};
   }
   uint64_t r = begin;
-  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r, x, stride);
-  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r, x, stride);
+  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r, x);
+  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r, x);
 }
 
 // ---------------------------------------------------------------- tiles of decoded rows
@@ -194,33 +211,37 @@ struct BlockSums {
 /// Adds the last n < 16 elements of R rows and T vectors. Out of line, so that the sums of a tile
 /// need not leave their registers for it.
 template <size_t R, size_t T>
-[[gnu::noinline, gnu::cold]] void tile_tail(const float* w, size_t ws, const float* x, size_t xs,
-                                            size_t n, V* acc) {
+[[gnu::noinline, gnu::cold]] void tile_tail(const float* w, size_t ws, const float* const* x,
+                                            size_t begin, size_t n, V* acc) {
   for (size_t t = 0; t < T; ++t) {
     V xt, wr, unused;
-    padded_tail(x + t * xs, n, xt, unused);
+    padded_tail(x[t] + begin, n, xt, unused);
     for (size_t r = 0; r < R; ++r) {
-      padded_tail(w + r * ws, n, wr, unused);
+      padded_tail(w + r * ws + begin, n, wr, unused);
       acc[t * R + r] = fma(wr, xt, acc[t * R + r]);
     }
   }
 }
 
-/// R rows from r0 on (stride ws) and T vectors from t0 on (stride xs), n elements each. Fetches the
-/// next T vectors if asked: worth it only where they are far from the core.
+/// R rows from r0 on (stride ws) and T vectors from t0 on, n elements each. Fetches as many vectors
+/// from `next` on if asked: worth it only where they are far from the core.
 template <size_t R, size_t T, bool Fetches = false>
-void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_t t0, size_t n,
-          const BlockSums& to) {
+void tile(const float* w, size_t ws, size_t r0, const Vectors& vectors, size_t t0, size_t n,
+          const BlockSums& to, size_t next = 0) {
   w += r0 * ws;
-  x += t0 * xs;
+  const float *x[T], *ahead[T];
+  each<T>([&](size_t t) SABLE_INLINE {
+    x[t] = vectors.at(t0 + t);
+    if constexpr (Fetches) ahead[t] = vectors.at(next + t);
+  });
   V acc[T * R];
   to.begin<R, T>(r0, t0, acc);
   const size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) {
     V xt[T];
     each<T>([&](size_t t) SABLE_INLINE {
-      xt[t] = load(x + t * xs + i);
-      if constexpr (Fetches) __builtin_prefetch(x + (T + t) * xs + i);
+      xt[t] = load(x[t] + i);
+      if constexpr (Fetches) __builtin_prefetch(ahead[t] + i);
     });
     each<R>([&](size_t r) SABLE_INLINE {
       const V wr = load(w + r * ws + i);
@@ -230,7 +251,7 @@ void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_
   if (whole < n) [[unlikely]] {
     V before_tail[T * R];
     each<T * R>([&](size_t k) SABLE_INLINE { before_tail[k] = acc[k]; });
-    tile_tail<R, T>(w + whole, ws, x + whole, xs, n - whole, before_tail);
+    tile_tail<R, T>(w, ws, x, whole, n - whole, before_tail);
     each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = before_tail[k]; });
   }
   to.end<R, T>(r0, t0, acc);
@@ -238,19 +259,19 @@ void tile(const float* w, size_t ws, size_t r0, const float* x, size_t xs, size_
 
 /// n_rows rows and n_tiles times T vectors from t0 on, which may never have been read before.
 template <size_t T>
-void tile_rows(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t t0,
+void tile_rows(const float* w, size_t ws, size_t n_rows, const Vectors& x, size_t t0,
                size_t n_tiles, size_t n, const BlockSums& to, bool are_new = false) {
   for (; n_tiles > 0; --n_tiles, t0 += T) {
     size_t r = 0;
-    if (are_new && n_rows >= kTileRows) {
-      tile<kTileRows, T, true>(w, ws, r, x, xs, t0, n, to);
+    if (are_new && n_tiles > 1 && n_rows >= kTileRows) {
+      tile<kTileRows, T, true>(w, ws, r, x, t0, n, to, t0 + T);
       r += kTileRows;
     }
-    for (; r + kTileRows <= n_rows; r += kTileRows) tile<kTileRows, T>(w, ws, r, x, xs, t0, n, to);
+    for (; r + kTileRows <= n_rows; r += kTileRows) tile<kTileRows, T>(w, ws, r, x, t0, n, to);
     if constexpr (kTileRows > 2) {
-      for (; r + 2 <= n_rows; r += 2) tile<2, T>(w, ws, r, x, xs, t0, n, to);
+      for (; r + 2 <= n_rows; r += 2) tile<2, T>(w, ws, r, x, t0, n, to);
     }
-    for (; r < n_rows; ++r) tile<1, T>(w, ws, r, x, xs, t0, n, to);
+    for (; r < n_rows; ++r) tile<1, T>(w, ws, r, x, t0, n, to);
   }
 }
 
@@ -276,11 +297,11 @@ void even_tiles(size_t begin, size_t end, const Body& body) {
 }
 
 /// All products of n_rows rows with n_vectors vectors, n elements each.
-void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, size_t n_vectors,
-           size_t n, float* y, size_t ys) {
+void block(const float* w, size_t ws, size_t n_rows, const Vectors& x, size_t n_vectors, size_t n,
+           float* y, size_t ys) {
   const BlockSums to{.y = y, .y_stride = ys};
   even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
-    tile_rows<T>(w, ws, n_rows, x, xs, t, n_tiles, n, to);
+    tile_rows<T>(w, ws, n_rows, x, t, n_tiles, n, to);
   });
 }
 
@@ -288,11 +309,11 @@ void block(const float* w, size_t ws, size_t n_rows, const float* x, size_t xs, 
 
 /// Columns [begin, end) of R rows of the view from r0 on meet T vectors as they are decoded.
 template <class Rows, size_t R, size_t T>
-RowsAhead decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const float* x, size_t xs,
+RowsAhead decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const Vectors& x,
                         RowsAhead ahead, const BlockSums& to) {
   V acc[T * R];
   to.begin<R, T>(r0, 0, acc);
-  add_columns<Rows, R, T, Decode::plain>(rows, r0, begin, end, x + begin, xs, ahead, acc);
+  add_columns<Rows, R, T, Decode::plain>(rows, r0, begin, end, x, ahead, acc);
   to.end<R, T>(r0, 0, acc);
   return ahead;
 }
@@ -304,6 +325,7 @@ void sliced_block(const MatmulJob& job, uint64_t r0, size_t n_rows, float* scrat
   constexpr size_t R = decoding_rows(T);
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
+  const Vectors x = vectors_of(job);
   BlockSums to{.y = job.y + r0, .y_stride = job.y_stride, .partial = scratch};
   RowsAhead ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
   for (size_t begin = 0; begin < w.cols; begin += kSliceColumns) {
@@ -312,10 +334,10 @@ void sliced_block(const MatmulJob& job, uint64_t r0, size_t n_rows, float* scrat
     to.last = end == w.cols;
     size_t r = 0;
     for (; r + R <= n_rows; r += R) {
-      ahead = decoding_tile<Rows, R, T>(rows, r, begin, end, job.x, job.x_stride, ahead, to);
+      ahead = decoding_tile<Rows, R, T>(rows, r, begin, end, x, ahead, to);
     }
     for (; r < n_rows; ++r) {
-      ahead = decoding_tile<Rows, 1, T>(rows, r, begin, end, job.x, job.x_stride, ahead, to);
+      ahead = decoding_tile<Rows, 1, T>(rows, r, begin, end, x, ahead, to);
     }
   }
 }
@@ -366,8 +388,7 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, 
                    bool are_new, float* scratch) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
-  const size_t ds = decoded_stride(w.cols), xs = job.x_stride;
-  const float* const x = job.x + t0 * xs;
+  const size_t ds = decoded_stride(w.cols);
   BlockSums to{.y = job.y + t0 * job.y_stride + r0,
                .y_stride = job.y_stride,
                .partial = scratch + kBlockRows * ds};
@@ -379,8 +400,9 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, 
     for (size_t r = 0; r < n_rows; ++r) {
       decode_columns(rows, r, begin, end, scratch + r * ds, ahead);
     }
+    const Vectors x = vectors_of(job).from(t0, begin);
     even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
-      tile_rows<T>(scratch, ds, n_rows, x + begin, xs, t, n_tiles, end - begin, to, are_new);
+      tile_rows<T>(scratch, ds, n_rows, x, t, n_tiles, end - begin, to, are_new);
     });
   }
 }
@@ -480,7 +502,7 @@ void matmul_by_definition(const MatmulJob& job, uint64_t begin, uint64_t end, fl
   const size_t cols = job.weight->cols;
   for (uint64_t r = begin; r < end; ++r) {
     dequantize_row(*job.weight->tensor, job.row_begin + r, {scratch, cols});
-    block(scratch, cols, 1, job.x, job.x_stride, job.n_tokens, cols, job.y + r, job.y_stride);
+    block(scratch, cols, 1, vectors_of(job), job.n_tokens, cols, job.y + r, job.y_stride);
   }
 }
 

@@ -142,7 +142,7 @@ class ReferenceBackend final : public Backend {
         dequantize_row(*job.weight->tensor, job.row_begin + r, row);
         for (size_t t = 0; t < job.n_tokens; ++t) {
           job.y[t * job.y_stride + r] =
-              static_cast<float>(dot(row.data(), job.x + t * job.x_stride, row.size()));
+              static_cast<float>(dot(row.data(), job.x_row(t), row.size()));
         }
       }
     }
@@ -276,10 +276,6 @@ class ReferenceBackend final : public Backend {
       const double w = weights.empty() ? 1.0 : static_cast<double>(weights[i / n_cols]);
       out[i] = static_cast<float>(a / (1 + std::exp(-a)) * b * w);
     }
-  }
-
-  void gather_rows(std::span<const float* const> from, size_t n_cols, float* out) override {
-    for (size_t r = 0; r < from.size(); ++r) std::copy_n(from[r], n_cols, out + r * n_cols);
   }
 
   void sum_rows(std::span<const float* const> terms, size_t n_terms, const float* last,

@@ -39,9 +39,12 @@ struct MatmulJob {
   uint64_t row_begin = 0, n_rows = 0;
   const float* x = nullptr;  ///< [n_tokens, cols], rows `x_stride` apart
   size_t x_stride = 0;
-  float* y = nullptr;  ///< [n_tokens, n_rows], rows `y_stride` apart
+  const float* const* x_rows = nullptr;  ///< [n_tokens]: the rows themselves, instead
+  float* y = nullptr;                    ///< [n_tokens, n_rows], rows `y_stride` apart
   size_t y_stride = 0;
   size_t n_tokens = 0;
+
+  const float* x_row(size_t t) const { return x_rows != nullptr ? x_rows[t] : x + t * x_stride; }
 };
 
 }  // namespace sable::inference

@@ -194,6 +194,45 @@ TEST_CASE("rows decode to the numbers that their formats define") {
   }
 }
 
+TEST_CASE("vectors that lie anywhere give the same bits as those in a row") {
+  const DType type = GENERATE(DType::bf16, DType::f4_e2m1, DType::mxfp4, DType::q8_0);
+  for (const size_t cols :
+       {size_t{96}, kSliceColumns + 64, type == DType::bf16 ? size_t{77} : size_t{32}}) {
+    const Matrix m = random_matrix(type, 43, cols, 2);
+    const Weight w = Weight::of(m.tensor);
+    const std::vector<float> x = random_vector(9 * cols, 7);
+    for (const size_t n : {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{7}, size_t{8},
+                           size_t{9}, size_t{16}, size_t{150}}) {
+      std::vector<const float*> rows;
+      std::vector<float> in_order;
+      for (size_t t = 0; t < n; ++t) {
+        rows.push_back(&x[t * 5 % 9 * cols]);
+        in_order.insert(in_order.end(), rows.back(), rows.back() + cols);
+      }
+      const auto anywhere = [&](Backend& backend) {
+        std::vector<float> y(n * w.rows);
+        const MatmulJob job{.weight = &w,
+                            .n_rows = w.rows,
+                            .x_rows = rows.data(),
+                            .y = y.data(),
+                            .y_stride = w.rows,
+                            .n_tokens = n};
+        backend.matmul({&job, 1}, {});
+        return y;
+      };
+      INFO(name_of(type) << " " << cols << " columns, " << n << " vectors");
+      const auto reference = make_reference_backend();
+      CHECK(same_bits(anywhere(*reference), product(*reference, w, in_order, n)));
+      for (const LaneKernels* kernels : runnable_lane_kernels()) {
+        INFO(kernels->name);
+        WorkerPool pool(1);
+        const auto backend = make_cpu_backend(pool, kernels);
+        CHECK(same_bits(anywhere(*backend), product(*backend, w, in_order, n)));
+      }
+    }
+  }
+}
+
 TEST_CASE("equal weights give equal bits in whatever format they are stored") {
   const Matrix m = random_matrix(DType::q8_0, 40, 256, 3);
   std::vector<float> plain(size_t{40} * 256);
