@@ -56,11 +56,11 @@ Vectors vectors_of(const MatmulJob& job) { return {job.x, job.x_stride, job.x_ro
 /// The order of lanes in which elements are decoded: theirs, or the one that the format prefers.
 enum class Decode { plain, dealt };
 
-/// Adds elements i .. i + 31 of R rows from r0 on, times x[t][at] .. x[t][at + 31], to the sums of
-/// T vectors, each element decoded once.
+/// Adds elements i .. i + 31 of R rows from r0 on to the sums of T vectors, each element decoded
+/// once.
 template <class Rows, size_t R, size_t T, Decode How>
 [[gnu::always_inline]] inline void add_decoded(const Rows& rows, size_t r0, size_t i,
-                                               const float* const* x, size_t at, V* acc) {
+                                               const float* const* x, V* acc) {
   const auto decode = [&](size_t r, V& a, V& b) SABLE_INLINE {
     if constexpr (How == Decode::dealt) {
       rows.dealt(r0 + r, i, a, b);
@@ -74,14 +74,14 @@ template <class Rows, size_t R, size_t T, Decode How>
       decode(r, a, b);
       each<T>([&](size_t t) SABLE_INLINE {
         V& sum = acc[t * R + r];
-        sum = fma(b, load(x[t] + at + 16), fma(a, load(x[t] + at), sum));
+        sum = fma(b, load(x[t] + i + 16), fma(a, load(x[t] + i), sum));
       });
     });
   } else {
     V a[R], b[R];
     each<R>([&](size_t r) SABLE_INLINE { decode(r, a[r], b[r]); });
     each<T>([&](size_t t) SABLE_INLINE {
-      const V x0 = load(x[t] + at), x1 = load(x[t] + at + 16);
+      const V x0 = load(x[t] + i), x1 = load(x[t] + i + 16);
       each<R>([&](size_t r) SABLE_INLINE {
         V& sum = acc[t * R + r];
         sum = fma(b[r], x1, fma(a[r], x0, sum));
@@ -94,12 +94,12 @@ template <class Rows, size_t R, size_t T, Decode How>
 /// sums need not leave their registers for it.
 template <class Rows, size_t R, size_t T>
 [[gnu::noinline, gnu::cold]] void add_decoded_tail(const Rows& rows, size_t r0, size_t i, size_t n,
-                                                   const float* const* x, size_t at, V* acc) {
+                                                   const float* const* x, V* acc) {
   for (size_t r = 0; r < R; ++r) {
     V a, b, x0, x1;
     rows.tail(r0 + r, i, n, a, b);
     for (size_t t = 0; t < T; ++t) {
-      padded_tail(x[t] + at, n, x0, x1);
+      padded_tail(x[t] + i, n, x0, x1);
       acc[t * R + r] = fma(b, x1, fma(a, x0, acc[t * R + r]));
     }
   }
@@ -115,13 +115,13 @@ template <class Rows, size_t R, size_t T, Decode How>
   const size_t whole = begin + (end - begin) / 32 * 32;
   for (size_t i = begin; i < whole; i += 32) {
     ahead.step<R * Rows::kStep>();
-    add_decoded<Rows, R, T, How>(rows, r0, i, x, i, acc);
+    add_decoded<Rows, R, T, How>(rows, r0, i, x, acc);
   }
   if constexpr (Rows::kTail) {
     if (whole < end) [[unlikely]] {
       V outside[T * R];
       each<T * R>([&](size_t k) SABLE_INLINE { outside[k] = acc[k]; });
-      add_decoded_tail<Rows, R, T>(rows, r0, whole, end - whole, x, whole, outside);
+      add_decoded_tail<Rows, R, T>(rows, r0, whole, end - whole, x, outside);
       each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = outside[k]; });
     }
   }
