@@ -97,6 +97,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path,
                                                      .rows_in_step = s.options.rows_in_step_max,
                                                      .caches = options.cache_bytes_max},
                                                     s.forward->layout()));
+  s.forward->take_scratch();
   s.pages->limit(s.options.cache_bytes_max);
   s.forward->limit_experts(s.options.resident_experts_max);
   s.budget.emplace(s.options.step_target, s.options.rows_in_step_max);

@@ -140,6 +140,10 @@ std::vector<const Scratch*> Forward::Pass::scratch() const {
           &logits_};
 }
 
+void Forward::Pass::take_scratch() const {
+  for (const Scratch* s : scratch()) s->clear();
+}
+
 uint64_t Forward::Pass::scratch_bytes() const {
   uint64_t bytes = 0;
   for (const Scratch* s : scratch()) bytes += s->bytes();
@@ -438,6 +442,7 @@ Result<std::unique_ptr<Forward>> Forward::create(const Model& model, Backend& ba
 
 const StepTraffic& Forward::traffic() const { return pass_->traffic_; }
 uint64_t Forward::scratch_bytes() const { return pass_->scratch_bytes(); }
+void Forward::take_scratch() const { pass_->take_scratch(); }
 void Forward::limit_experts(uint64_t bytes_max) { pass_->residency_.limit(bytes_max); }
 size_t Forward::rows_max() const { return pass_->rows_max_; }
 const CacheLayout& Forward::layout() const { return pass_->layout_; }

@@ -70,8 +70,11 @@ class Forward {
   const GraphSettings& settings() const;
   /// Of the last step that succeeded.
   const StepTraffic& traffic() const;
-  /// Of the memory that steps are computed in; allocated, but only touched by steps.
+  /// Of the memory that steps are computed in; allocated, but untouched before take_scratch().
   uint64_t scratch_bytes() const;
+  /// Has the system hand out the scratch memory now, not page by page in the first long step. Only
+  /// once it is known to fit.
+  void take_scratch() const;
   /// From now on at most so many bytes of routed experts stay in memory between uses; 0: no limit.
   void limit_experts(uint64_t bytes_max);
 

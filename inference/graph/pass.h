@@ -14,10 +14,9 @@ namespace sable::inference {
 class Scratch {
  public:
   Scratch(Backend& backend, size_t n)
-      : backend_(&backend), n_(n), data_(static_cast<float*>(backend.allocate(n * sizeof(float)))) {
-    // The system hands out the memory now, not page by page in the first long step.
-    if (data_ != nullptr) backend.clear(data_, bytes());
-  }
+      : backend_(&backend),
+        n_(n),
+        data_(static_cast<float*>(backend.allocate(n * sizeof(float)))) {}
   ~Scratch() {
     if (data_ != nullptr) backend_->release(data_, n_ * sizeof(float));
   }
@@ -26,6 +25,7 @@ class Scratch {
   float* data() const { return data_; }
   uint64_t bytes() const { return n_ * sizeof(float); }
   bool there() const { return data_ != nullptr; }
+  void clear() const { backend_->clear(data_, bytes()); }
 
  private:
   Backend* backend_;
@@ -76,6 +76,7 @@ class Forward::Pass {
   StepTraffic traffic_;
   ExpertResidency residency_;
   uint64_t scratch_bytes() const;
+  void take_scratch() const;
 
  private:
   Pass(const Model& model, Backend& backend, PagePool& pool, const GraphSettings& settings,
