@@ -167,19 +167,10 @@ class CpuBackend final : public Backend {
   }
 
   void matmul(std::span<const MatmulJob> jobs, const std::stop_token& stop) override {
-    pieces_.clear();
+    cut(jobs);
     size_t scratch = 0;
-    uint64_t bytes = 0;
-    for (const MatmulJob& job : jobs) bytes += job.n_rows * job.weight->row_bytes;
-    const uint64_t piece_bytes = std::clamp<uint64_t>(bytes / (pool_.n_threads() * kPiecesOfThread),
-                                                      kPieceBytesMin, kPieceBytesMax);
     for (const MatmulJob& job : jobs) {
-      if (job.n_tokens == 0) continue;
       scratch = std::max(scratch, matmul_scratch(job.weight->cols));
-      const uint64_t step = rows_in_piece(job, piece_bytes);
-      for (uint64_t r = 0; r < job.n_rows; r += step) {
-        pieces_.push_back({&job, r, std::min(job.n_rows, r + step)});
-      }
     }
     reserve_scratch(scratch);
     // Each thread goes through neighbouring pieces, because the kernels fetch weights ahead of
@@ -196,8 +187,9 @@ class CpuBackend final : public Backend {
         for (size_t i = share.next++; i < share.end; i = share.next++) {
           if (stop.stop_requested()) return;
           const Piece& piece = pieces_[i];
-          if (last == nullptr || last + 1 != &piece || last->job != piece.job) fetch_first(piece);
-          kernels_.matmul(*piece.job, piece.begin, piece.end, scratch_[thread].data());
+          if (last == nullptr || !piece.continues(*last)) fetch_first(piece);
+          const bool are_new = last == nullptr || !piece.job.has_vectors_of(last->job);
+          kernels_.matmul(piece.job, piece.begin, piece.end, are_new, scratch_[thread].data());
           last = &piece;
         }
       }
@@ -340,9 +332,15 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  /// Some rows of a job, with some of its vectors.
   struct Piece {
-    const MatmulJob* job;
+    MatmulJob job;  ///< with those vectors alone
     uint64_t begin, end;
+
+    bool continues(const Piece& other) const {
+      return job.weight == other.job.weight && job.row_begin == other.job.row_begin &&
+             begin == other.end;
+    }
   };
   /// Neighbouring pieces that one thread begins with.
   struct alignas(kCacheLine) Share {
@@ -388,11 +386,48 @@ class CpuBackend final : public Backend {
               [&](size_t i, size_t) { some(i * step, std::min(n, (i + 1) * step)); });
   }
 
+  /// Fills pieces_.
+  void cut(std::span<const MatmulJob> jobs) {
+    pieces_.clear();
+    uint64_t bytes = 0;
+    for (const MatmulJob& job : jobs) bytes += job.n_rows * job.weight->row_bytes;
+    const uint64_t piece_bytes = std::clamp<uint64_t>(bytes / (pool_.n_threads() * kPiecesOfThread),
+                                                      kPieceBytesMin, kPieceBytesMax);
+    for (size_t i = 0; i < jobs.size();) {
+      size_t end = i + 1;
+      while (end < jobs.size() && jobs[end].has_vectors_of(jobs[i])) ++end;
+      cut_alike(jobs.subspan(i, end - i), piece_bytes);
+      i = end;
+    }
+  }
+
+  /// Jobs with the same vectors: as many of these as stay in a second-level cache meet all the
+  /// weights before the next ones do.
+  void cut_alike(std::span<const MatmulJob> jobs, uint64_t piece_bytes) {
+    constexpr size_t kWholeTiles = 6;  // vectors that every instruction set has whole tiles of
+    const size_t n_tokens = jobs.front().n_tokens;
+    if (n_tokens == 0) return;
+    const size_t together = vectors_together(jobs.front().weight->cols);
+    const size_t n_portions = (n_tokens + together - 1) / together;
+    const size_t even = (n_tokens + n_portions - 1) / n_portions;
+    const size_t portion =
+        std::min(together, (even + kWholeTiles - 1) / kWholeTiles * kWholeTiles);
+    for (size_t t = 0; t < n_tokens; t += portion) {
+      for (const MatmulJob& job : jobs) {
+        const MatmulJob part = job.tokens(t, std::min(portion, n_tokens - t));
+        const uint64_t step = rows_in_piece(part, piece_bytes);
+        for (uint64_t r = 0; r < job.n_rows; r += step) {
+          pieces_.push_back({part, r, std::min(job.n_rows, r + step)});
+        }
+      }
+    }
+  }
+
   /// Asks for the beginning of weights that no piece before has fetched for this thread.
   static void fetch_first(const Piece& piece) {
     constexpr size_t kBytesAhead = 4096;  // as far as the kernels look ahead
-    const Weight& w = *piece.job->weight;
-    const std::byte* const p = w.row(piece.job->row_begin + piece.begin);
+    const Weight& w = *piece.job.weight;
+    const std::byte* const p = w.row(piece.job.row_begin + piece.begin);
     const size_t bytes =
         std::min((piece.end - piece.begin) * w.row_bytes, kBlockRows * w.row_bytes + kBytesAhead);
     for (size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(p + i);

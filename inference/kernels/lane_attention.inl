@@ -269,7 +269,7 @@ void score_keys(const SelectShape& shape, std::span<const SelectRow> rows, size_
                         .y = products,
                         .y_stride = kKeyBlock,
                         .n_tokens = rows.size() * shape.n_heads};
-    matmul(job, 0, n, matmul_scratch);
+    matmul(job, 0, n, false, matmul_scratch);
     for (size_t r = 0; r < rows.size(); ++r) {
       if (rows[r].n_visible <= s) continue;
       V total = zero();

@@ -44,8 +44,11 @@ size_t score_scratch(size_t n_heads, size_t head_dim);
 struct LaneKernels {
   std::string_view name;
 
-  /// Rows [row_begin, row_end) of the job, counted from the job's first.
-  void (*matmul)(const MatmulJob& job, uint64_t row_begin, uint64_t row_end, float* scratch);
+  /// Rows [row_begin, row_end) of the job, counted from the job's first; its vectors are at most
+  /// vectors_together() where they have more than kSliceColumns columns. `are_new`: they may be far
+  /// from the core.
+  void (*matmul)(const MatmulJob& job, uint64_t row_begin, uint64_t row_end, bool are_new,
+                 float* scratch);
   void (*decode_row)(const Weight& weight, uint64_t row, float* out);
   float (*dot)(const float* a, const float* b, size_t n);
   /// y[i] = w[i] * (x[i] / rms(x)); `w` may be null.

@@ -43,10 +43,7 @@ struct Vectors {
   size_t column = 0;
 
   const float* at(size_t t) const { return (rows != nullptr ? rows[t] : x + t * stride) + column; }
-  Vectors from(size_t t, size_t begin_column) const {
-    if (rows != nullptr) return {nullptr, 0, rows + t, begin_column};
-    return {x + t * stride, stride, nullptr, begin_column};
-  }
+  Vectors from(size_t begin_column) const { return {x, stride, rows, begin_column}; }
 };
 
 Vectors vectors_of(const MatmulJob& job) { return {job.x, job.x_stride, job.x_rows}; }
@@ -381,17 +378,15 @@ void decode_columns(const Rows& rows, size_t r, size_t begin, size_t end, float*
   }
 }
 
-/// Products of up to kBlockRows rows from r0 on with n_vectors vectors from t0 on, which are new to
-/// this core or not.
+/// Products of up to kBlockRows rows from r0 on with the vectors of the job, which are new to this
+/// core or not.
 template <class Rows>
-void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, size_t n_vectors,
-                   bool are_new, float* scratch) {
+void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, bool are_new, float* scratch) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   const size_t ds = decoded_stride(w.cols);
-  BlockSums to{.y = job.y + t0 * job.y_stride + r0,
-               .y_stride = job.y_stride,
-               .partial = scratch + kBlockRows * ds};
+  BlockSums to{
+      .y = job.y + r0, .y_stride = job.y_stride, .partial = scratch + kBlockRows * ds};
   RowsAhead ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
   for (size_t begin = 0; begin < w.cols; begin += kSliceColumns) {
     const size_t end = std::min<size_t>(w.cols, begin + kSliceColumns);
@@ -400,35 +395,29 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, size_t t0, 
     for (size_t r = 0; r < n_rows; ++r) {
       decode_columns(rows, r, begin, end, scratch + r * ds, ahead);
     }
-    const Vectors x = vectors_of(job).from(t0, begin);
-    even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
+    const Vectors x = vectors_of(job).from(begin);
+    even_tiles<kTileVectors>(0, job.n_tokens, [&]<size_t T>(size_t t, size_t n_tiles) {
       tile_rows<T>(scratch, ds, n_rows, x, t, n_tiles, end - begin, to, are_new);
     });
   }
 }
 
 template <class Rows>
-void many_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  const size_t together = vectors_together(job.weight->cols);
-  for (size_t t = 0; t < job.n_tokens;) {
-    // The last two portions share what is left, so that none is too small.
-    const size_t left = job.n_tokens - t;
-    const size_t n = left <= together ? left : left < 2 * together ? (left + 1) / 2 : together;
-    for (uint64_t r = begin; r < end; r += kBlockRows) {
-      const auto n_rows = std::min<uint64_t>(kBlockRows, end - r);
-      decoded_block<Rows>(job, r, n_rows, t, n, r == begin, scratch);
-    }
-    t += n;
+void many_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new,
+                  float* scratch) {
+  for (uint64_t r = begin; r < end; r += kBlockRows) {
+    const auto n_rows = std::min<uint64_t>(kBlockRows, end - r);
+    decoded_block<Rows>(job, r, n_rows, are_new && r == begin, scratch);
   }
 }
 
 /// The job with as many vectors as it has, at least T.
 template <class Rows, size_t T>
-void products(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+void products(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new, float* scratch) {
   if constexpr (T > kDecodingVectors) {
-    many_vectors<Rows>(job, begin, end, scratch);
+    many_vectors<Rows>(job, begin, end, are_new, scratch);
   } else {
-    if (job.n_tokens > T) return products<Rows, T + 1>(job, begin, end, scratch);
+    if (job.n_tokens > T) return products<Rows, T + 1>(job, begin, end, are_new, scratch);
     if constexpr (T <= kFewVectors) {
       few_vectors<Rows, T>(job, begin, end, scratch);
     } else {
@@ -506,8 +495,9 @@ void matmul_by_definition(const MatmulJob& job, uint64_t begin, uint64_t end, fl
   }
 }
 
-void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  const bool done = with_format(job.weight->type,
-                                [&]<class Rows>() { products<Rows, 1>(job, begin, end, scratch); });
+void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new, float* scratch) {
+  const bool done = with_format(job.weight->type, [&]<class Rows>() {
+    products<Rows, 1>(job, begin, end, are_new, scratch);
+  });
   if (!done) matmul_by_definition(job, begin, end, scratch);
 }

@@ -45,6 +45,22 @@ struct MatmulJob {
   size_t n_tokens = 0;
 
   const float* x_row(size_t t) const { return x_rows != nullptr ? x_rows[t] : x + t * x_stride; }
+  bool has_vectors_of(const MatmulJob& other) const {
+    return x == other.x && x_rows == other.x_rows && x_stride == other.x_stride &&
+           n_tokens == other.n_tokens && weight->cols == other.weight->cols;
+  }
+  /// The same for n tokens from the t-th on.
+  MatmulJob tokens(size_t t, size_t n) const {
+    MatmulJob some = *this;
+    if (x_rows != nullptr) {
+      some.x_rows += t;
+    } else {
+      some.x += t * x_stride;
+    }
+    some.y += t * y_stride;
+    some.n_tokens = n;
+    return some;
+  }
 };
 
 }  // namespace sable::inference

@@ -161,18 +161,35 @@ TEST_CASE("products have the same bits for every instruction set, batch and thre
 TEST_CASE("products have the same bits when the vectors are too many to pass together") {
   const size_t cols = 4 * kSliceColumns + 32;
   const size_t n = 2 * vectors_together(cols) + GENERATE(size_t{1}, size_t{11});
-  const Matrix m = random_matrix(DType::q8_0, 19, cols, 5);
-  const Weight w = Weight::of(m.tensor);
+  const Matrix matrices[] = {random_matrix(DType::q8_0, 19, cols, 5),
+                             random_matrix(DType::bf16, 70, cols, 8)};
+  const Weight weights[] = {Weight::of(matrices[0].tensor), Weight::of(matrices[1].tensor)};
   const std::vector<float> x = random_vector(n * cols, 6);
   for (const LaneKernels* kernels : runnable_lane_kernels()) {
     INFO(kernels->name);
     WorkerPool pool(2);
     const auto backend = make_cpu_backend(pool, kernels);
-    const std::vector<float> together = product(*backend, w, x, n);
-    for (size_t t = 0; t < n; t += 7) {
-      const std::vector<float> alone =
-          product(*backend, w, std::span(x).subspan(t * cols, cols), 1);
-      CHECK(same_bits(alone, std::span(together).subspan(t * w.rows, w.rows)));
+    // Both matrices in one go: they share the vectors.
+    std::vector<float> together[2];
+    std::vector<MatmulJob> jobs;
+    for (size_t m = 0; m < 2; ++m) {
+      together[m].resize(n * weights[m].rows);
+      jobs.push_back({.weight = &weights[m],
+                      .n_rows = weights[m].rows,
+                      .x = x.data(),
+                      .x_stride = cols,
+                      .y = together[m].data(),
+                      .y_stride = weights[m].rows,
+                      .n_tokens = n});
+    }
+    backend->matmul(jobs, {});
+    for (size_t m = 0; m < 2; ++m) {
+      const size_t rows = weights[m].rows;
+      for (size_t t = 0; t < n; t += 7) {
+        const std::vector<float> alone =
+            product(*backend, weights[m], std::span(x).subspan(t * cols, cols), 1);
+        CHECK(same_bits(alone, std::span(together[m]).subspan(t * rows, rows)));
+      }
     }
   }
 }
