@@ -27,6 +27,7 @@ constexpr size_t kPiecesOfThread = 24;
 constexpr size_t kPieceProducts = size_t{8} << 20;  // of a weight and an element, at most
 constexpr size_t kRowsInPiece = 4 * kBlockRows;     // at least, unless the job has fewer
 constexpr size_t kKeysInPiece = 1024;
+constexpr size_t kSquaresTogether = 4;
 constexpr size_t kCacheLine = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
 
@@ -84,16 +85,18 @@ class CpuBackend final : public Backend {
   void mix_streams(const StreamSite& site, const StreamMixSettings& settings, float rms_eps,
                    const float* streams, size_t n, size_t dim, float* post, float* comb,
                    float* y) override {
-    const float* const products = stream_products(site, streams, n, dim, kMixes);
-    pool_.run(n, [&](size_t t, size_t) {
-      const float* const x = streams + t * kStreams * dim;
-      float m[kMixes];
-      scale_by_rms(x, kStreams * dim, rms_eps, products + t * kMixes, m);
-      const StreamMix mix = stream_mix(m, {site.base, kMixes}, {site.scale, 3}, settings);
-      std::memcpy(post + t * kStreams, mix.post, sizeof mix.post);
-      std::memcpy(comb + t * kStreams * kStreams, mix.comb, sizeof mix.comb);
-      kernels_.mix(x, mix.pre, dim, y + t * dim);
-    });
+    const auto finish = [&](size_t begin, size_t end, float* products) {
+      scale_by_rms(streams + begin * kStreams * dim, kStreams * dim, end - begin, rms_eps, products,
+                   kMixes);
+      for (size_t t = begin; t < end; ++t, products += kMixes) {
+        const StreamMix mix =
+            stream_mix({products, kMixes}, {site.base, kMixes}, {site.scale, 3}, settings);
+        std::memcpy(post + t * kStreams, mix.post, sizeof mix.post);
+        std::memcpy(comb + t * kStreams * kStreams, mix.comb, sizeof mix.comb);
+        kernels_.mix(streams + t * kStreams * dim, mix.pre, dim, y + t * dim);
+      }
+    };
+    site_products(site, streams, n, dim, kMixes, finish);
   }
 
   void merge_streams(const float* f, const float* post, const float* comb, size_t n, size_t dim,
@@ -106,14 +109,16 @@ class CpuBackend final : public Backend {
 
   void mix_head(const StreamSite& site, float eps, float rms_eps, const float* streams, size_t n,
                 size_t dim, float* y) override {
-    const float* const products = stream_products(site, streams, n, dim, kStreams);
-    pool_.run(n, [&](size_t t, size_t) {
-      const float* const x = streams + t * kStreams * dim;
-      float m[kStreams], pre[kStreams];
-      scale_by_rms(x, kStreams * dim, rms_eps, products + t * kStreams, m, kStreams);
-      head_mix(m, {site.base, kStreams}, site.scale[0], eps, pre);
-      kernels_.mix(x, pre, dim, y + t * dim);
-    });
+    const auto finish = [&](size_t begin, size_t end, float* products) {
+      scale_by_rms(streams + begin * kStreams * dim, kStreams * dim, end - begin, rms_eps, products,
+                   kStreams);
+      for (size_t t = begin; t < end; ++t, products += kStreams) {
+        float pre[kStreams];
+        head_mix({products, kStreams}, {site.base, kStreams}, site.scale[0], eps, pre);
+        kernels_.mix(streams + t * kStreams * dim, pre, dim, y + t * dim);
+      }
+    };
+    site_products(site, streams, n, dim, kStreams, finish);
   }
 
   void add_to_streams(const float* x, size_t n, size_t dim, float* streams) override {
@@ -124,9 +129,8 @@ class CpuBackend final : public Backend {
   }
 
   void rms_norm(const NormRows& r) override {
-    rows(r.n_rows, r.n_cols, [&](size_t t) {
-      kernels_.rms_norm(r.x + t * r.x_stride, r.weight, r.n_cols, r.eps, r.y + t * r.y_stride);
-    });
+    row_ranges(r.n_rows, r.n_cols,
+               [&](size_t begin, size_t end) { kernels_.rms_norm(r, begin, end); });
   }
 
   void rope(const RopeRows& r) override {
@@ -321,13 +325,8 @@ class CpuBackend final : public Backend {
   void sum_rows(std::span<const float* const> terms, size_t n_terms, const float* last,
                 size_t n_rows, size_t n_cols, float* out) override {
     rows(n_rows, n_cols * n_terms, [&](size_t r) {
-      float* const sum = out + r * n_cols;
-      std::fill(sum, sum + n_cols, 0.0F);
-      for (size_t k = 0; k < n_terms; ++k) {
-        const float* const term = terms[r * n_terms + k];
-        for (size_t i = 0; i < n_cols; ++i) sum[i] += term[i];
-      }
-      for (size_t i = 0; i < n_cols; ++i) sum[i] += last[r * n_cols + i];
+      kernels_.sum_rows(terms.data() + r * n_terms, n_terms, last + r * n_cols, n_cols,
+                        out + r * n_cols);
     });
   }
 
@@ -376,14 +375,18 @@ class CpuBackend final : public Backend {
   /// worth waking another.
   template <class Body>
   void rows(size_t n, size_t work_in_row, const Body& body) {
-    constexpr size_t kWorthSharing = 1 << 16, kWorthTaking = 1 << 14;
-    const auto some = [&](size_t begin, size_t end) {
+    row_ranges(n, work_in_row, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) body(i);
-    };
-    if (n * work_in_row < kWorthSharing) return some(0, n);
+    });
+  }
+  /// The same with body(begin, end).
+  template <class Body>
+  void row_ranges(size_t n, size_t work_in_row, const Body& body) {
+    constexpr size_t kWorthSharing = 1 << 16, kWorthTaking = 1 << 14;
+    if (n * work_in_row < kWorthSharing) return body(0, n);
     const size_t step = std::max<size_t>(1, kWorthTaking / work_in_row);
     pool_.run((n + step - 1) / step,
-              [&](size_t i, size_t) { some(i * step, std::min(n, (i + 1) * step)); });
+              [&](size_t i, size_t) { body(i * step, std::min(n, (i + 1) * step)); });
   }
 
   /// Fills pieces_.
@@ -410,8 +413,7 @@ class CpuBackend final : public Backend {
     const size_t together = vectors_together(jobs.front().weight->cols);
     const size_t n_portions = (n_tokens + together - 1) / together;
     const size_t even = (n_tokens + n_portions - 1) / n_portions;
-    const size_t portion =
-        std::min(together, (even + kWholeTiles - 1) / kWholeTiles * kWholeTiles);
+    const size_t portion = std::min(together, (even + kWholeTiles - 1) / kWholeTiles * kWholeTiles);
     for (size_t t = 0; t < n_tokens; t += portion) {
       for (const MatmulJob& job : jobs) {
         const MatmulJob part = job.tokens(t, std::min(portion, n_tokens - t));
@@ -453,35 +455,56 @@ class CpuBackend final : public Backend {
     for (ThreadScratch& scratch : scratch_) scratch.reserve(n);
   }
 
-  const float* stream_products(const StreamSite& site, const float* streams, size_t n, size_t dim,
-                               size_t n_out) {
+  /// Products of a site's n_out rows with the streams of n tokens, then finish(begin, end, products
+  /// [end - begin, n_out]) for all tokens, some at a time.
+  template <class Finish>
+  void site_products(const StreamSite& site, const float* streams, size_t n, size_t dim,
+                     size_t n_out, const Finish& finish) {
     if (products_.size() < n * n_out) products_.resize(n * n_out);
-    // Too few rows to share, so the threads share the tokens.
-    const size_t share = std::max<size_t>(4, (n + pool_.n_threads() - 1) / pool_.n_threads());
-    site_jobs_.clear();
-    for (size_t t = 0; t < n; t += share) {
-      site_jobs_.push_back({.weight = site.fn,
-                            .n_rows = n_out,
-                            .x = streams + t * kStreams * dim,
-                            .x_stride = kStreams * dim,
-                            .y = products_.data() + t * n_out,
-                            .y_stride = n_out,
-                            .n_tokens = std::min(share, n - t)});
+    const size_t width = kStreams * dim;
+    const MatmulJob all{.weight = site.fn,
+                        .n_rows = n_out,
+                        .x = streams,
+                        .x_stride = width,
+                        .y = products_.data(),
+                        .y_stride = n_out,
+                        .n_tokens = n};
+    // Few tokens: the threads share the rows. Many: they share the tokens, and the streams are
+    // still near when the products are there.
+    const size_t n_threads = pool_.n_threads();
+    if (n < 4 * n_threads) {
+      matmul({&all, 1}, {});
+      return finish(0, n, products_.data());
     }
-    matmul(site_jobs_, {});
-    return products_.data();
+    reserve_scratch(matmul_scratch(width));
+    const size_t most = std::min(vectors_together(width), (n + n_threads - 1) / n_threads);
+    const size_t n_shares = (n + most - 1) / most;
+    const size_t share = (n + n_shares - 1) / n_shares;
+    pool_.run((n + share - 1) / share, [&](size_t i, size_t thread) {
+      const size_t begin = i * share, end = std::min(n, begin + share);
+      const MatmulJob some = all.tokens(begin, end - begin);
+      kernels_.matmul(some, 0, n_out, true, scratch_[thread].data());
+      finish(begin, end, some.y);
+    });
   }
 
-  void scale_by_rms(const float* x, size_t n, float eps, const float* products, float* m,
-                    size_t n_out = kMixes) const {
-    const float factor = 1.0F / std::sqrt(kernels_.dot(x, x, n) / static_cast<float>(n) + eps);
-    for (size_t i = 0; i < n_out; ++i) m[i] = products[i] * factor;
+  /// products [n, n_out] of rows of x become those of the rows' norms.
+  void scale_by_rms(const float* x, size_t width, size_t n, float eps, float* products,
+                    size_t n_out) const {
+    for (size_t t = 0; t < n; t += kSquaresTogether) {
+      float squares[kSquaresTogether];
+      const size_t n_here = std::min(n - t, kSquaresTogether);
+      kernels_.square_sums(x + t * width, width, n_here, width, squares);
+      for (size_t k = 0; k < n_here; ++k) {
+        const float factor = 1.0F / std::sqrt(squares[k] / static_cast<float>(width) + eps);
+        for (size_t i = 0; i < n_out; ++i) products[(t + k) * n_out + i] *= factor;
+      }
+    }
   }
 
   WorkerPool& pool_;
   const LaneKernels& kernels_;
   std::vector<ThreadScratch> scratch_;
-  std::vector<MatmulJob> site_jobs_;
   std::vector<Piece> pieces_;
   std::vector<Share> shares_;  // one for each thread
   std::vector<KeyPiece> key_pieces_;

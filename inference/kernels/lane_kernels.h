@@ -50,9 +50,10 @@ struct LaneKernels {
   void (*matmul)(const MatmulJob& job, uint64_t row_begin, uint64_t row_end, bool are_new,
                  float* scratch);
   void (*decode_row)(const Weight& weight, uint64_t row, float* out);
-  float (*dot)(const float* a, const float* b, size_t n);
-  /// y[i] = w[i] * (x[i] / rms(x)); `w` may be null.
-  void (*rms_norm)(const float* x, const float* w, size_t n, float eps, float* y);
+  /// out[r] = sum_i x[r][i]^2 for rows of n, `stride` apart.
+  void (*square_sums)(const float* x, size_t stride, size_t n_rows, size_t n, float* out);
+  /// y[r][i] = weight[i] * (x[r][i] / rms(x[r])) for rows [begin, end).
+  void (*rms_norm)(const NormRows& rows, size_t begin, size_t end);
   void (*attend)(const AttendShape& shape, const AttendGroup& group, size_t head_begin,
                  size_t head_end, float* scratch);
   /// scores[r][s] of at most kQueriesTogether rows for s in [begin, end) as far as the row sees,
@@ -69,6 +70,9 @@ struct LaneKernels {
   void (*mix)(const float* streams, const float* pre, size_t dim, float* y);
   /// streams[k][d] = post[k] * f[d] + sum_j comb[j][k] * streams[j][d], in place
   void (*merge)(const float* f, const float* post, const float* comb, size_t dim, float* streams);
+  /// out[i] = sum_k terms[k][i], ascending, + last[i]
+  void (*sum_rows)(const float* const* terms, size_t n_terms, const float* last, size_t n,
+                   float* out);
 };
 
 /// Every variant this machine can run, best first; the last is the portable one.

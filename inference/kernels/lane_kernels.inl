@@ -18,12 +18,6 @@ void padded_tail(const float* x, size_t n, V& a, V& b) {
 
 // ---------------------------------------------------------------- vectors
 
-float dot(const float* a, const float* b, size_t n) {
-  float y;
-  block(a, 0, 1, {.x = b}, 1, n, &y, 0);
-  return y;
-}
-
 /// e^x for |x| < 87 within 2 ulp; beyond, that of the nearest such x.
 V exp(V x) {
   x = min(max(x, splat(-87.0F)), splat(87.0F));
@@ -67,11 +61,52 @@ void store_first(float* p, V a, size_t n) {
   std::memcpy(p, lanes, n * sizeof(float));
 }
 
-void rms_norm(const float* x, const float* w, size_t n, float eps, float* y) {
-  const V factor = splat(1.0F / std::sqrt(dot(x, x, n) / static_cast<float>(n) + eps));
+/// out[t] = sum of squares of row t. Each row's sum is one long chain, so several go side by side.
+template <size_t T>
+void squares_of(const float* x, size_t stride, size_t n, float* out) {
+  V acc[T];
+  each<T>([&](size_t t) SABLE_INLINE { acc[t] = zero(); });
+  channels(n, [&](size_t i, size_t n_here) SABLE_INLINE {
+    each<T>([&](size_t t) SABLE_INLINE {
+      const V v = load_first(x + t * stride + i, n_here);
+      acc[t] = fma(v, v, acc[t]);
+    });
+  });
+  sums<T>(acc, out);
+}
+
+void square_sums(const float* x, size_t stride, size_t n_rows, size_t n, float* out) {
+  size_t r = 0;
+  for (; r + 4 <= n_rows; r += 4) squares_of<4>(x + r * stride, stride, n, out + r);
+  for (; r < n_rows; ++r) squares_of<1>(x + r * stride, stride, n, out + r);
+}
+
+void rms_norm(const NormRows& rows, size_t begin, size_t end) {
+  constexpr size_t kTogether = 4;
+  const size_t n = rows.n_cols;
+  for (size_t first = begin; first < end; first += kTogether) {
+    const size_t last = std::min(end, first + kTogether);
+    float squares[kTogether];
+    square_sums(rows.x + first * rows.x_stride, rows.x_stride, last - first, n, squares);
+    for (size_t r = first; r < last; ++r) {
+      const V factor =
+          splat(1.0F / std::sqrt(squares[r - first] / static_cast<float>(n) + rows.eps));
+      const float* const x = rows.x + r * rows.x_stride;
+      float* const y = rows.y + r * rows.y_stride;
+      channels(n, [&](size_t i, size_t n_here) {
+        V scaled = mul(load_first(x + i, n_here), factor);
+        if (rows.weight != nullptr) scaled = mul(load_first(rows.weight + i, n_here), scaled);
+        store_first(y + i, scaled, n_here);
+      });
+    }
+  }
+}
+
+void sum_rows(const float* const* terms, size_t n_terms, const float* last, size_t n, float* out) {
   channels(n, [&](size_t i, size_t n_here) {
-    const V scaled = mul(load_first(x + i, n_here), factor);
-    store_first(y + i, w == nullptr ? scaled : mul(load_first(w + i, n_here), scaled), n_here);
+    V v = zero();
+    for (size_t k = 0; k < n_terms; ++k) v = add(v, load_first(terms[k] + i, n_here));
+    store_first(out + i, add(v, load_first(last + i, n_here)), n_here);
   });
 }
 
@@ -129,5 +164,6 @@ void pool(const PoolJob& job, size_t n_channels) {
 
 }  // namespace
 
-constexpr LaneKernels kKernels = {kName,      matmul,     decode_row, dot,    rms_norm, attend,
-                                  score_keys, candidates, pool,       swiglu, mix,      merge};
+constexpr LaneKernels kKernels = {kName,  matmul,     decode_row, square_sums, rms_norm,
+                                  attend, score_keys, candidates, pool,        swiglu,
+                                  mix,    merge,      sum_rows};

@@ -70,10 +70,21 @@ void weigh_experts(std::span<const float> scores, float scale, std::span<int32_t
 void route_by_score(std::span<const float> scores, std::span<const float> bias, float scale,
                     std::span<int32_t> chosen, std::span<float> weights) {
   SABLE_CHECK(bias.empty() || bias.size() == scores.size());
-  std::vector<float> ranked(scores.begin(), scores.end());
-  for (size_t e = 0; e < bias.size(); ++e) ranked[e] += bias[e];
-  std::vector<int32_t> work(scores.size());
-  top_indices(ranked, work, chosen);
+  SABLE_CHECK(!chosen.empty() && chosen.size() <= scores.size());
+  // The best so far, best first, as numbers that are larger for higher scores and, among equal
+  // ones, for lower ids. Few experts are chosen, so that few are ever moved.
+  std::vector<uint64_t> best(chosen.size(), 0);
+  for (size_t e = 0; e < scores.size(); ++e) {
+    const float ranked = bias.empty() ? scores[e] : scores[e] + bias[e];
+    const uint64_t key = uint64_t{rank_of(ranked)} << 32 | ~static_cast<uint32_t>(e);
+    if (key <= best.back()) continue;
+    size_t at = best.size() - 1;
+    for (; at > 0 && best[at - 1] < key; --at) best[at] = best[at - 1];
+    best[at] = key;
+  }
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    chosen[i] = static_cast<int32_t>(~static_cast<uint32_t>(best[i]));
+  }
   weigh_experts(scores, scale, chosen, weights);
 }
 

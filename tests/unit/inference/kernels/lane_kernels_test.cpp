@@ -194,6 +194,75 @@ TEST_CASE("products have the same bits when the vectors are too many to pass tog
   }
 }
 
+/// What each operator on rows makes of random input of this size, one operator after the other.
+std::vector<std::vector<float>> row_operators(Backend& backend, size_t n, size_t dim,
+                                              const Weight& fn) {
+  const auto random = [](size_t size, uint32_t seed) { return random_vector(size, seed); };
+  std::vector<std::vector<float>> results;
+  const auto added = [&](size_t size) -> float* { return results.emplace_back(size).data(); };
+  const std::vector<float> x = random(n * dim, 1), weight = random(dim, 2);
+  for (const float* w : {weight.data(), static_cast<const float*>(nullptr)}) {
+    backend.rms_norm({.x = x.data(),
+                      .x_stride = dim,
+                      .weight = w,
+                      .y = added(n * (dim + 3)),
+                      .y_stride = dim + 3,
+                      .n_rows = n,
+                      .n_cols = dim});
+  }
+  std::vector<const float*> terms;
+  const std::vector<float> term = random(5 * n * dim, 3);
+  for (size_t i = 0; i < 5 * n; ++i) terms.push_back(&term[i * 7 % (5 * n) * dim]);
+  backend.sum_rows(terms, 5, x.data(), n, dim, added(n * dim));
+  const std::vector<float> up = random(n * dim, 4), shares = random(n, 5);
+  backend.swiglu(x.data(), up.data(), 1.5F, shares, n, dim, added(n * dim));
+
+  std::vector<float> streams = random(n * kStreams * dim, 6);
+  const std::vector<float> base = random(kMixes, 7), scale = random(3, 8);
+  const StreamSite site{.fn = &fn, .base = base.data(), .scale = scale.data()};
+  std::vector<float> post(n * kStreams), comb(n * kStreams * kStreams);
+  backend.mix_streams(site, {}, 1e-6F, streams.data(), n, dim, post.data(), comb.data(),
+                      added(n * dim));
+  backend.merge_streams(x.data(), post.data(), comb.data(), n, dim, streams.data());
+  results.insert(results.end(), {post, comb, streams});
+
+  std::vector<float> logits = random(n * 37, 9);
+  const std::vector<float> bias = random(37, 10);
+  std::vector<int32_t> chosen(n * 5);
+  std::vector<float> weights(n * 5);
+  backend.route(logits.data(), 37, bias.data(), 1.5F, false, 5, n, chosen, weights);
+  results.push_back(weights);
+  results.emplace_back(chosen.begin(), chosen.end());
+  return results;
+}
+
+TEST_CASE("operators on rows agree with the reference at any size, threads and instruction set") {
+  const size_t n = GENERATE(size_t{1}, size_t{5}, size_t{8}, size_t{61});
+  const size_t dim = GENERATE(size_t{8}, size_t{72}, size_t{1000});
+  const Matrix m = random_matrix(DType::f32, kMixes, kStreams * dim, 11);
+  Weight fn = Weight::of(m.tensor);
+  const auto want = row_operators(*make_reference_backend(), n, dim, fn);
+  std::vector<std::vector<float>> first;
+  for (const LaneKernels* kernels : runnable_lane_kernels()) {
+    for (const size_t n_threads : {size_t{1}, size_t{3}}) {
+      WorkerPool pool(n_threads);
+      const auto got = row_operators(*make_cpu_backend(pool, kernels), n, dim, fn);
+      if (first.empty()) first = got;
+      REQUIRE(got.size() == want.size());
+      for (size_t k = 0; k < got.size(); ++k) {
+        INFO(kernels->name << ", " << n_threads << " threads, " << n << " rows of " << dim
+                           << ", result " << k);
+        CHECK(same_bits(got[k], first[k]));
+        size_t n_apart = 0;
+        for (size_t i = 0; i < got[k].size(); ++i) {
+          n_apart += got[k][i] == Approx(want[k][i]).epsilon(1e-4).margin(1e-4) ? 0 : 1;
+        }
+        CHECK(n_apart == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("rows decode to the numbers that their formats define") {
   const DType type =
       GENERATE(DType::bf16, DType::f16, DType::f8_e4m3, DType::f4_e2m1, DType::mxfp4, DType::q8_0,
