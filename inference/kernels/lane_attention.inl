@@ -26,50 +26,61 @@ void load_entry(const AttendShape& shape, const std::byte* entry, float* out) {
   std::memcpy(out, entry, shape.head_dim * sizeof(float));
 }
 
+/// Entries that a block adds to the sums of its heads.
+struct ValueRows {
+  const float* values;  ///< n rows, `stride` apart
+  size_t stride, n;
+  bool are_first;  ///< the sums begin with them: what is there is not read
+};
+
 /// out[h][c] += sum_i p[h][i] * values[i][c], in ascending i, for H heads and N vectors of
-/// channels.
+/// channels from `c` on.
 template <size_t H, size_t N>
-void add_channels(const float* p, size_t ps, const float* values, size_t n, size_t dim,
+void add_channels(const float* p, size_t ps, const ValueRows& rows, size_t c, size_t dim,
                   float* out) {
   V acc[H][N];
   for (size_t h = 0; h < H; ++h) {
-    for (size_t v = 0; v < N; ++v) acc[h][v] = load(out + h * dim + 16 * v);
+    for (size_t v = 0; v < N; ++v) {
+      acc[h][v] = rows.are_first ? zero() : load(out + h * dim + c + 16 * v);
+    }
   }
+  const float* values = rows.values + c;
+  const size_t n = rows.n, vs = rows.stride;
   for (size_t i = 0; i < n; ++i) {
     V value[N];
-    for (size_t v = 0; v < N; ++v) value[v] = load(values + i * dim + 16 * v);
+    for (size_t v = 0; v < N; ++v) value[v] = load(values + i * vs + 16 * v);
     for (size_t h = 0; h < H; ++h) {
       const V weight = splat(p[h * ps + i]);
       for (size_t v = 0; v < N; ++v) acc[h][v] = fma(weight, value[v], acc[h][v]);
     }
   }
   for (size_t h = 0; h < H; ++h) {
-    for (size_t v = 0; v < N; ++v) store(out + h * dim + 16 * v, acc[h][v]);
+    for (size_t v = 0; v < N; ++v) store(out + h * dim + c + 16 * v, acc[h][v]);
   }
 }
 
 /// The same for any number of heads.
 template <size_t N>
-void add_channels_of_heads(const float* p, size_t ps, const float* values, size_t n, size_t dim,
+void add_channels_of_heads(const float* p, size_t ps, const ValueRows& rows, size_t c, size_t dim,
                            float* out, size_t n_heads) {
   size_t h = 0;
   for (; h + 4 <= n_heads; h += 4) {
-    add_channels<4, N>(p + h * ps, ps, values, n, dim, out + h * dim);
+    add_channels<4, N>(p + h * ps, ps, rows, c, dim, out + h * dim);
   }
   for (; h + 2 <= n_heads; h += 2) {
-    add_channels<2, N>(p + h * ps, ps, values, n, dim, out + h * dim);
+    add_channels<2, N>(p + h * ps, ps, rows, c, dim, out + h * dim);
   }
-  for (; h < n_heads; ++h) add_channels<1, N>(p + h * ps, ps, values, n, dim, out + h * dim);
+  for (; h < n_heads; ++h) add_channels<1, N>(p + h * ps, ps, rows, c, dim, out + h * dim);
 }
 
 /// And for all channels: a few of them at a time, which all heads find in the first-level cache.
-void add_values(const float* p, size_t ps, const float* values, size_t n, size_t dim, float* out,
+void add_values(const float* p, size_t ps, const ValueRows& rows, size_t dim, float* out,
                 size_t n_heads) {
   size_t c = 0;
   for (; c + 16 * kValueVectors <= dim; c += 16 * kValueVectors) {
-    add_channels_of_heads<kValueVectors>(p, ps, values + c, n, dim, out + c, n_heads);
+    add_channels_of_heads<kValueVectors>(p, ps, rows, c, dim, out, n_heads);
   }
-  for (; c < dim; c += 16) add_channels_of_heads<1>(p, ps, values + c, n, dim, out + c, n_heads);
+  for (; c < dim; c += 16) add_channels_of_heads<1>(p, ps, rows, c, dim, out, n_heads);
 }
 
 /// One head's share of a block: products become weights under the running maximum; returns the
@@ -144,10 +155,11 @@ class DecodedBlock {
       if (at + kEntriesAhead < group_.n_entries) {
         fetch_entry(shape_, group_.entries[at + kEntriesAhead]);
       }
-      load_entry(shape_, group_.entries[at], decoded_ + n_decoded_ * shape_.head_dim);
+      load_entry(shape_, group_.entries[at], decoded_ + n_decoded_ * stride());
     }
-    return decoded_ + i * shape_.head_dim;
+    return decoded_ + i * stride();
   }
+  size_t stride() const { return entry_stride(shape_.head_dim); }
 
  private:
   static BlockParts parts(const AttendRow& row, size_t begin) {
@@ -176,29 +188,32 @@ class DecodedBlock {
 void attend_block(const AttendShape& shape, DecodedBlock& block_entries, const BlockParts& parts,
                   const float* q, size_t n_heads, bool is_first, float* p, float* tops,
                   float* totals, float* out) {
-  const size_t dim = shape.head_dim;
+  const size_t dim = shape.head_dim, stride = block_entries.stride();
   const EntryRange both[] = {parts.window, parts.compressed};
   size_t n = 0;
   for (const EntryRange& part : both) {
     // A few entries at a time meet all heads while they are in the first-level cache.
     for (size_t first = part.begin; first < part.end; first += kBlockRows) {
       const size_t end = std::min(part.end, first + kBlockRows);
-      block(block_entries.row(first, end), dim, end - first, {.x = q, .stride = dim}, n_heads, dim,
+      block(block_entries.row(first, end), stride, end - first, {.x = q, .stride = dim}, n_heads, dim,
             p + n, kAttendBlock);
       n += end - first;
     }
   }
   for (size_t h = 0; h < n_heads; ++h) {
     const float shrink = soften(p + h * kAttendBlock, n, shape.scale, tops[h], totals[h]);
-    if (is_first || shrink == 1.0F) continue;  // sums are zeros, or stay as they are
+    if (is_first || shrink == 1.0F) continue;  // sums begin, or stay as they are
     for (size_t c = 0; c < dim; c += 16)
       store(out + h * dim + c, mul(load(out + h * dim + c), splat(shrink)));
   }
   n = 0;
   for (const EntryRange& part : both) {
     if (part.size() == 0) continue;
-    add_values(p + n, kAttendBlock, block_entries.row(part.begin, part.end), part.size(), dim, out,
-               n_heads);
+    const ValueRows rows{.values = block_entries.row(part.begin, part.end),
+                         .stride = stride,
+                         .n = part.size(),
+                         .are_first = is_first && n == 0};
+    add_values(p + n, kAttendBlock, rows, dim, out, n_heads);
     n += part.size();
   }
 }
@@ -209,17 +224,17 @@ void attend(const AttendShape& shape, const AttendGroup& group, size_t head_begi
             float* scratch) {
   const size_t dim = shape.head_dim, n_heads = head_end - head_begin;
   float* const decoded = scratch;
-  float* const p = decoded + kDecodedEntries * dim;
+  float* const p = decoded + kDecodedEntries * entry_stride(dim);
   float* const tops = p + shape.n_heads * kAttendBlock;
   float* const totals = tops + kGroupedQueries * shape.n_heads;
   SABLE_CHECK(group.rows.size() <= kGroupedQueries);
   size_t n_entries = 0;
   for (size_t r = 0; r < group.rows.size(); ++r) {
     const AttendRow& row = group.rows[r];
+    SABLE_CHECK(row.n_entries() > 0);
     n_entries = std::max(n_entries, row.n_entries());
     std::fill_n(tops + r * n_heads, n_heads, -std::numeric_limits<float>::infinity());
     std::fill_n(totals + r * n_heads, n_heads, 0.0F);
-    std::memset(row.out + head_begin * dim, 0, n_heads * dim * sizeof(float));
   }
   for (size_t begin = 0; begin < n_entries; begin += kAttendBlock) {
     DecodedBlock block_entries(shape, group, begin, decoded);

@@ -33,6 +33,8 @@ constexpr size_t vectors_together(size_t cols) {
 /// Entries of a query that the attention weighs at a time, and those that it decodes meanwhile for
 /// all queries of a group.
 inline constexpr size_t kAttendBlock = 64, kDecodedEntries = 2 * (kAttendBlock + kGroupedQueries);
+/// Floats from one decoded entry to the next: as with rows, not a power of two.
+constexpr size_t entry_stride(size_t dim) { return dim + 16; }
 /// Index keys that are scored at a time, and queries of one sequence that share their decoding.
 inline constexpr size_t kKeyBlock = 16, kQueriesTogether = 8;
 
