@@ -76,21 +76,21 @@ bool Forward::Pass::selects(size_t ratio) const {
 
 void Forward::Pass::finish_entries(const LayerWeights& layer, const RopeTable& rope) {
   const size_t n_pairs = plain_theta_.size();
-  backend_.rms_norm({.x = kv_.data(),
-                     .x_stride = dim_,
-                     .weight = layer.kv_norm.data(),
-                     .y = kv_.data(),
-                     .y_stride = dim_,
-                     .n_rows = n_,
-                     .n_cols = dim_,
-                     .eps = static_cast<float>(c_.rms_norm_eps)});
-  backend_.rope({.x = kv_.data(),
-                 .n_rows = n_,
-                 .n_heads = 1,
-                 .head_dim = dim_,
-                 .n_pairs = n_pairs,
-                 .cos = rope.cos,
-                 .sin = rope.sin});
+  backend_.norm_and_rope({.x = kv_.data(),
+                          .x_stride = dim_,
+                          .weight = layer.kv_norm.data(),
+                          .y = kv_.data(),
+                          .y_stride = dim_,
+                          .n_rows = n_,
+                          .n_cols = dim_,
+                          .eps = static_cast<float>(c_.rms_norm_eps)},
+                         {.x = kv_.data(),
+                          .n_rows = n_,
+                          .n_heads = 1,
+                          .head_dim = dim_,
+                          .n_pairs = n_pairs,
+                          .cos = rope.cos,
+                          .sin = rope.sin});
   if (settings_.fake_quant) {
     backend_.round({.rounding = Rounding::fp8_groups_of_64,
                     .x = kv_.data(),
@@ -128,20 +128,20 @@ void Forward::Pass::project_queries(const LayerWeights& layer, const RopeTable& 
   matmul(jobs_);
   if (stopped()) return;
 
-  backend_.rms_norm({.x = q_.data(),
-                     .x_stride = dim_,
-                     .y = q_.data(),
-                     .y_stride = dim_,
-                     .n_rows = n_ * H_,
-                     .n_cols = dim_,
-                     .eps = eps});
-  backend_.rope({.x = q_.data(),
-                 .n_rows = n_,
-                 .n_heads = H_,
-                 .head_dim = dim_,
-                 .n_pairs = plain_theta_.size(),
-                 .cos = rope.cos,
-                 .sin = rope.sin});
+  backend_.norm_and_rope({.x = q_.data(),
+                          .x_stride = dim_,
+                          .y = q_.data(),
+                          .y_stride = dim_,
+                          .n_rows = n_ * H_,
+                          .n_cols = dim_,
+                          .eps = eps},
+                         {.x = q_.data(),
+                          .n_rows = n_,
+                          .n_heads = H_,
+                          .head_dim = dim_,
+                          .n_pairs = plain_theta_.size(),
+                          .cos = rope.cos,
+                          .sin = rope.sin});
   trace("attn.q", q_.data(), H_ * dim_, n_);
 }
 

@@ -49,21 +49,21 @@ void Forward::Pass::compress(const Compression& what) {
     const size_t n_pairs = compressed_theta_.size();
     float* const e = pooled_.data();
     backend_.pool(pool_jobs_, w.dim);
-    backend_.rms_norm({.x = e,
-                       .x_stride = w.dim,
-                       .weight = w.norm.data(),
-                       .y = e,
-                       .y_stride = w.dim,
-                       .n_rows = n,
-                       .n_cols = w.dim,
-                       .eps = static_cast<float>(c_.rms_norm_eps)});
     const RopeTable rope = rope_table(entry_positions_, compressed_theta_, entry_rope_);
-    backend_.rope({.x = e,
-                   .n_rows = n,
-                   .head_dim = w.dim,
-                   .n_pairs = n_pairs,
-                   .cos = rope.cos,
-                   .sin = rope.sin});
+    backend_.norm_and_rope({.x = e,
+                            .x_stride = w.dim,
+                            .weight = w.norm.data(),
+                            .y = e,
+                            .y_stride = w.dim,
+                            .n_rows = n,
+                            .n_cols = w.dim,
+                            .eps = static_cast<float>(c_.rms_norm_eps)},
+                           {.x = e,
+                            .n_rows = n,
+                            .head_dim = w.dim,
+                            .n_pairs = n_pairs,
+                            .cos = rope.cos,
+                            .sin = rope.sin});
     if (settings_.fake_quant) {
       backend_.round({.rounding = what.keys ? Rounding::hadamard_fp4 : Rounding::fp8_groups_of_64,
                       .x = e,

@@ -158,6 +158,8 @@ class Backend {
 
   virtual void rms_norm(const NormRows& rows) = 0;
   virtual void rope(const RopeRows& rows) = 0;
+  /// rms_norm and then rope of what it gives: norm.y is rope.x, and a row of the norm one head.
+  virtual void norm_and_rope(const NormRows& norm, const RopeRows& rope) = 0;
   virtual void round(const RoundRows& rows) = 0;
   virtual void scale(float* x, size_t n, float factor) = 0;
   /// x[r][i] += rows[r][i] for i < n_cols; rows of x are `stride` apart.

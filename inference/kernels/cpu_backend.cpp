@@ -12,7 +12,6 @@
 #include "base/check.h"
 #include "inference/kernels/backend.h"
 #include "inference/kernels/lane_kernels.h"
-#include "inference/kernels/rope.h"
 #include "inference/kernels/routing.h"
 #include "inference/kernels/worker_pool.h"
 
@@ -134,12 +133,15 @@ class CpuBackend final : public Backend {
   }
 
   void rope(const RopeRows& r) override {
-    rows(r.n_rows, r.n_heads * r.n_pairs * 2, [&](size_t t) {
-      const std::span cos(r.cos + t * r.n_pairs, r.n_pairs), sin(r.sin + t * r.n_pairs, r.n_pairs);
-      for (size_t h = 0; h < r.n_heads; ++h) {
-        float* const head = r.x + (t * r.n_heads + h) * r.head_dim;
-        rotate({head + r.head_dim - 2 * r.n_pairs, 2 * r.n_pairs}, cos, sin, r.inverse);
-      }
+    row_ranges(r.n_rows, r.n_heads * r.n_pairs * 2,
+               [&](size_t begin, size_t end) { kernels_.rope(r, begin, end); });
+  }
+
+  void norm_and_rope(const NormRows& norm, const RopeRows& rope) override {
+    const size_t n_heads = rope.n_heads;
+    row_ranges(rope.n_rows, n_heads * norm.n_cols, [&](size_t begin, size_t end) {
+      kernels_.rms_norm(norm, begin * n_heads, end * n_heads);
+      kernels_.rope(rope, begin, end);
     });
   }
 
@@ -149,9 +151,9 @@ class CpuBackend final : public Backend {
       if (r.x != r.y) std::memcpy(y.data(), r.x + t * r.x_stride, r.n_cols * sizeof(float));
       switch (r.rounding) {
         case Rounding::fp8_groups_of_128:
-          return fake_quantize_fp8(y, 128);
+          return kernels_.fake_quantize_fp8(y, 128);
         case Rounding::fp8_groups_of_64:
-          return fake_quantize_fp8(y, 64);
+          return kernels_.fake_quantize_fp8(y, 64);
         case Rounding::hadamard_fp4:
           hadamard(y);
           return fake_quantize_fp4(y);
@@ -211,10 +213,10 @@ class CpuBackend final : public Backend {
       if (format == CacheFormat::f32) {
         std::memcpy(to[i], row.data(), row.size_bytes());
       } else if (format == CacheFormat::packed) {
-        pack_entry(shape, row, to[i]);
+        kernels_.pack_entry(shape, row, to[i]);
       } else {
         std::vector<std::byte> packed(shape.bytes());
-        pack_entry(shape, row, packed.data());
+        kernels_.pack_entry(shape, row, packed.data());
         unpack_entry(shape, packed.data(), {reinterpret_cast<float*>(to[i]), shape.head_dim});
       }
     });

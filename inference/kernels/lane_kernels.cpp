@@ -51,7 +51,8 @@ size_t matmul_scratch(size_t cols) {
 }
 
 size_t attend_scratch(const AttendShape& shape) {
-  return kDecodedEntries * entry_stride(shape.head_dim) + shape.n_heads * (kAttendBlock + 2 * kGroupedQueries);
+  return kDecodedEntries * entry_stride(shape.head_dim) +
+         shape.n_heads * (kAttendBlock + 2 * kGroupedQueries);
 }
 
 size_t score_scratch(size_t n_heads, size_t head_dim) {

@@ -56,6 +56,8 @@ struct LaneKernels {
   void (*square_sums)(const float* x, size_t stride, size_t n_rows, size_t n, float* out);
   /// y[r][i] = weight[i] * (x[r][i] / rms(x[r])) for rows [begin, end).
   void (*rms_norm)(const NormRows& rows, size_t begin, size_t end);
+  /// Rows [begin, end).
+  void (*rope)(const RopeRows& rows, size_t begin, size_t end);
   void (*attend)(const AttendShape& shape, const AttendGroup& group, size_t head_begin,
                  size_t head_end, float* scratch);
   /// scores[r][s] of at most kQueriesTogether rows for s in [begin, end) as far as the row sees,
@@ -75,6 +77,8 @@ struct LaneKernels {
   /// out[i] = sum_k terms[k][i], ascending, + last[i]
   void (*sum_rows)(const float* const* terms, size_t n_terms, const float* last, size_t n,
                    float* out);
+  void (*fake_quantize_fp8)(std::span<float> x, size_t group);
+  void (*pack_entry)(const PackedEntryShape& shape, std::span<const float> x, std::byte* out);
 };
 
 /// Every variant this machine can run, best first; the last is the portable one.

@@ -102,6 +102,22 @@ void rms_norm(const NormRows& rows, size_t begin, size_t end) {
   }
 }
 
+void rope(const RopeRows& rows, size_t begin, size_t end) {
+  const size_t n_pairs = rows.n_pairs;
+  const float sign = rows.inverse ? -1.0F : 1.0F;
+  for (size_t r = begin; r < end; ++r) {
+    const float *const cos = rows.cos + r * n_pairs, *const sin = rows.sin + r * n_pairs;
+    for (size_t h = 1; h <= rows.n_heads; ++h) {
+      float* const x = rows.x + (r * rows.n_heads + h) * rows.head_dim - 2 * n_pairs;
+      for (size_t i = 0; i < n_pairs; ++i) {
+        const float a = x[2 * i], b = x[2 * i + 1], s = sign * sin[i];
+        x[2 * i] = a * cos[i] - b * s;
+        x[2 * i + 1] = a * s + b * cos[i];
+      }
+    }
+  }
+}
+
 void sum_rows(const float* const* terms, size_t n_terms, const float* last, size_t n, float* out) {
   channels(n, [&](size_t i, size_t n_here) {
     V v = zero();
@@ -160,10 +176,12 @@ void pool(const PoolJob& job, size_t n_channels) {
   }
 }
 
+#include "inference/kernels/fp8_rounding.inl"
 #include "inference/kernels/lane_attention.inl"
 
 }  // namespace
 
-constexpr LaneKernels kKernels = {kName,  matmul,     decode_row, square_sums, rms_norm,
-                                  attend, score_keys, candidates, pool,        swiglu,
-                                  mix,    merge,      sum_rows};
+constexpr LaneKernels kKernels = {kName,        matmul,      decode_row, square_sums,
+                                  rms_norm,     rope,        attend,     score_keys,
+                                  candidates,   pool,        swiglu,     mix,
+                                  merge,        sum_rows,    round_to_fp8, pack_as_fp8};

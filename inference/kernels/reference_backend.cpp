@@ -109,6 +109,11 @@ class ReferenceBackend final : public Backend {
     }
   }
 
+  void norm_and_rope(const NormRows& norm, const RopeRows& to_rotate) override {
+    rms_norm(norm);
+    rope(to_rotate);
+  }
+
   void round(const RoundRows& r) override {
     for (size_t t = 0; t < r.n_rows; ++t) {
       const std::span<float> y(r.y + t * r.y_stride, r.n_cols);

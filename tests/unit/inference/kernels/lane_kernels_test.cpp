@@ -210,6 +210,48 @@ std::vector<std::vector<float>> row_operators(Backend& backend, size_t n, size_t
                       .n_rows = n,
                       .n_cols = dim});
   }
+  const size_t n_heads = 2, n_pairs = dim / 4;
+  const std::vector<float> cos = random(n * n_pairs, 12), sin = random(n * n_pairs, 13);
+  std::vector<float> heads = random(n * n_heads * dim, 14);
+  const RopeRows rope{.x = heads.data(),
+                      .n_rows = n,
+                      .n_heads = n_heads,
+                      .head_dim = dim,
+                      .n_pairs = n_pairs,
+                      .cos = cos.data(),
+                      .sin = sin.data()};
+  backend.norm_and_rope({.x = heads.data(),
+                         .x_stride = dim,
+                         .y = heads.data(),
+                         .y_stride = dim,
+                         .n_rows = n * n_heads,
+                         .n_cols = dim},
+                        rope);
+  results.push_back(heads);
+  RopeRows back = rope;
+  back.inverse = true;
+  backend.rope(back);
+  results.push_back(heads);
+
+  for (const Rounding rounding : {Rounding::fp8_groups_of_64, Rounding::fp8_groups_of_128}) {
+    backend.round({.rounding = rounding,
+                   .x = x.data(),
+                   .x_stride = dim,
+                   .y = added(n * dim),
+                   .y_stride = dim,
+                   .n_rows = n,
+                   .n_cols = dim});
+  }
+  const PackedEntryShape shape{.head_dim = dim, .rope_dim = 8};
+  std::vector<std::byte> packed(n * shape.bytes());
+  std::vector<std::byte*> to;
+  for (size_t i = 0; i < n; ++i) to.push_back(&packed[i * shape.bytes()]);
+  backend.store_entries(CacheFormat::packed, shape, x.data(), to);
+  results.emplace_back().reserve(packed.size());
+  for (const std::byte b : packed) {
+    results.back().push_back(static_cast<float>(std::to_integer<int>(b)));
+  }
+
   std::vector<const float*> terms;
   const std::vector<float> term = random(5 * n * dim, 3);
   for (size_t i = 0; i < 5 * n; ++i) terms.push_back(&term[i * 7 % (5 * n) * dim]);
