@@ -210,6 +210,7 @@ void Forward::Pass::begin(std::span<const SequenceRows> rows, const std::stop_to
     for (size_t i = 0; i < s.n_rows; ++i) positions_.push_back(s.position + i);
   }
   n_ = positions_.size();
+  update_ = {};
   traffic_ = {.weight_bytes = n_ * model_.embed.bytes_of_rows(1)};
   plain_ = rope_table(positions_, plain_theta_, plain_rope_);
   compressed_ = rope_table(positions_, compressed_theta_, compressed_rope_);
@@ -224,8 +225,9 @@ void Forward::Pass::run_layer(const LayerWeights& layer, int index) {
   const auto site = [&](const StreamSite& weights, const Vector& norm, const char* const names[4]) {
     traffic_.weight_bytes += weights.fn->bytes_of_rows(weights.fn->rows);
     trace(names[0], streams_.data(), width, n_);
-    backend_.mix_streams(weights, mixing, eps, streams_.data(), n_, D_, post_.data(), comb_.data(),
-                         y_.data());
+    backend_.mix_streams(weights, mixing, eps, update_, streams_.data(), n_, D_, post_.data(),
+                         comb_.data(), y_.data());
+    update_ = {};
     trace(names[1], post_.data(), kStreams, n_);
     trace(names[2], comb_.data(), kStreams * kStreams, n_);
     trace(names[3], y_.data(), D_, n_);
@@ -248,16 +250,26 @@ void Forward::Pass::run_layer(const LayerWeights& layer, int index) {
   attention(layer, normed_.data(), sublayer_.data());
   if (stopped() || n_ == 0) return;
   trace("attn.output", sublayer_.data(), D_, n_);
-  backend_.merge_streams(sublayer_.data(), post_.data(), comb_.data(), n_, D_, streams_.data());
-  trace("attn_hc.streams_out", streams_.data(), width, n_);
+  give_to_streams("attn_hc.streams_out");
 
   site(layer.ffn_hc.view(), layer.ffn_norm, kFfn);
   trace("ffn_norm", normed_.data(), D_, n_);
   experts(layer, normed_.data(), sublayer_.data());
   if (stopped()) return;
   trace("ffn.output", sublayer_.data(), D_, n_);
-  backend_.merge_streams(sublayer_.data(), post_.data(), comb_.data(), n_, D_, streams_.data());
-  trace("ffn_hc.streams_out", streams_.data(), width, n_);
+  give_to_streams("ffn_hc.streams_out");
+}
+
+void Forward::Pass::give_to_streams(const char* name) {
+  update_ = {.f = sublayer_.data(), .post = post_.data(), .comb = comb_.data()};
+  if (!tracing()) return;
+  settle_streams();
+  trace(name, streams_.data(), kStreams * D_, n_);
+}
+
+void Forward::Pass::settle_streams() {
+  backend_.merge_streams(update_, n_, D_, streams_.data());
+  update_ = {};
 }
 
 void Forward::Pass::narrow() {
@@ -297,6 +309,7 @@ void Forward::Pass::narrow() {
 void Forward::Pass::head(const HeadWeights& weights, std::span<const size_t> rows,
                          std::vector<float>& logits) {
   layer_index_ = -1;
+  settle_streams();
   const size_t V = u(c_.vocab_size), width = kStreams * D_;
   logits.resize(rows.size() * V);
   for (size_t begin = 0; begin < rows.size() && !stopped(); begin += kLogitRows) {
@@ -361,6 +374,7 @@ Result<void> Forward::Pass::step(std::span<const StepSequence> sequences,
     run_layer(model_.layers[l], static_cast<int>(l));
   }
   if (probe.streams_out != nullptr && !stopped()) {
+    settle_streams();
     probe.streams_out->resize(n_ * kStreams * D_);
     backend_.copy(probe.streams_out->data(), streams_.data(), n_ * kStreams * D_ * sizeof(float));
   }

@@ -89,6 +89,10 @@ class Forward::Pass {
   void begin(std::span<const SequenceRows> rows, const std::stop_token& stop,
              const TraceSink* trace);
   void run_layer(const LayerWeights& layer, int index);
+  /// What the sublayer gave goes to the streams: when they are mixed next, which spares a pass over
+  /// them, or now where that is traced.
+  void give_to_streams(const char* name);
+  void settle_streams();
   /// Whether this layer needs the rows without logits for its caches only.
   bool narrows_after_caches() const { return is_last_ && wanted_.size() < n_; }
   /// From here on the rows of this step are those whose logits are wanted.
@@ -159,6 +163,7 @@ class Forward::Pass {
   std::vector<size_t> wanted_;  // rows whose logits are, ascending
   bool is_last_ = false;        // nothing but logits comes after this layer
   bool indexes_ = false;        // the indexer has something to choose in this layer
+  StreamUpdate update_;         // not yet in the streams
   size_t n_ = 0;
   size_t state_layer_ = 0;  // where this layer's caches are in each state
   int layer_index_ = 0;     // for traces

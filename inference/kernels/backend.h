@@ -33,6 +33,13 @@ struct StreamSite {
   const float* scale = nullptr;
 };
 
+/// What a sublayer gave and its site's weights of it: hc_post's input.
+struct StreamUpdate {
+  const float* f = nullptr;     ///< [n, D]; null: nothing
+  const float* post = nullptr;  ///< [n, 4]
+  const float* comb = nullptr;  ///< [n, 4, 4]
+};
+
 struct NormRows {
   const float* x = nullptr;  ///< rows `x_stride` apart
   size_t x_stride = 0;
@@ -143,13 +150,13 @@ class Backend {
   virtual void embed(const Weight& table, std::span<const int32_t> ids, size_t n_streams,
                      float* out) = 0;
 
-  /// hc_pre of n tokens: post [n, 4], comb [n, 4, 4], y [n, D].
+  /// hc_post of n tokens in place, and then hc_pre: post [n, 4] and comb [n, 4, 4], which may be
+  /// the update's, and y [n, D].
   virtual void mix_streams(const StreamSite& site, const StreamMixSettings& settings, float rms_eps,
-                           const float* streams, size_t n, size_t dim, float* post, float* comb,
-                           float* y) = 0;
-  /// hc_post in place.
-  virtual void merge_streams(const float* f, const float* post, const float* comb, size_t n,
-                             size_t dim, float* streams) = 0;
+                           const StreamUpdate& update, float* streams, size_t n, size_t dim,
+                           float* post, float* comb, float* y) = 0;
+  /// hc_post alone.
+  virtual void merge_streams(const StreamUpdate& update, size_t n, size_t dim, float* streams) = 0;
   /// The head's mixture of the streams, y [n, D].
   virtual void mix_head(const StreamSite& site, float eps, float rms_eps, const float* streams,
                         size_t n, size_t dim, float* y) = 0;

@@ -82,28 +82,34 @@ class CpuBackend final : public Backend {
   }
 
   void mix_streams(const StreamSite& site, const StreamMixSettings& settings, float rms_eps,
-                   const float* streams, size_t n, size_t dim, float* post, float* comb,
-                   float* y) override {
+                   const StreamUpdate& update, float* streams, size_t n, size_t dim, float* post,
+                   float* comb, float* y) override {
+    constexpr size_t kComb = kStreams * kStreams;
+    const auto prepare = [&](size_t begin, size_t end) {
+      merge_tokens(update, begin, end, dim, streams);
+    };
     const auto finish = [&](size_t begin, size_t end, float* products) {
       scale_by_rms(streams + begin * kStreams * dim, kStreams * dim, end - begin, rms_eps, products,
                    kMixes);
       for (size_t t = begin; t < end; ++t, products += kMixes) {
-        const StreamMix mix =
-            stream_mix({products, kMixes}, {site.base, kMixes}, {site.scale, 3}, settings);
+        const StreamMix mix = unbalanced_stream_mix({products, kMixes}, {site.base, kMixes},
+                                                    {site.scale, 3}, settings);
         std::memcpy(post + t * kStreams, mix.post, sizeof mix.post);
-        std::memcpy(comb + t * kStreams * kStreams, mix.comb, sizeof mix.comb);
+        std::memcpy(comb + t * kComb, mix.comb, sizeof mix.comb);
         kernels_.mix(streams + t * kStreams * dim, mix.pre, dim, y + t * dim);
       }
+      size_t t = begin;
+      for (; t + kLanes <= end; t += kLanes) kernels_.balance(comb + t * kComb, kComb, settings);
+      for (; t < end; ++t) {
+        balance(reinterpret_cast<float(*)[kStreams]>(comb + t * kComb), settings);
+      }
     };
-    site_products(site, streams, n, dim, kMixes, finish);
+    site_products(site, streams, n, dim, kMixes, prepare, finish);
   }
 
-  void merge_streams(const float* f, const float* post, const float* comb, size_t n, size_t dim,
-                     float* streams) override {
-    pool_.run(n, [&](size_t t, size_t) {
-      kernels_.merge(f + t * dim, post + t * kStreams, comb + t * kStreams * kStreams, dim,
-                     streams + t * kStreams * dim);
-    });
+  void merge_streams(const StreamUpdate& update, size_t n, size_t dim, float* streams) override {
+    row_ranges(n, kStreams * dim,
+               [&](size_t begin, size_t end) { merge_tokens(update, begin, end, dim, streams); });
   }
 
   void mix_head(const StreamSite& site, float eps, float rms_eps, const float* streams, size_t n,
@@ -117,7 +123,8 @@ class CpuBackend final : public Backend {
         kernels_.mix(streams + t * kStreams * dim, pre, dim, y + t * dim);
       }
     };
-    site_products(site, streams, n, dim, kStreams, finish);
+    site_products(
+        site, streams, n, dim, kStreams, [](size_t, size_t) {}, finish);
   }
 
   void add_to_streams(const float* x, size_t n, size_t dim, float* streams) override {
@@ -457,11 +464,20 @@ class CpuBackend final : public Backend {
     for (ThreadScratch& scratch : scratch_) scratch.reserve(n);
   }
 
-  /// Products of a site's n_out rows with the streams of n tokens, then finish(begin, end, products
-  /// [end - begin, n_out]) for all tokens, some at a time.
-  template <class Finish>
+  void merge_tokens(const StreamUpdate& update, size_t begin, size_t end, size_t dim,
+                    float* streams) const {
+    if (update.f == nullptr) return;
+    for (size_t t = begin; t < end; ++t) {
+      kernels_.merge(update.f + t * dim, update.post + t * kStreams,
+                     update.comb + t * kStreams * kStreams, dim, streams + t * kStreams * dim);
+    }
+  }
+
+  /// prepare(begin, end), products of a site's n_out rows with the streams of these tokens, and
+  /// finish(begin, end, products [end - begin, n_out]), for all tokens, some at a time.
+  template <class Prepare, class Finish>
   void site_products(const StreamSite& site, const float* streams, size_t n, size_t dim,
-                     size_t n_out, const Finish& finish) {
+                     size_t n_out, const Prepare& prepare, const Finish& finish) {
     if (products_.size() < n * n_out) products_.resize(n * n_out);
     const size_t width = kStreams * dim;
     const MatmulJob all{.weight = site.fn,
@@ -475,15 +491,17 @@ class CpuBackend final : public Backend {
     // still near when the products are there.
     const size_t n_threads = pool_.n_threads();
     if (n < 4 * n_threads) {
+      row_ranges(n, width, prepare);
       matmul({&all, 1}, {});
       return finish(0, n, products_.data());
     }
     reserve_scratch(matmul_scratch(width));
-    const size_t most = std::min(vectors_together(width), (n + n_threads - 1) / n_threads);
-    const size_t n_shares = (n + most - 1) / most;
+    const size_t most = n_threads * vectors_together(width);
+    const size_t n_shares = n_threads * ((n + most - 1) / most);
     const size_t share = (n + n_shares - 1) / n_shares;
     pool_.run((n + share - 1) / share, [&](size_t i, size_t thread) {
       const size_t begin = i * share, end = std::min(n, begin + share);
+      prepare(begin, end);
       const MatmulJob some = all.tokens(begin, end - begin);
       kernels_.matmul(some, 0, n_out, true, scratch_[thread].data());
       finish(begin, end, some.y);

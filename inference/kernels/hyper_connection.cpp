@@ -27,9 +27,7 @@ void normalize_columns(float c[kStreams][kStreams], float eps) {
   }
 }
 
-}  // namespace
-
-void sinkhorn(float z[kStreams][kStreams], const StreamMixSettings& settings) {
+void softmax_rows(float z[kStreams][kStreams], float eps) {
   for (size_t j = 0; j < kStreams; ++j) {
     const float top = *std::max_element(z[j], z[j] + kStreams);
     float sum = 0;
@@ -37,17 +35,22 @@ void sinkhorn(float z[kStreams][kStreams], const StreamMixSettings& settings) {
       z[j][k] = std::exp(z[j][k] - top);
       sum += z[j][k];
     }
-    for (size_t k = 0; k < kStreams; ++k) z[j][k] = z[j][k] / sum + settings.eps;
-  }
-  normalize_columns(z, settings.eps);
-  for (int i = 1; i < settings.sinkhorn_iterations; ++i) {
-    normalize_rows(z, settings.eps);
-    normalize_columns(z, settings.eps);
+    for (size_t k = 0; k < kStreams; ++k) z[j][k] = z[j][k] / sum + eps;
   }
 }
 
-StreamMix stream_mix(std::span<const float> m, std::span<const float> base,
-                     std::span<const float> scale, const StreamMixSettings& settings) {
+}  // namespace
+
+void balance(float comb[kStreams][kStreams], const StreamMixSettings& settings) {
+  normalize_columns(comb, settings.eps);
+  for (int i = 1; i < settings.sinkhorn_iterations; ++i) {
+    normalize_rows(comb, settings.eps);
+    normalize_columns(comb, settings.eps);
+  }
+}
+
+StreamMix unbalanced_stream_mix(std::span<const float> m, std::span<const float> base,
+                                std::span<const float> scale, const StreamMixSettings& settings) {
   SABLE_CHECK(m.size() == kMixes && base.size() == kMixes && scale.size() == 3);
   StreamMix mix;
   for (size_t j = 0; j < kStreams; ++j) {
@@ -58,7 +61,14 @@ StreamMix stream_mix(std::span<const float> m, std::span<const float> base,
       mix.comb[j][k] = m[i] * scale[2] + base[i];
     }
   }
-  sinkhorn(mix.comb, settings);
+  softmax_rows(mix.comb, settings.eps);
+  return mix;
+}
+
+StreamMix stream_mix(std::span<const float> m, std::span<const float> base,
+                     std::span<const float> scale, const StreamMixSettings& settings) {
+  StreamMix mix = unbalanced_stream_mix(m, base, scale, settings);
+  balance(mix.comb, settings);
   return mix;
 }
 

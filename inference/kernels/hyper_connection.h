@@ -28,8 +28,12 @@ struct StreamMixSettings {
 StreamMix stream_mix(std::span<const float> m, std::span<const float> base,
                      std::span<const float> scale, const StreamMixSettings& settings);
 
-/// Alternating row and column normalisation of softmax(z) by rows, in place; ends with columns.
-void sinkhorn(float z[kStreams][kStreams], const StreamMixSettings& settings);
+/// The same before comb is balanced: a softmax by rows.
+StreamMix unbalanced_stream_mix(std::span<const float> m, std::span<const float> base,
+                                std::span<const float> scale, const StreamMixSettings& settings);
+
+/// Sinkhorn: normalises columns, then rows and columns in turns, in place.
+void balance(float comb[kStreams][kStreams], const StreamMixSettings& settings);
 
 /// The head's weights of the streams: m [4], base [4], one scale.
 void head_mix(std::span<const float> m, std::span<const float> base, float scale, float eps,

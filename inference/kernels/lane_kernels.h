@@ -38,6 +38,9 @@ constexpr size_t entry_stride(size_t dim) { return dim + 16; }
 /// Index keys that are scored at a time, and queries of one sequence that share their decoding.
 inline constexpr size_t kKeyBlock = 16, kQueriesTogether = 8;
 
+/// Lanes, whatever the instruction set.
+inline constexpr size_t kLanes = 16;
+
 /// Scratch floats for one thread: at least these many for the calls below.
 size_t matmul_scratch(size_t cols);
 size_t attend_scratch(const AttendShape& shape);
@@ -72,6 +75,8 @@ struct LaneKernels {
                  float* out);
   /// y[d] = sum_j pre[j] * streams[j][d]
   void (*mix)(const float* streams, const float* pre, size_t dim, float* y);
+  /// balance() of as many combs as there are lanes, `stride` floats apart.
+  void (*balance)(float* combs, size_t stride, const StreamMixSettings& settings);
   /// streams[k][d] = post[k] * f[d] + sum_j comb[j][k] * streams[j][d], in place
   void (*merge)(const float* f, const float* post, const float* comb, size_t dim, float* streams);
   /// out[i] = sum_k terms[k][i], ascending, + last[i]

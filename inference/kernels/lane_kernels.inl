@@ -149,6 +149,36 @@ void mix(const float* streams, const float* pre, size_t dim, float* y) {
   });
 }
 
+void balance(float* combs, size_t stride, const StreamMixSettings& settings) {
+  constexpr size_t kSize = kStreams * kStreams;
+  // A token in each lane: c[i] holds element i of all combs.
+  float elements[kSize][kLanes];
+  for (size_t t = 0; t < kLanes; ++t) {
+    for (size_t i = 0; i < kSize; ++i) elements[i][t] = combs[t * stride + i];
+  }
+  V c[kSize];
+  for (size_t i = 0; i < kSize; ++i) c[i] = load(elements[i]);
+  const V eps = splat(settings.eps);
+  // The four elements from `first` on, `step` apart.
+  const auto normalize = [&](size_t first, size_t step) SABLE_INLINE {
+    V sum = zero();
+    for (size_t k = 0; k < kStreams; ++k) sum = add(sum, c[first + k * step]);
+    sum = add(sum, eps);
+    for (size_t k = 0; k < kStreams; ++k) c[first + k * step] = div(c[first + k * step], sum);
+  };
+  const auto rows = [&] { each<kStreams>([&](size_t j) { normalize(j * kStreams, 1); }); };
+  const auto columns = [&] { each<kStreams>([&](size_t k) { normalize(k, kStreams); }); };
+  columns();
+  for (int i = 1; i < settings.sinkhorn_iterations; ++i) {
+    rows();
+    columns();
+  }
+  for (size_t i = 0; i < kSize; ++i) store(elements[i], c[i]);
+  for (size_t t = 0; t < kLanes; ++t) {
+    for (size_t i = 0; i < kSize; ++i) combs[t * stride + i] = elements[i][t];
+  }
+}
+
 void merge(const float* f, const float* post, const float* comb, size_t dim, float* streams) {
   channels(dim, [&](size_t d, size_t n) {
     V in[kStreams];
@@ -181,7 +211,7 @@ void pool(const PoolJob& job, size_t n_channels) {
 
 }  // namespace
 
-constexpr LaneKernels kKernels = {kName,        matmul,      decode_row, square_sums,
-                                  rms_norm,     rope,        attend,     score_keys,
-                                  candidates,   pool,        swiglu,     mix,
-                                  merge,        sum_rows,    round_to_fp8, pack_as_fp8};
+constexpr LaneKernels kKernels = {
+    kName,      matmul, decode_row, square_sums, rms_norm, rope,  attend,   score_keys,
+    candidates, pool,   swiglu,     mix,         balance,  merge, sum_rows, round_to_fp8,
+    pack_as_fp8};

@@ -42,8 +42,9 @@ class ReferenceBackend final : public Backend {
   }
 
   void mix_streams(const StreamSite& site, const StreamMixSettings& settings, float rms_eps,
-                   const float* streams, size_t n, size_t dim, float* post, float* comb,
-                   float* y) override {
+                   const StreamUpdate& update, float* streams, size_t n, size_t dim, float* post,
+                   float* comb, float* y) override {
+    merge_streams(update, n, dim, streams);
     for (size_t t = 0; t < n; ++t) {
       const float* const x = streams + t * kStreams * dim;
       const std::vector<float> m = stream_products(site, x, dim, rms_eps, kMixes);
@@ -54,16 +55,16 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  void merge_streams(const float* f, const float* post, const float* comb, size_t n, size_t dim,
-                     float* streams) override {
+  void merge_streams(const StreamUpdate& update, size_t n, size_t dim, float* streams) override {
+    if (update.f == nullptr) return;
     for (size_t t = 0; t < n; ++t) {
-      const float* const c = comb + t * kStreams * kStreams;
+      const float* const c = update.comb + t * kStreams * kStreams;
       for (size_t d = 0; d < dim; ++d) {
         float* const x = streams + t * kStreams * dim + d;
         const double in[kStreams] = {x[0], x[dim], x[2 * dim], x[3 * dim]};
         for (size_t k = 0; k < kStreams; ++k) {
-          double sum =
-              static_cast<double>(post[t * kStreams + k]) * static_cast<double>(f[t * dim + d]);
+          double sum = static_cast<double>(update.post[t * kStreams + k]) *
+                       static_cast<double>(update.f[t * dim + d]);
           for (size_t j = 0; j < kStreams; ++j)
             sum += static_cast<double>(c[j * kStreams + k]) * in[j];
           x[k * dim] = static_cast<float>(sum);

@@ -108,7 +108,7 @@ TEST_CASE("stream mixing has the golden values") {
     INFO(backend->detail());
     float streams[] = {1, 2, 3, 4};
     const float f = 10;
-    backend->merge_streams(&f, mix.post, &mix.comb[0][0], 1, 1, streams);
+    backend->merge_streams({.f = &f, .post = mix.post, .comb = &mix.comb[0][0]}, 1, 1, streams);
     const float want[] = {12.349393F, 15.562799F, 8.974187F, 14.357141F};
     for (size_t k = 0; k < 4; ++k) CHECK(streams[k] == Approx(want[k]).margin(1e-5));
   }

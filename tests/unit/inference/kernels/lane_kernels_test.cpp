@@ -254,7 +254,7 @@ std::vector<std::vector<float>> row_operators(Backend& backend, size_t n, size_t
 
   std::vector<const float*> terms;
   const std::vector<float> term = random(5 * n * dim, 3);
-  for (size_t i = 0; i < 5 * n; ++i) terms.push_back(&term[i * 7 % (5 * n) * dim]);
+  for (size_t i = 0; i < 5 * n; ++i) terms.push_back(&term[(i / 5 * 5 + 4 - i % 5) * dim]);
   backend.sum_rows(terms, 5, x.data(), n, dim, added(n * dim));
   const std::vector<float> up = random(n * dim, 4), shares = random(n, 5);
   backend.swiglu(x.data(), up.data(), 1.5F, shares, n, dim, added(n * dim));
@@ -263,9 +263,12 @@ std::vector<std::vector<float>> row_operators(Backend& backend, size_t n, size_t
   const std::vector<float> base = random(kMixes, 7), scale = random(3, 8);
   const StreamSite site{.fn = &fn, .base = base.data(), .scale = scale.data()};
   std::vector<float> post(n * kStreams), comb(n * kStreams * kStreams);
-  backend.mix_streams(site, {}, 1e-6F, streams.data(), n, dim, post.data(), comb.data(),
+  const StreamUpdate update{.f = x.data(), .post = post.data(), .comb = comb.data()};
+  backend.mix_streams(site, {}, 1e-6F, {}, streams.data(), n, dim, post.data(), comb.data(),
                       added(n * dim));
-  backend.merge_streams(x.data(), post.data(), comb.data(), n, dim, streams.data());
+  backend.mix_streams(site, {}, 1e-6F, update, streams.data(), n, dim, post.data(), comb.data(),
+                      added(n * dim));
+  backend.merge_streams(update, n, dim, streams.data());
   results.insert(results.end(), {post, comb, streams});
 
   std::vector<float> logits = random(n * 37, 9);
@@ -288,13 +291,16 @@ TEST_CASE("operators on rows agree with the reference at any size, threads and i
   for (const LaneKernels* kernels : runnable_lane_kernels()) {
     for (const size_t n_threads : {size_t{1}, size_t{3}}) {
       WorkerPool pool(n_threads);
-      const auto got = row_operators(*make_cpu_backend(pool, kernels), n, dim, fn);
+      const auto backend = make_cpu_backend(pool, kernels);
+      const auto got = row_operators(*backend, n, dim, fn);
+      const auto alone = row_operators(*backend, 1, dim, fn);
       if (first.empty()) first = got;
       REQUIRE(got.size() == want.size());
       for (size_t k = 0; k < got.size(); ++k) {
         INFO(kernels->name << ", " << n_threads << " threads, " << n << " rows of " << dim
                            << ", result " << k);
         CHECK(same_bits(got[k], first[k]));
+        CHECK(same_bits(alone[k], std::span(got[k]).first(alone[k].size())));
         size_t n_apart = 0;
         for (size_t i = 0; i < got[k].size(); ++i) {
           n_apart += got[k][i] == Approx(want[k][i]).epsilon(1e-4).margin(1e-4) ? 0 : 1;
