@@ -2,7 +2,10 @@
 #include "inference/engine/memory_budget.h"
 
 #include <cstring>
+#include <fstream>
 #include <limits>
+#include <string>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -31,6 +34,17 @@ std::vector<float> logits_of(Engine& engine) {
   Sequence* const one[] = {sequence.get()};
   while (sequence->n_waiting() > 0) REQUIRE(engine.step(one));
   return {sequence->logits().begin(), sequence->logits().end()};
+}
+
+/// Bytes that this process held most since the last call (proc(5), VmHWM).
+uint64_t peak_resident_bytes() {
+  uint64_t kib = 0;
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word == "VmHWM:") status >> kib;
+  }
+  REQUIRE((std::ofstream("/proc/self/clear_refs") << 5 << std::flush));
+  return kib * 1024;
 }
 
 }  // namespace
@@ -83,6 +97,27 @@ TEST_CASE("an engine that does not fit is refused, and told what would fit") {
   const uint64_t caches = (*fits)->options().cache_bytes_max;
   CHECK(caches == (64 * kMiB - (*fits)->scratch_bytes()) / 2);
   CHECK((*fits)->cache_bytes_for(1000) < caches);
+}
+
+TEST_CASE("an engine that does not fit has touched none of what it wants") {
+  EngineOptions options;
+  options.n_threads = 1;
+  options.rows_in_step_max = 8192;
+  const auto open = [&](uint64_t memory_bytes) {
+    options.memory_bytes_max = memory_bytes;
+    peak_resident_bytes();
+    const uint64_t before = peak_resident_bytes();  // what it holds now
+    const auto engine = open_bounded(options);
+    const uint64_t wanted = engine ? (*engine)->scratch_bytes() : 0;
+    return std::pair(wanted, peak_resident_bytes() - before);
+  };
+  open(kMiB);  // whatever is only there once
+  const auto [refused, refused_growth] = open(kMiB);
+  const auto [wanted, growth] = open(4096 * kMiB);
+  REQUIRE(refused == 0);
+  REQUIRE(wanted > 64 * kMiB);
+  CHECK(growth > wanted / 2);
+  CHECK(refused_growth < wanted / 4);
 }
 
 TEST_CASE("experts that are given back between uses change no result") {
