@@ -26,7 +26,7 @@ constexpr size_t decoded_stride(size_t cols) {
 }
 /// Vectors that pass a block of rows before the next block: they stay in a second-level cache.
 constexpr size_t vectors_together(size_t cols) {
-  constexpr size_t kBytes = size_t{576} << 10;
+  constexpr size_t kBytes = size_t{704} << 10;
   const size_t vectors = kBytes / (sizeof(float) * (cols == 0 ? 1 : cols));
   return vectors < 24 ? 24 : vectors > 768 ? 768 : vectors / 3 * 3;
 }

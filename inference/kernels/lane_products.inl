@@ -254,11 +254,32 @@ void tile(const float* w, size_t ws, size_t r0, const Vectors& vectors, size_t t
   to.end<R, T>(r0, t0, acc);
 }
 
+/// Fetches the weights of the next block, some at each tile of this one. Where weights are wide,
+/// those of a block are more than a core waits for while it decodes the one before.
+class NextBlock {
+ public:
+  NextBlock() = default;
+  NextBlock(const std::byte* begin, size_t n_bytes, size_t n_tiles)
+      : at_(begin), end_(begin + n_bytes), step_((n_bytes / n_tiles / kLine + 1) * kLine) {}
+  void fetch_some() {
+    const std::byte* const until = at_ + std::min(step_, static_cast<size_t>(end_ - at_));
+    for (; at_ < until; at_ += kLine) __builtin_prefetch(at_);
+    at_ = until;
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+  const std::byte *at_ = nullptr, *end_ = nullptr;
+  size_t step_ = 0;
+};
+
 /// n_rows rows and n_tiles times T vectors from t0 on, which may never have been read before.
 template <size_t T>
 void tile_rows(const float* w, size_t ws, size_t n_rows, const Vectors& x, size_t t0,
-               size_t n_tiles, size_t n, const BlockSums& to, bool are_new = false) {
+               size_t n_tiles, size_t n, const BlockSums& to, NextBlock& next,
+               bool are_new = false) {
   for (; n_tiles > 0; --n_tiles, t0 += T) {
+    next.fetch_some();
     size_t r = 0;
     if (are_new && n_tiles > 1 && n_rows >= kTileRows) {
       tile<kTileRows, T, true>(w, ws, r, x, t0, n, to, t0 + T);
@@ -297,8 +318,9 @@ void even_tiles(size_t begin, size_t end, const Body& body) {
 void block(const float* w, size_t ws, size_t n_rows, const Vectors& x, size_t n_vectors, size_t n,
            float* y, size_t ys) {
   const BlockSums to{.y = y, .y_stride = ys};
+  NextBlock none;
   even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
-    tile_rows<T>(w, ws, n_rows, x, t, n_tiles, n, to);
+    tile_rows<T>(w, ws, n_rows, x, t, n_tiles, n, to, none);
   });
 }
 
@@ -349,6 +371,10 @@ void sliced_blocks(const MatmulJob& job, uint64_t begin, uint64_t end, float* sc
 
 // ---------------------------------------------------------------- decoded for many vectors
 
+/// Formats whose next block is fetched while vectors pass this one, not while it is decoded.
+template <class Rows>
+constexpr bool is_wide = Rows::kStep >= 64;
+
 /// Columns [begin, end) of the r-th row of the view, decoded to `out`.
 template <class Rows>
 void decode_columns(const Rows& rows, size_t r, size_t begin, size_t end, float* out,
@@ -363,7 +389,7 @@ void decode_columns(const Rows& rows, size_t r, size_t begin, size_t end, float*
     out += 32;
   };
   while (i + 64 <= end) {
-    ahead.step<2 * Rows::kStep>();
+    if constexpr (!is_wide<Rows>) ahead.step<2 * Rows::kStep>();
     decode();
     decode();
   }
@@ -388,6 +414,12 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, bool are_ne
   BlockSums to{
       .y = job.y + r0, .y_stride = job.y_stride, .partial = scratch + kBlockRows * ds};
   RowsAhead ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
+  NextBlock next;
+  if constexpr (is_wide<Rows>) {
+    const size_t n_slices = (w.cols + kSliceColumns - 1) / kSliceColumns;
+    next = {w.row(job.row_begin + r0 + n_rows), n_rows * w.row_bytes,
+            n_slices * ((job.n_tokens + kTileVectors - 1) / kTileVectors)};
+  }
   for (size_t begin = 0; begin < w.cols; begin += kSliceColumns) {
     const size_t end = std::min<size_t>(w.cols, begin + kSliceColumns);
     to.first = begin == 0;
@@ -397,7 +429,7 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, bool are_ne
     }
     const Vectors x = vectors_of(job).from(begin);
     even_tiles<kTileVectors>(0, job.n_tokens, [&]<size_t T>(size_t t, size_t n_tiles) {
-      tile_rows<T>(scratch, ds, n_rows, x, t, n_tiles, end - begin, to, are_new);
+      tile_rows<T>(scratch, ds, n_rows, x, t, n_tiles, end - begin, to, next, are_new);
     });
   }
 }
