@@ -493,7 +493,9 @@ class CpuBackend final : public Backend {
     if (n < 4 * n_threads) {
       row_ranges(n, width, prepare);
       matmul({&all, 1}, {});
-      return finish(0, n, products_.data());
+      return row_ranges(n, width, [&](size_t begin, size_t end) {
+        finish(begin, end, products_.data() + begin * n_out);
+      });
     }
     reserve_scratch(matmul_scratch(width));
     const size_t most = n_threads * vectors_together(width);

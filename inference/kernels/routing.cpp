@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
-#include <vector>
 
 #include "base/check.h"
 
@@ -71,19 +70,19 @@ void route_by_score(std::span<const float> scores, std::span<const float> bias, 
                     std::span<int32_t> chosen, std::span<float> weights) {
   SABLE_CHECK(bias.empty() || bias.size() == scores.size());
   SABLE_CHECK(!chosen.empty() && chosen.size() <= scores.size());
-  // The best so far, best first, as numbers that are larger for higher scores and, among equal
-  // ones, for lower ids. Few experts are chosen, so that few are ever moved.
-  std::vector<uint64_t> best(chosen.size(), 0);
+  const auto rank = [&](size_t e) {
+    return rank_of(bias.empty() ? scores[e] : scores[e] + bias[e]);
+  };
+  // The best so far, best first. Few are chosen, so that few are ever moved; among equal ones those
+  // with lower ids are there already.
+  size_t n_chosen = 0;
   for (size_t e = 0; e < scores.size(); ++e) {
-    const float ranked = bias.empty() ? scores[e] : scores[e] + bias[e];
-    const uint64_t key = uint64_t{rank_of(ranked)} << 32 | ~static_cast<uint32_t>(e);
-    if (key <= best.back()) continue;
-    size_t at = best.size() - 1;
-    for (; at > 0 && best[at - 1] < key; --at) best[at] = best[at - 1];
-    best[at] = key;
-  }
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    chosen[i] = static_cast<int32_t>(~static_cast<uint32_t>(best[i]));
+    const uint32_t ranked = rank(e);
+    const auto beats = [&](int32_t other) { return ranked > rank(static_cast<size_t>(other)); };
+    if (n_chosen == chosen.size() && !beats(chosen.back())) continue;
+    size_t at = n_chosen < chosen.size() ? n_chosen++ : n_chosen - 1;
+    for (; at > 0 && beats(chosen[at - 1]); --at) chosen[at] = chosen[at - 1];
+    chosen[at] = static_cast<int32_t>(e);
   }
   weigh_experts(scores, scale, chosen, weights);
 }
