@@ -26,7 +26,6 @@ constexpr size_t kPiecesOfThread = 24;
 constexpr size_t kPieceProducts = size_t{8} << 20;  // of a weight and an element, at most
 constexpr size_t kRowsInPiece = 4 * kBlockRows;     // at least, unless the job has fewer
 constexpr size_t kKeysInPiece = 1024;
-constexpr size_t kSquaresTogether = 4;
 constexpr size_t kCacheLine = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
 
@@ -182,8 +181,8 @@ class CpuBackend final : public Backend {
   void matmul(std::span<const MatmulJob> jobs, const std::stop_token& stop) override {
     cut(jobs);
     size_t scratch = 0;
-    for (const MatmulJob& job : jobs) {
-      scratch = std::max(scratch, matmul_scratch(job.weight->cols));
+    for (const Piece& piece : pieces_) {
+      scratch = std::max(scratch, matmul_scratch(piece.job.weight->cols, piece.job.n_tokens));
     }
     reserve_scratch(scratch);
     // Each thread goes through neighbouring pieces, because the kernels fetch weights ahead of
@@ -497,10 +496,10 @@ class CpuBackend final : public Backend {
         finish(begin, end, products_.data() + begin * n_out);
       });
     }
-    reserve_scratch(matmul_scratch(width));
     const size_t most = n_threads * vectors_together(width);
     const size_t n_shares = n_threads * ((n + most - 1) / most);
     const size_t share = (n + n_shares - 1) / n_shares;
+    reserve_scratch(matmul_scratch(width, share));
     pool_.run((n + share - 1) / share, [&](size_t i, size_t thread) {
       const size_t begin = i * share, end = std::min(n, begin + share);
       prepare(begin, end);

@@ -44,9 +44,9 @@ const std::array<std::array<float, 8>, 128> kIq2XxsSigns = [] {
   return signs;
 }();
 
-size_t matmul_scratch(size_t cols) {
+size_t matmul_scratch(size_t cols, size_t n_vectors) {
   const size_t few = 4 * (cols + 16);  // vectors in another order, or a row by its definition
-  const size_t partial = cols > kSliceColumns ? vectors_together(cols) * 16 : 0;
+  const size_t partial = cols > kSliceColumns ? n_vectors * kLanes : 0;
   return std::max(few, kBlockRows * (decoded_stride(cols) + partial));
 }
 
@@ -56,7 +56,8 @@ size_t attend_scratch(const AttendShape& shape) {
 }
 
 size_t score_scratch(size_t n_heads, size_t head_dim) {
-  return kQueriesTogether * n_heads * kKeyBlock + matmul_scratch(head_dim);
+  const size_t n_queries = kQueriesTogether * n_heads;
+  return n_queries * kKeyBlock + matmul_scratch(head_dim, n_queries);
 }
 
 namespace {

@@ -38,20 +38,19 @@ constexpr size_t entry_stride(size_t dim) { return dim + 16; }
 /// Index keys that are scored at a time, and queries of one sequence that share their decoding.
 inline constexpr size_t kKeyBlock = 16, kQueriesTogether = 8;
 
-/// Lanes, whatever the instruction set.
-inline constexpr size_t kLanes = 16;
+/// Lanes, whatever the instruction set; and sums of squares that are added up side by side.
+inline constexpr size_t kLanes = 16, kSquaresTogether = 4;
 
 /// Scratch floats for one thread: at least these many for the calls below.
-size_t matmul_scratch(size_t cols);
+size_t matmul_scratch(size_t cols, size_t n_vectors);
 size_t attend_scratch(const AttendShape& shape);
 size_t score_scratch(size_t n_heads, size_t head_dim);
 
 struct LaneKernels {
   std::string_view name;
 
-  /// Rows [row_begin, row_end) of the job, counted from the job's first; its vectors are at most
-  /// vectors_together() where they have more than kSliceColumns columns. `are_new`: they may be far
-  /// from the core.
+  /// Rows [row_begin, row_end) of the job, counted from the job's first. `are_new`: its vectors may
+  /// be far from the core.
   void (*matmul)(const MatmulJob& job, uint64_t row_begin, uint64_t row_end, bool are_new,
                  float* scratch);
   void (*decode_row)(const Weight& weight, uint64_t row, float* out);

@@ -77,16 +77,17 @@ void squares_of(const float* x, size_t stride, size_t n, float* out) {
 
 void square_sums(const float* x, size_t stride, size_t n_rows, size_t n, float* out) {
   size_t r = 0;
-  for (; r + 4 <= n_rows; r += 4) squares_of<4>(x + r * stride, stride, n, out + r);
+  for (; r + kSquaresTogether <= n_rows; r += kSquaresTogether) {
+    squares_of<kSquaresTogether>(x + r * stride, stride, n, out + r);
+  }
   for (; r < n_rows; ++r) squares_of<1>(x + r * stride, stride, n, out + r);
 }
 
 void rms_norm(const NormRows& rows, size_t begin, size_t end) {
-  constexpr size_t kTogether = 4;
   const size_t n = rows.n_cols;
-  for (size_t first = begin; first < end; first += kTogether) {
-    const size_t last = std::min(end, first + kTogether);
-    float squares[kTogether];
+  for (size_t first = begin; first < end; first += kSquaresTogether) {
+    const size_t last = std::min(end, first + kSquaresTogether);
+    float squares[kSquaresTogether];
     square_sums(rows.x + first * rows.x_stride, rows.x_stride, last - first, n, squares);
     for (size_t r = first; r < last; ++r) {
       const V factor =

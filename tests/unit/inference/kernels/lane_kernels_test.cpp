@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -472,6 +473,47 @@ TEST_CASE("a query gets the same bits in a group as alone") {
     }
     CHECK(same_bits(got, alone));
     for (size_t i = 0; i < got.size(); ++i) REQUIRE(got[i] == Approx(want[i]).margin(3e-6));
+  }
+}
+
+TEST_CASE("index keys are scored like the reference's, however wide they are") {
+  // The widest have more columns than a slice, and more queries and heads than pass together.
+  const size_t dim = GENERATE(size_t{32}, size_t{128}, size_t{4096});
+  constexpr size_t kHeads = 9, kQueries = 11, kKeys = 40, kInPage = 32;
+  const std::vector<float> keys = random_vector(kKeys * dim, 1);
+  const std::vector<float> q = random_vector(kQueries * kHeads * dim, 2);
+  const std::vector<float> head_weights = random_vector(kQueries * kHeads, 3);
+  const std::byte* const pages[] = {
+      reinterpret_cast<const std::byte*>(keys.data()),
+      reinterpret_cast<const std::byte*>(keys.data() + kInPage * dim)};
+  const SelectShape shape{.n_heads = kHeads,
+                          .head_dim = dim,
+                          .format = CacheFormat::f32,
+                          .key_bytes = dim * sizeof(float),
+                          .keys_per_page = kInPage};
+  const auto scores_of = [&](Backend& backend) {
+    std::vector<float> scores(kQueries * kKeys);
+    std::vector<int32_t> chosen(kQueries * 3);
+    std::vector<SelectRow> rows;
+    for (size_t i = 0; i < kQueries; ++i) {
+      rows.push_back({.q = &q[i * kHeads * dim],
+                      .head_weights = &head_weights[i * kHeads],
+                      .pages = pages,
+                      .n_visible = kKeys - kQueries + 1 + i,
+                      .chosen = std::span(chosen).subspan(i * 3, 3),
+                      .scores = &scores[i * kKeys]});
+    }
+    backend.select(shape, rows, {});
+    return std::pair(scores, chosen);
+  };
+  const auto [want, best] = scores_of(*make_reference_backend());
+  for (const LaneKernels* kernels : runnable_lane_kernels()) {
+    INFO(kernels->name << " " << dim);
+    WorkerPool pool(2);
+    const auto [got, chosen] = scores_of(*make_cpu_backend(pool, kernels));
+    CHECK(chosen == best);
+    const float margin = 2e-5F * static_cast<float>(dim);
+    for (size_t i = 0; i < got.size(); ++i) REQUIRE(got[i] == Approx(want[i]).margin(margin));
   }
 }
 
