@@ -52,7 +52,11 @@ class ThreadScratch {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(WorkerPool& pool, const LaneKernels& kernels)
-      : pool_(pool), kernels_(kernels), scratch_(pool.n_threads()), shares_(pool.n_threads()) {}
+      : pool_(pool),
+        kernels_(kernels),
+        scratch_(pool.n_threads()),
+        shares_(pool.n_threads()),
+        ranking_(pool.n_threads()) {}
 
   std::string_view name() const override { return "cpu"; }
   std::string_view detail() const override { return kernels_.name; }
@@ -281,7 +285,11 @@ class CpuBackend final : public Backend {
     score_at_.assign(1, 0);
     for (const SelectRow& query : queries) score_at_.push_back(score_at_.back() + n_scored(query));
     if (scores_.size() < score_at_.back()) scores_.resize(score_at_.back());
-    if (ranked_.size() < scores_.size()) ranked_.resize(scores_.size());
+    size_t most = 0;
+    for (const SelectRow& query : queries) most = std::max(most, n_scored(query));
+    for (std::vector<int32_t>& work : ranking_) {
+      if (work.size() < 2 * most) work.resize(2 * most);
+    }
     cut_keys(shape, queries);
     pool_.run(key_pieces_.size(), [&](size_t i, size_t thread) {
       if (stop.stop_requested()) return;
@@ -294,16 +302,15 @@ class CpuBackend final : public Backend {
                           piece.end, scores, scratch_[thread].data());
     });
     if (stop.stop_requested()) return;
-    pool_.run(queries.size(), [&](size_t q, size_t) {
+    pool_.run(queries.size(), [&](size_t q, size_t thread) {
       const SelectRow& query = queries[q];
       const size_t n = n_scored(query);
       const std::span scores(scores_.data() + score_at_[q], n);
       if (query.chosen.size() == query.n_visible) {
         std::iota(query.chosen.begin(), query.chosen.end(), 0);
       } else {
-        int32_t* const ids = ranked_.data() + score_at_[q];
-        const size_t n_ids = kernels_.candidates(scores.data(), n, query.chosen.size(), ids);
-        top_candidates(scores, {ids, n_ids}, query.chosen);
+        kernels_.top_scores(scores.data(), n, query.chosen.size(), ranking_[thread].data(),
+                            query.chosen.data());
       }
       if (query.scores != nullptr) std::copy(scores.begin(), scores.end(), query.scores);
     });
@@ -531,7 +538,7 @@ class CpuBackend final : public Backend {
   std::vector<KeyPiece> key_pieces_;
   std::vector<float> products_, scores_;
   std::vector<size_t> score_at_;
-  std::vector<int32_t> ranked_;
+  std::vector<std::vector<int32_t>> ranking_;  // one for each thread
 };
 
 }  // namespace

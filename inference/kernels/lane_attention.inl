@@ -297,30 +297,73 @@ void score_keys(const SelectShape& shape, std::span<const SelectRow> rows, size_
   }
 }
 
-size_t candidates(const float* scores, size_t n, size_t k, int32_t* ids) {
-  // The k-th largest of many disjoint parts' largest scores: at least k scores are not below it.
+/// Ordered like the floats, with NaN below everything.
+int32_t rank_of(float x) {
+  const auto bits = std::bit_cast<int32_t>(x + 0.0F);
+  const int32_t ordered = bits ^ ((bits >> 31) & 0x7fffffff);
+  return x != x ? std::numeric_limits<int32_t>::min() : ordered;
+}
+
+uint32_t n_reaching(const int32_t* ranks, size_t n, int32_t rank) {
+  uint32_t count = 0;
+  for (size_t i = 0; i < n; ++i) count += ranks[i] >= rank ? 1 : 0;
+  return count;
+}
+
+/// A rank that k of n reach, 0 < k <= n; the largest that more than k reach where there is none.
+int32_t rank_of_best(const int32_t* ranks, size_t n, size_t k) {
+  int32_t least = ranks[0], most = ranks[0];
+  for (size_t i = 1; i < n; ++i) {
+    least = std::min(least, ranks[i]);
+    most = std::max(most, ranks[i]);
+  }
+  while (least < most) {
+    const uint32_t span = static_cast<uint32_t>(most) - static_cast<uint32_t>(least);
+    const auto middle = static_cast<int32_t>(static_cast<uint32_t>(least) + span / 2 + span % 2);
+    const size_t count = n_reaching(ranks, n, middle);
+    if (count == k) return middle;
+    if (count > k) {
+      least = middle;
+    } else {
+      most = middle - 1;
+    }
+  }
+  return least;
+}
+
+void top_scores(const float* scores, size_t n, size_t k, int32_t* work, int32_t* chosen) {
+  if (k == 0) return;
+  int32_t *const ranks = work, *const ids = work + n;
+  for (size_t i = 0; i < n; ++i) ranks[i] = rank_of(scores[i]);
+  // Of many scores, those that k of many disjoint parts' largest ones do not beat are left out.
   constexpr size_t kParts = 16;
   const size_t n_columns = n / kParts;
-  if (n_columns < 2 * k || k == 0) {
-    for (size_t i = 0; i < n; ++i) ids[i] = static_cast<int32_t>(i);
-    return n;
+  const bool are_many = n_columns >= 2 * k;
+  if (are_many) {
+    int32_t* const largest = ids;
+    std::memcpy(largest, ranks, n_columns * sizeof(int32_t));
+    for (size_t part = 1; part < kParts; ++part) {
+      const int32_t* const from = ranks + part * n_columns;
+      for (size_t i = 0; i < n_columns; ++i) largest[i] = std::max(largest[i], from[i]);
+    }
+    const int32_t least = rank_of_best(largest, n_columns, k);
+    size_t n_left = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const int32_t rank = ranks[i];
+      ids[n_left] = static_cast<int32_t>(i);
+      ranks[n_left] = rank;
+      n_left += rank >= least ? 1 : 0;
+    }
+    n = n_left;
   }
-  const auto rank = [](float x) {  // ordered like the floats, NaN below everything
-    const auto bits = std::bit_cast<int32_t>(x + 0.0F);
-    const int32_t ordered = bits ^ ((bits >> 31) & 0x7fffffff);
-    return x != x ? std::numeric_limits<int32_t>::min() : ordered;
-  };
-  for (size_t i = 0; i < n_columns; ++i) ids[i] = rank(scores[i]);
-  for (size_t part = 1; part < kParts; ++part) {
-    const float* const from = scores + part * n_columns;
-    for (size_t i = 0; i < n_columns; ++i) ids[i] = std::max(ids[i], rank(from[i]));
+  const int32_t least = rank_of_best(ranks, n, k);
+  size_t n_equal = k;
+  for (size_t i = 0; i < n; ++i) n_equal -= ranks[i] > least ? 1 : 0;
+  size_t n_chosen = 0;
+  for (size_t i = 0; n_chosen < k; ++i) {
+    chosen[n_chosen] = are_many ? ids[i] : static_cast<int32_t>(i);
+    const bool is_equal = ranks[i] == least && n_equal > 0;
+    n_equal -= is_equal ? 1 : 0;
+    n_chosen += ranks[i] > least || is_equal ? 1 : 0;
   }
-  std::nth_element(ids, ids + k - 1, ids + n_columns, std::greater<>());
-  const int32_t least = ids[k - 1];
-  size_t n_candidates = 0;
-  for (size_t i = 0; i < n; ++i) {
-    ids[n_candidates] = static_cast<int32_t>(i);
-    n_candidates += rank(scores[i]) >= least ? 1 : 0;
-  }
-  return n_candidates;
 }

@@ -66,9 +66,9 @@ struct LaneKernels {
   /// begin a multiple of kKeyBlock. The rows have the same pages, and their queries lie together.
   void (*score_keys)(const SelectShape& shape, std::span<const SelectRow> rows, size_t begin,
                      size_t end, float* const* scores, float* scratch);
-  /// Indices among which the k largest of n scores are, ascending; returns how many. `ids` has room
-  /// for n.
-  size_t (*candidates)(const float* scores, size_t n, size_t k, int32_t* ids);
+  /// The indices of the k largest of n scores, ascending; ties go to the lower one. `work` [2 * n]
+  /// is scratch.
+  void (*top_scores)(const float* scores, size_t n, size_t k, int32_t* work, int32_t* chosen);
   void (*pool)(const PoolJob& job, size_t n_channels);
   void (*swiglu)(const float* gate, const float* up, float limit, float weight, size_t n,
                  float* out);

@@ -214,5 +214,5 @@ void pool(const PoolJob& job, size_t n_channels) {
 
 constexpr LaneKernels kKernels = {
     kName,      matmul, decode_row, square_sums, rms_norm, rope,  attend,   score_keys,
-    candidates, pool,   swiglu,     mix,         balance,  merge, sum_rows, round_to_fp8,
+    top_scores, pool,   swiglu,     mix,         balance,  merge, sum_rows, round_to_fp8,
     pack_as_fp8};

@@ -103,15 +103,15 @@ template <class Rows, size_t R, size_t T>
 }
 
 /// Columns [begin, end) of R rows and of T vectors.
-template <class Rows, size_t R, size_t T, Decode How>
+template <class Rows, size_t R, size_t T, Decode How, class Ahead>
 [[gnu::always_inline]] inline void add_columns(const Rows& rows, size_t r0, size_t begin,
-                                               size_t end, const Vectors& vectors,
-                                               RowsAhead& ahead, V* acc) {
+                                               size_t end, const Vectors& vectors, Ahead& ahead,
+                                               V* acc) {
   const float* x[T];
   each<T>([&](size_t t) SABLE_INLINE { x[t] = vectors.at(t); });
   const size_t whole = begin + (end - begin) / 32 * 32;
   for (size_t i = begin; i < whole; i += 32) {
-    ahead.step<R * Rows::kStep>();
+    ahead.template step<R * Rows::kStep>();
     add_decoded<Rows, R, T, How>(rows, r0, i, x, acc);
   }
   if constexpr (Rows::kTail) {
@@ -166,14 +166,16 @@ void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scra
 
 // ---------------------------------------------------------------- tiles of decoded rows
 
-/// Where the sums of a block of rows go: on to the next slice of columns, or, added up, to y.
+/// Where the sums of a block of up to Rows rows go: on to the next slice of columns, or, added up,
+/// to y.
+template <size_t Rows = kBlockRows>
 struct BlockSums {
   float* y;  ///< [vectors, rows]
   size_t y_stride;
-  float* partial = nullptr;  ///< [vectors, kBlockRows, 16], where there are several slices
+  float* partial = nullptr;  ///< [vectors, Rows, 16], where there are several slices
   bool first = true, last = true;
 
-  float* lanes(size_t t, size_t r) const { return partial + (t * kBlockRows + r) * 16; }
+  float* lanes(size_t t, size_t r) const { return partial + (t * Rows + r) * 16; }
 
   template <size_t R, size_t T>
   [[gnu::always_inline]] void begin(size_t r0, size_t t0, V* acc) const {
@@ -201,7 +203,7 @@ struct BlockSums {
   }
   template <size_t R>
   static constexpr size_t lane_offset(size_t k) {
-    return (k / R * kBlockRows + k % R) * 16;
+    return (k / R * Rows + k % R) * 16;
   }
 };
 
@@ -224,7 +226,7 @@ template <size_t R, size_t T>
 /// from `next` on if asked: worth it only where they are far from the core.
 template <size_t R, size_t T, bool Fetches = false>
 void tile(const float* w, size_t ws, size_t r0, const Vectors& vectors, size_t t0, size_t n,
-          const BlockSums& to, size_t next = 0) {
+          const BlockSums<>& to, size_t next = 0) {
   w += r0 * ws;
   const float *x[T], *ahead[T];
   each<T>([&](size_t t) SABLE_INLINE {
@@ -276,7 +278,7 @@ class NextBlock {
 /// n_rows rows and n_tiles times T vectors from t0 on, which may never have been read before.
 template <size_t T>
 void tile_rows(const float* w, size_t ws, size_t n_rows, const Vectors& x, size_t t0,
-               size_t n_tiles, size_t n, const BlockSums& to, NextBlock& next,
+               size_t n_tiles, size_t n, const BlockSums<>& to, NextBlock& next,
                bool are_new = false) {
   for (; n_tiles > 0; --n_tiles, t0 += T) {
     next.fetch_some();
@@ -317,7 +319,7 @@ void even_tiles(size_t begin, size_t end, const Body& body) {
 /// All products of n_rows rows with n_vectors vectors, n elements each.
 void block(const float* w, size_t ws, size_t n_rows, const Vectors& x, size_t n_vectors, size_t n,
            float* y, size_t ys) {
-  const BlockSums to{.y = y, .y_stride = ys};
+  const BlockSums<> to{.y = y, .y_stride = ys};
   NextBlock none;
   even_tiles<kTileVectors>(0, n_vectors, [&]<size_t T>(size_t t, size_t n_tiles) {
     tile_rows<T>(w, ws, n_rows, x, t, n_tiles, n, to, none);
@@ -326,44 +328,92 @@ void block(const float* w, size_t ws, size_t n_rows, const Vectors& x, size_t n_
 
 // ---------------------------------------------------------------- slice by slice
 
+/// So many rows meet a slice of few vectors before the next slice takes its place in the cache.
+constexpr size_t kSlicedRows = 4 * kBlockRows;
+
+/// Fetches part of R rows, each of which is a stream of its own.
+template <size_t R>
+class SliceAhead {
+ public:
+  SliceAhead(const std::byte* at, size_t row_bytes) : at_(at), row_bytes_(row_bytes) {}
+  /// The R rows went on by `Bytes` together.
+  template <size_t Bytes>
+  void step() {
+    constexpr size_t kLine = 64, kInRow = Bytes / R;
+    for (size_t r = 0; r < R; ++r) {
+      for (size_t i = 0; i < kInRow; i += kLine) __builtin_prefetch(at_ + r * row_bytes_ + i);
+    }
+    at_ += kInRow;
+  }
+
+ private:
+  const std::byte* at_;
+  size_t row_bytes_;
+};
+
 /// Columns [begin, end) of R rows of the view from r0 on meet T vectors as they are decoded.
-template <class Rows, size_t R, size_t T>
-RowsAhead decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const Vectors& x,
-                        RowsAhead ahead, const BlockSums& to) {
+template <class Rows, size_t R, size_t T, class Ahead>
+void decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const Vectors& x, Ahead& ahead,
+                   const BlockSums<kSlicedRows>& to) {
   V acc[T * R];
   to.begin<R, T>(r0, 0, acc);
-  add_columns<Rows, R, T, Decode::plain>(rows, r0, begin, end, x, ahead, acc);
+  Ahead in_registers = ahead;
+  add_columns<Rows, R, T, Decode::plain>(rows, r0, begin, end, x, in_registers, acc);
+  ahead = in_registers;
   to.end<R, T>(r0, 0, acc);
-  return ahead;
 }
 
-/// Products of up to kBlockRows rows from r0 on with the T vectors of the job, each slice of which
+/// Products of rows [begin, end) with the T vectors of the job, of one slice each.
+template <class Rows, size_t T>
+void unsliced_rows(const MatmulJob& job, uint64_t begin, uint64_t end) {
+  constexpr size_t R = decoding_rows(T);
+  const Weight& w = *job.weight;
+  const Rows rows(w, job.row_begin);
+  const Vectors x = vectors_of(job);
+  const BlockSums<kSlicedRows> to{.y = job.y, .y_stride = job.y_stride};
+  RowsAhead ahead(w.row(job.row_begin + begin), kBlockRows * w.row_bytes);
+  uint64_t r = begin;
+  for (; r + R <= end; r += R) decoding_tile<Rows, R, T>(rows, r, 0, w.cols, x, ahead, to);
+  for (; r < end; ++r) decoding_tile<Rows, 1, T>(rows, r, 0, w.cols, x, ahead, to);
+}
+
+/// Products of up to kSlicedRows rows from r0 on with the T vectors of the job, each slice of which
 /// stays in a first-level cache meanwhile.
 template <class Rows, size_t T>
 void sliced_block(const MatmulJob& job, uint64_t r0, size_t n_rows, float* scratch) {
-  constexpr size_t R = decoding_rows(T);
+  constexpr size_t R = decoding_rows(T), kRowsAhead = 2 * R;
+  static_assert(T * kSlicedRows * 16 <= kBlockRows * kSliceColumns);  // the scratch there is
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   const Vectors x = vectors_of(job);
-  BlockSums to{.y = job.y + r0, .y_stride = job.y_stride, .partial = scratch};
-  RowsAhead ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
+  BlockSums<kSlicedRows> to{.y = job.y + r0, .y_stride = job.y_stride, .partial = scratch};
   for (size_t begin = 0; begin < w.cols; begin += kSliceColumns) {
     const size_t end = std::min<size_t>(w.cols, begin + kSliceColumns);
     to.first = begin == 0;
     to.last = end == w.cols;
+    // Two tiles ahead; from the last of a slice on, those are the next slice's first.
+    const auto ahead = [&](size_t r) {
+      const bool is_next = r + kRowsAhead >= n_rows;
+      const size_t row = is_next && !to.last ? r + kRowsAhead - n_rows : r + kRowsAhead;
+      const size_t column = !is_next ? begin : to.last ? 0 : end;
+      return w.row(job.row_begin + r0) + row * w.row_bytes + column / 32 * Rows::kStep;
+    };
     size_t r = 0;
     for (; r + R <= n_rows; r += R) {
-      ahead = decoding_tile<Rows, R, T>(rows, r, begin, end, x, ahead, to);
+      SliceAhead<R> rows_ahead(ahead(r), w.row_bytes);
+      decoding_tile<Rows, R, T>(rows, r, begin, end, x, rows_ahead, to);
     }
     for (; r < n_rows; ++r) {
-      ahead = decoding_tile<Rows, 1, T>(rows, r, begin, end, x, ahead, to);
+      SliceAhead<1> row_ahead(ahead(r), w.row_bytes);
+      decoding_tile<Rows, 1, T>(rows, r, begin, end, x, row_ahead, to);
     }
   }
 }
 
 template <class Rows, size_t T>
-void sliced_blocks(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  constexpr size_t kRows = kBlockRows / decoding_rows(T) * decoding_rows(T);
+void several_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+  if (job.weight->cols <= kSliceColumns) return unsliced_rows<Rows, T>(job, begin, end);
+  constexpr size_t kRows = kSlicedRows / decoding_rows(T) * decoding_rows(T);
   for (uint64_t r = begin; r < end; r += kRows) {
     sliced_block<Rows, T>(job, r, std::min<uint64_t>(kRows, end - r), scratch);
   }
@@ -411,7 +461,7 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, bool are_ne
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   const size_t ds = decoded_stride(w.cols);
-  BlockSums to{
+  BlockSums<> to{
       .y = job.y + r0, .y_stride = job.y_stride, .partial = scratch + kBlockRows * ds};
   RowsAhead ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
   NextBlock next;
@@ -453,7 +503,7 @@ void products(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new, 
     if constexpr (T <= kFewVectors) {
       few_vectors<Rows, T>(job, begin, end, scratch);
     } else {
-      sliced_blocks<Rows, T>(job, begin, end, scratch);
+      several_vectors<Rows, T>(job, begin, end, scratch);
     }
   }
 }

@@ -36,22 +36,16 @@ void sqrt_softplus(std::span<float> z) {
 
 void top_indices(std::span<const float> scores, std::span<int32_t> work,
                  std::span<int32_t> chosen) {
-  SABLE_CHECK(work.size() == scores.size());
+  SABLE_CHECK(work.size() == scores.size() && chosen.size() <= work.size());
   std::iota(work.begin(), work.end(), 0);
-  top_candidates(scores, work, chosen);
-}
-
-void top_candidates(std::span<const float> scores, std::span<int32_t> candidates,
-                    std::span<int32_t> chosen) {
-  SABLE_CHECK(chosen.size() <= candidates.size());
   const auto better = [scores](int32_t a, int32_t b) {
     const uint32_t x = rank_of(scores[static_cast<size_t>(a)]);
     const uint32_t y = rank_of(scores[static_cast<size_t>(b)]);
     return x > y || (x == y && a < b);
   };
-  const auto cut = candidates.begin() + static_cast<std::ptrdiff_t>(chosen.size());
-  if (cut != candidates.end()) std::nth_element(candidates.begin(), cut, candidates.end(), better);
-  std::copy(candidates.begin(), cut, chosen.begin());
+  const auto cut = work.begin() + static_cast<std::ptrdiff_t>(chosen.size());
+  if (cut != work.end()) std::nth_element(work.begin(), cut, work.end(), better);
+  std::copy(work.begin(), cut, chosen.begin());
   std::sort(chosen.begin(), chosen.end());
 }
 

@@ -30,8 +30,4 @@ void weigh_experts(std::span<const float> scores, float scale, std::span<int32_t
 /// scores.size(). `work` [scores.size()] is scratch.
 void top_indices(std::span<const float> scores, std::span<int32_t> work, std::span<int32_t> chosen);
 
-/// The same when they are known to be among `candidates`, which is overwritten.
-void top_candidates(std::span<const float> scores, std::span<int32_t> candidates,
-                    std::span<int32_t> chosen);
-
 }  // namespace sable::inference

@@ -2,8 +2,10 @@
 // double.
 #include "inference/kernels/lane_kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <utility>
 #include <vector>
@@ -517,29 +519,30 @@ TEST_CASE("index keys are scored like the reference's, however wide they are") {
   }
 }
 
-TEST_CASE("candidates hold the best scores whatever the scores are") {
+TEST_CASE("the best scores are the reference's whatever the scores are") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   std::mt19937 random(5);
   const size_t n = GENERATE(size_t{0}, size_t{5}, size_t{512}, size_t{4099}, size_t{70000});
-  for (const size_t k : {size_t{1}, size_t{8}, size_t{100}}) {
+  for (const size_t k : {size_t{0}, size_t{1}, size_t{5}, size_t{100}, size_t{511}, size_t{4099}}) {
     if (k > n) continue;
-    for (int kind = 0; kind < 4; ++kind) {
+    for (int kind = 0; kind < 5; ++kind) {
       std::vector<float> scores(n);
       for (size_t i = 0; i < n; ++i) {
         const auto x = static_cast<float>(random() % 100000);
         scores[i] = kind == 0   ? x - 50000
                     : kind == 1 ? static_cast<float>(random() % 3)  // ties everywhere
                     : kind == 2 ? (random() % 9 == 0 ? x : std::nanf(""))
-                                : (random() % 2 == 0 ? -0.0F : 0.0F);
+                    : kind == 3 ? (random() % 2 == 0 ? -0.0F : 0.0F)
+                                : (random() % 2 == 0 ? kInfinity : -kInfinity);
       }
-      std::vector<int32_t> work(n), want(k), got(k);
-      top_indices(scores, work, want);
+      std::vector<int32_t> work(2 * n), want(k), got(k + 1);
+      top_indices(scores, std::span(work).first(n), want);
       for (const LaneKernels* kernels : runnable_lane_kernels()) {
         INFO(kernels->name << " " << n << " " << k << " " << kind);
-        std::vector<int32_t> ids(n);
-        const size_t n_ids = kernels->candidates(scores.data(), n, k, ids.data());
-        if (kind == 0 && n > 64 * k) CHECK(n_ids < n / 4);
-        top_candidates(scores, std::span(ids).first(n_ids), got);
-        CHECK(got == want);
+        got[k] = -1;
+        kernels->top_scores(scores.data(), n, k, work.data(), got.data());
+        CHECK(std::ranges::equal(std::span(got).first(k), want));
+        CHECK(got[k] == -1);
       }
     }
   }
