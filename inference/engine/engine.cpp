@@ -100,6 +100,11 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path,
   s.forward->take_scratch();
   s.pages->limit(s.options.cache_bytes_max);
   s.forward->limit_experts(s.options.resident_experts_max);
+  if (s.options.resident_experts_max == 0 &&
+      s.checkpoint->file_bytes() < s.options.memory_bytes_max) {
+    s.populating = std::jthread(
+        [files = s.checkpoint](const std::stop_token& stop) { files->populate(stop); });
+  }
   s.budget.emplace(s.options.step_target, s.options.rows_in_step_max);
   s.tokenizer = tokenizer_of(*s.checkpoint);
   s.fingerprint = fingerprint_of(*s.checkpoint, s.tokenizer ? &s.tokenizer->fingerprint() : nullptr,

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "inference/engine/rewind_points.h"
@@ -25,6 +26,7 @@ struct Engine::State {
   std::unique_ptr<Forward> forward;
   std::optional<StepBudget> budget;
   std::vector<float> logits;  ///< of one step
+  std::jthread populating;    ///< reads the weights ahead, where all of them fit into memory
 
   size_t n_vocab() const { return static_cast<size_t>(model->config().vocab_size); }
 };

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,6 +77,10 @@ class Checkpoint {
   virtual void release(const Tensor& tensor) const = 0;
   virtual void evict(const Tensor& tensor) const = 0;
   virtual void prefetch(const Tensor& tensor) const = 0;
+
+  /// Reads all files into memory, in their order, and maps them; comes back when they are there or
+  /// soon after `stop` asks. Thread-safe.
+  virtual void populate(const std::stop_token& stop) const = 0;
 
  protected:
   ModelConfig config_;

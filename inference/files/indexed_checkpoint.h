@@ -21,6 +21,7 @@ class IndexedCheckpoint : public Checkpoint {
   void release(const Tensor& tensor) const override;
   void evict(const Tensor& tensor) const override;
   void prefetch(const Tensor& tensor) const override;
+  void populate(const std::stop_token& stop) const override;
 
  protected:
   /// Builds the index (duplicates are refused), drops MTP blocks that are not there, and compares

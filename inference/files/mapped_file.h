@@ -40,6 +40,9 @@ class MappedFile {
   /// Asks for `part` to be read ahead.
   static void prefetch(std::span<const std::byte> part);
 
+  /// Reads `part` and maps it, as far as the system has memory; comes back when it is there.
+  static void populate(std::span<const std::byte> part);
+
  private:
   MappedFile(const std::byte* data, size_t size, int64_t modified)
       : data_(data), size_(size), modified_(modified) {}

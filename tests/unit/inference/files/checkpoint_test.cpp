@@ -1,11 +1,17 @@
 #include "inference/files/checkpoint.h"
 
+#include <algorithm>
 #include <cmath>
+#include <fcntl.h>
 #include <fstream>
+#include <iterator>
+#include <stop_token>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
+#include "base/unique_fd.h"
 #include "inference/files/number_formats.h"
 #include "inference/files/tensor_inventory.h"
 #include "tests/support/mini_checkpoint.h"
@@ -225,4 +231,31 @@ TEST_CASE("released pages come back when they are read") {
   REQUIRE(resident);
   CHECK(*resident > 0);
   CHECK(*resident <= (*model)->file_bytes() + 4096);
+}
+
+/// Whether this process has a page at an address (proc_pid_pagemap(5), bit 63).
+bool is_mapped(const std::byte* at) {
+  const UniqueFd pages(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  const auto page = reinterpret_cast<uintptr_t>(at) / static_cast<uintptr_t>(::getpagesize());
+  uint64_t entry = 0;
+  constexpr auto kBytes = sizeof entry;
+  REQUIRE(::pread(pages.get(), &entry, kBytes, static_cast<off_t>(page * kBytes)) == kBytes);
+  return (entry >> 63) == 1;
+}
+
+TEST_CASE("a populated checkpoint is there before anyone reads it") {
+  const auto model = Checkpoint::open(mini_checkpoint());
+  REQUIRE(model);
+  const auto n_mapped = [&] {
+    return std::ranges::count_if((*model)->tensors(),
+                                 [](const Tensor& t) { return is_mapped(t.bytes.data()); });
+  };
+  for (const Tensor& tensor : (*model)->tensors()) (*model)->release(tensor);
+  REQUIRE(n_mapped() == 0);
+  std::stop_source stopped;
+  stopped.request_stop();
+  (*model)->populate(stopped.get_token());
+  CHECK(n_mapped() == 0);
+  (*model)->populate({});
+  CHECK(n_mapped() == std::ssize((*model)->tensors()));
 }
