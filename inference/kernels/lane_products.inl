@@ -177,6 +177,14 @@ struct BlockSums {
 
   float* lanes(size_t t, size_t r) const { return partial + (t * Rows + r) * 16; }
 
+  /// Asks for where R rows of T vectors will go, in time for their end.
+  template <size_t R, size_t T>
+  [[gnu::always_inline]] void expect(size_t r0, size_t t0) const {
+    if (!last) return;
+    const float* const at = y + t0 * y_stride + r0;
+    each<T>([&](size_t t) SABLE_INLINE { __builtin_prefetch(at + t * y_stride, 1); });
+  }
+
   template <size_t R, size_t T>
   [[gnu::always_inline]] void begin(size_t r0, size_t t0, V* acc) const {
     if (first) {
@@ -234,6 +242,7 @@ void tile(const float* w, size_t ws, size_t r0, const Vectors& vectors, size_t t
     if constexpr (Fetches) ahead[t] = vectors.at(next + t);
   });
   V acc[T * R];
+  to.expect<R, T>(r0, t0);
   to.begin<R, T>(r0, t0, acc);
   const size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) {
