@@ -78,9 +78,8 @@ class Checkpoint {
   virtual void evict(const Tensor& tensor) const = 0;
   virtual void prefetch(const Tensor& tensor) const = 0;
 
-  /// Reads all files into memory, in their order, and maps them, in huge pages where there are any:
-  /// for models that fit, as pages are read again in that size too. Comes back when they are there
-  /// or soon after `stop` asks. Thread-safe.
+  /// Reads all files into memory, in their order, and maps them; comes back when they are there or
+  /// soon after `stop` asks. Thread-safe.
   virtual void populate(const std::stop_token& stop) const = 0;
 
  protected:

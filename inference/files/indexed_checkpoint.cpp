@@ -116,7 +116,6 @@ void IndexedCheckpoint::prefetch(const Tensor& tensor) const { MappedFile::prefe
 
 void IndexedCheckpoint::populate(const std::stop_token& stop) const {
   constexpr size_t kPart = size_t{16} << 20;  // whole huge pages, read in a fraction of a second
-  for (const MappedFile& file : files_) file.use_huge_pages();
   for (const MappedFile& file : files_) {
     for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
       if (stop.stop_requested()) return;

@@ -41,6 +41,8 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   if (size == 0) return fail(ErrorCode::corrupt, path.string() + " is empty");
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
   if (data == MAP_FAILED) return fail_errno("map " + path.string(), errno);
+  // File systems with large folios then read in units of a huge page, and map them as such.
+  (void)::madvise(data, size, MADV_HUGEPAGE);
   const int64_t modified = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
   return MappedFile(static_cast<const std::byte*>(data), size, modified);
 }
@@ -81,8 +83,6 @@ void MappedFile::evict(std::span<const std::byte> part) {
 }
 
 void MappedFile::prefetch(std::span<const std::byte> part) { advise(part, MADV_WILLNEED); }
-
-void MappedFile::use_huge_pages() const { advise(bytes(), MADV_HUGEPAGE); }
 
 void MappedFile::populate(std::span<const std::byte> part) {
 #ifdef MADV_POPULATE_READ

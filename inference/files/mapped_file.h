@@ -40,10 +40,6 @@ class MappedFile {
   /// Asks for `part` to be read ahead.
   static void prefetch(std::span<const std::byte> part);
 
-  /// From now on, file systems with large folios read in units of a huge page and map them as such:
-  /// fewer misses of the TLB, but more is read for each byte that is asked for.
-  void use_huge_pages() const;
-
   /// Reads `part` and maps it, as far as the system has memory; comes back when it is there.
   static void populate(std::span<const std::byte> part);
 

@@ -366,7 +366,7 @@ void decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const Vectors
                    const BlockSums<kSlicedRows>& to) {
   V acc[T * R];
   to.begin<R, T>(r0, 0, acc);
-  Ahead in_registers = ahead;  // a reference would be written to memory at each step
+  Ahead in_registers = ahead;
   add_columns<Rows, R, T, Decode::plain>(rows, r0, begin, end, x, in_registers, acc);
   ahead = in_registers;
   to.end<R, T>(r0, 0, acc);
