@@ -42,27 +42,41 @@ std::string text_of(const fs::path& path) {
   return text ? *text : std::string();
 }
 
+/// Where a version of control groups keeps what it knows of memory.
+struct GroupFiles {
+  std::string_view top;   ///< the folder of the outermost group
+  std::string_view mark;  ///< ends the number in a line of /proc/self/cgroup; a path follows
+  std::string_view limit, used;
+  std::string_view idle_label;  ///< of page cache that nobody uses now, in memory.stat
+};
+constexpr GroupFiles kVersion1 = {"sys/fs/cgroup/memory", ":memory:/", "memory.limit_in_bytes",
+                                  "memory.usage_in_bytes", "total_inactive_file "};
+constexpr GroupFiles kVersion2 = {"sys/fs/cgroup", "0::/", "memory.max", "memory.current",
+                                  "inactive_file "};
+
 /// What one control group has left; page cache that nobody uses now counts as left.
-uint64_t left_in_group(const fs::path& group) {
-  const auto limit = number(text_of(group / "memory.max"));
-  const auto used = number(text_of(group / "memory.current"));
+uint64_t left_in_group(const fs::path& group, const GroupFiles& files) {
+  const auto limit = number(text_of(group / files.limit));
+  const auto used = number(text_of(group / files.used));
   if (!limit || !used) return kNoLimit;
-  const uint64_t idle = labelled(text_of(group / "memory.stat"), "inactive_file ").value_or(0);
+  const uint64_t idle = labelled(text_of(group / "memory.stat"), files.idle_label).value_or(0);
   const uint64_t held = *used - std::min(*used, idle);
   return *limit - std::min(*limit, held);
 }
 
-/// The least that the process's control group and those above it leave.
-uint64_t left_in_groups(const fs::path& root) {
+/// The least that the process's control group and those above it leave. A container may see its own
+/// group as the outermost one, under a path that is not there: then that one counts.
+uint64_t left_in_groups(const fs::path& root, const GroupFiles& files) {
   const std::string groups = text_of(root / "proc/self/cgroup");
-  constexpr std::string_view kUnified = "0::/";
-  if (!std::string_view(groups).starts_with(kUnified)) return kNoLimit;
-  const fs::path top = root / "sys/fs/cgroup";
-  fs::path group = top / groups.substr(kUnified.size(), groups.find('\n') - kUnified.size());
-  uint64_t left = left_in_group(group);
+  const size_t found = groups.find(files.mark);
+  if (found == std::string::npos) return kNoLimit;
+  const size_t path = found + files.mark.size();
+  const fs::path top = root / files.top;
+  fs::path group = top / groups.substr(path, groups.find('\n', path) - path);
+  uint64_t left = left_in_group(group, files);
   while (group != top && group.has_relative_path()) {
     group = group.parent_path();
-    left = std::min(left, left_in_group(group));
+    left = std::min(left, left_in_group(group, files));
   }
   return left;
 }
@@ -88,7 +102,7 @@ uint64_t tokens_that_fit(uint64_t bytes, const CacheLayout& layout) {
 uint64_t available_memory(const fs::path& root) {
   const auto kibibytes = labelled(text_of(root / "proc/meminfo"), "MemAvailable:");
   const uint64_t machine = kibibytes ? *kibibytes << 10 : kNoLimit;
-  return std::min(machine, left_in_groups(root));
+  return std::min({machine, left_in_groups(root, kVersion1), left_in_groups(root, kVersion2)});
 }
 
 Result<uint64_t> cache_budget(const MemoryWish& wish, const CacheLayout& layout) {

@@ -68,6 +68,27 @@ TEST_CASE("what can be spared is the least of machine and control groups") {
   CHECK(available_memory(root.path()) == 0);
 }
 
+TEST_CASE("control groups of version 1 are asked too") {
+  const TemporaryFolder root;
+  root.write("proc/meminfo", "MemAvailable: 2048 kB\n");
+  root.write("proc/self/cgroup", "5:cpu:/x\n4:memory:/outer/inner\n1:name=systemd:/\n0::/\n");
+  const std::string memory = "sys/fs/cgroup/memory/";
+  root.write(memory + "memory.limit_in_bytes", "9223372036854771712\n");
+  root.write(memory + "memory.usage_in_bytes", "5000000\n");
+  CHECK(available_memory(root.path()) == 2 * kMiB);
+  root.write(memory + "outer/inner/memory.limit_in_bytes", "1000000\n");
+  root.write(memory + "outer/inner/memory.usage_in_bytes", "950000\n");
+  CHECK(available_memory(root.path()) == 50000);
+  root.write(memory + "outer/inner/memory.stat",
+             "inactive_file 7\ntotal_inactive_file 150000\ntotal_rss 1\n");
+  CHECK(available_memory(root.path()) == 200000);
+
+  // A container whose group is the outermost that it sees.
+  root.write("proc/self/cgroup", "4:memory:/docker/0123\n");
+  root.write(memory + "memory.limit_in_bytes", "5300000\n");
+  CHECK(available_memory(root.path()) == 300000);
+}
+
 TEST_CASE("this machine has some memory to spare") {
   CHECK(available_memory() > kMiB);
   CHECK(available_memory() < uint64_t{1} << 50);
