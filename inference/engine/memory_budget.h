@@ -12,8 +12,8 @@ namespace sable::inference {
 
 /// Bytes that this process could take without swapping: the kernel's estimate (proc(5),
 /// /proc/meminfo MemAvailable), or what the process's control groups leave where that is less
-/// (cgroup v2 memory.max, cgroup v1 memory.limit_in_bytes). `root` is the file system to look in. A machine that tells nothing has no
-/// limit: UINT64_MAX.
+/// (cgroups(7): version 2's memory.max, version 1's memory.limit_in_bytes). `root` is the file
+/// system to look in. A machine that tells nothing has no limit: UINT64_MAX.
 uint64_t available_memory(const std::filesystem::path& root = "/");
 
 struct MemoryWish {

@@ -41,7 +41,8 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   if (size == 0) return fail(ErrorCode::corrupt, path.string() + " is empty");
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
   if (data == MAP_FAILED) return fail_errno("map " + path.string(), errno);
-  // File systems with large folios then read in units of a huge page, and map them as such.
+  // File systems with large folios then read in units of a huge page, and map them as such; that
+  // is faster also where the file does not fit into memory.
   (void)::madvise(data, size, MADV_HUGEPAGE);
   const int64_t modified = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
   return MappedFile(static_cast<const std::byte*>(data), size, modified);
