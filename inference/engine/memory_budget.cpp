@@ -45,7 +45,7 @@ std::string text_of(const fs::path& path) {
 /// Where a version of control groups keeps what it knows of memory.
 struct GroupFiles {
   std::string_view top;   ///< the folder of the outermost group
-  std::string_view mark;  ///< ends the number in a line of /proc/self/cgroup; a path follows
+  std::string_view mark;  ///< what a group's path follows in its line of /proc/self/cgroup
   std::string_view limit, used;
   std::string_view idle_label;  ///< of page cache that nobody uses now, in memory.stat
 };
