@@ -197,15 +197,18 @@ class CpuBackend final : public Backend {
       shares_[i].end = pieces_.size() * (i + 1) / n_shares;
     }
     pool_.run(std::min(n_shares, pieces_.size()), [&](size_t first, size_t thread) {
-      const Piece* last = nullptr;
+      const Piece *last = nullptr, *fetched = nullptr;
       for (size_t k = 0; k < n_shares; ++k) {
         Share& share = shares_[(first + k) % n_shares];
         for (size_t i = share.next++; i < share.end; i = share.next++) {
           if (stop.stop_requested()) return;
           const Piece& piece = pieces_[i];
-          if (last == nullptr || !piece.continues(*last)) fetch_first(piece);
+          if (&piece != fetched) fetch_first(piece);
+          fetched = i + 1 < share.end ? &pieces_[i + 1] : nullptr;
+          const std::byte* const next = fetched != nullptr ? fetched->weights() : nullptr;
           const bool are_new = last == nullptr || !piece.job.has_vectors_of(last->job);
-          kernels_.matmul(piece.job, piece.begin, piece.end, are_new, scratch_[thread].data());
+          kernels_.matmul(piece.job, piece.begin, piece.end, are_new, next,
+                          scratch_[thread].data());
           last = &piece;
         }
       }
@@ -351,10 +354,7 @@ class CpuBackend final : public Backend {
     MatmulJob job;  ///< with those vectors alone
     uint64_t begin, end;
 
-    bool continues(const Piece& other) const {
-      return job.weight == other.job.weight && job.row_begin == other.job.row_begin &&
-             begin == other.end;
-    }
+    const std::byte* weights() const { return job.weight->row(job.row_begin + begin); }
   };
   /// Neighbouring pieces that one thread begins with.
   struct alignas(kCacheLine) Share {
@@ -444,7 +444,7 @@ class CpuBackend final : public Backend {
   static void fetch_first(const Piece& piece) {
     constexpr size_t kBytesAhead = 4096;  // as far as the kernels look ahead
     const Weight& w = *piece.job.weight;
-    const std::byte* const p = w.row(piece.job.row_begin + piece.begin);
+    const std::byte* const p = piece.weights();
     const size_t bytes =
         std::min((piece.end - piece.begin) * w.row_bytes, kBlockRows * w.row_bytes + kBytesAhead);
     for (size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(p + i);
@@ -511,7 +511,7 @@ class CpuBackend final : public Backend {
       const size_t begin = i * share, end = std::min(n, begin + share);
       prepare(begin, end);
       const MatmulJob some = all.tokens(begin, end - begin);
-      kernels_.matmul(some, 0, n_out, true, scratch_[thread].data());
+      kernels_.matmul(some, 0, n_out, true, nullptr, scratch_[thread].data());
       finish(begin, end, some.y);
     });
   }

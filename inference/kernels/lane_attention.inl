@@ -195,8 +195,8 @@ void attend_block(const AttendShape& shape, DecodedBlock& block_entries, const B
     // A few entries at a time meet all heads while they are in the first-level cache.
     for (size_t first = part.begin; first < part.end; first += kBlockRows) {
       const size_t end = std::min(part.end, first + kBlockRows);
-      block(block_entries.row(first, end), stride, end - first, {.x = q, .stride = dim}, n_heads, dim,
-            p + n, kAttendBlock);
+      block(block_entries.row(first, end), stride, end - first, {.x = q, .stride = dim}, n_heads,
+            dim, p + n, kAttendBlock);
       n += end - first;
     }
   }
@@ -284,7 +284,7 @@ void score_keys(const SelectShape& shape, std::span<const SelectRow> rows, size_
                         .y = products,
                         .y_stride = kKeyBlock,
                         .n_tokens = rows.size() * shape.n_heads};
-    matmul(job, 0, n, false, matmul_scratch);
+    matmul(job, 0, n, false, nullptr, matmul_scratch);
     for (size_t r = 0; r < rows.size(); ++r) {
       if (rows[r].n_visible <= s) continue;
       V total = zero();

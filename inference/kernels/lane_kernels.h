@@ -50,9 +50,9 @@ struct LaneKernels {
   std::string_view name;
 
   /// Rows [row_begin, row_end) of the job, counted from the job's first. `are_new`: its vectors may
-  /// be far from the core.
+  /// be far from the core. `next`: where the weights are that will be asked for next, or null.
   void (*matmul)(const MatmulJob& job, uint64_t row_begin, uint64_t row_end, bool are_new,
-                 float* scratch);
+                 const std::byte* next, float* scratch);
   void (*decode_row)(const Weight& weight, uint64_t row, float* out);
   /// out[r] = sum_i x[r][i]^2 for rows of n, `stride` apart.
   void (*square_sums)(const float* x, size_t stride, size_t n_rows, size_t n, float* out);

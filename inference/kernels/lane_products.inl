@@ -12,19 +12,40 @@ constexpr size_t kPrefetchBytes = 4096;
 /// by side: R short streams are more than the machine's own prefetching follows.
 class RowsAhead {
  public:
-  /// `base`: where the R rows begin.
-  RowsAhead(const std::byte* base, size_t bytes_in_rows)
-      : at_(base + bytes_in_rows + kPrefetchBytes) {}
+  /// `base`: where the R rows begin. The stream ends at `end` and goes on at `next`.
+  RowsAhead(const std::byte* base, size_t bytes_in_rows, const std::byte* end,
+            const std::byte* next)
+      : at_(base + bytes_in_rows + kPrefetchBytes), end_(end), next_(next) {
+    if (at_ >= end_) go_on();
+  }
   /// The R rows went on by `Bytes` together.
   template <size_t Bytes>
   void step() {
     constexpr size_t kLine = 64;
     for (size_t i = 0; i < Bytes; i += kLine) __builtin_prefetch(at_ + i);
     at_ += Bytes;
+    if (at_ >= end_) [[unlikely]]
+      go_on();
   }
 
  private:
-  const std::byte* at_;
+  void go_on() {
+    at_ = next_ + (at_ - end_);
+    end_ = reinterpret_cast<const std::byte*>(~uintptr_t{0});
+  }
+
+  const std::byte *at_, *end_, *next_;
+};
+
+/// What a job's rows [begin, end) are part of: where its weights end and those after them begin.
+struct Stream {
+  const std::byte *end, *next;
+
+  Stream(const MatmulJob& job, uint64_t row_end, const std::byte* after)
+      : end(job.weight->row(job.row_begin + row_end)), next(after != nullptr ? after : end) {}
+  RowsAhead rows_ahead(const std::byte* base, size_t bytes_in_rows) const {
+    return {base, bytes_in_rows, end, next};
+  }
 };
 
 /// body(0), body(1) .. body(N - 1), as so many statements: arrays that it indexes stay in
@@ -126,12 +147,12 @@ template <class Rows, size_t R, size_t T, Decode How, class Ahead>
 
 /// y[t][r] for R rows from `r0` on and T vectors of a job, dealt as the format asks.
 template <class Rows, size_t R, size_t T>
-void dot_rows(const MatmulJob& job, uint64_t r0, const Vectors& x) {
+void dot_rows(const MatmulJob& job, uint64_t r0, const Vectors& x, const Stream& stream) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   V acc[T * R];
   each<T * R>([&](size_t k) SABLE_INLINE { acc[k] = zero(); });
-  RowsAhead ahead(w.row(job.row_begin + r0), R * w.row_bytes);
+  RowsAhead ahead = stream.rows_ahead(w.row(job.row_begin + r0), R * w.row_bytes);
   constexpr Decode kHow = Rows::kDealt ? Decode::dealt : Decode::plain;
   add_columns<Rows, R, T, kHow>(rows, 0, 0, w.cols, x, ahead, acc);
   if constexpr (Rows::kDealt) {
@@ -146,7 +167,8 @@ void dot_rows(const MatmulJob& job, uint64_t r0, const Vectors& x) {
 }
 
 template <class Rows, size_t T>
-void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
+void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, const Stream& stream,
+                 float* scratch) {
   constexpr size_t R = decoding_rows(T);
   Vectors x = vectors_of(job);
   if constexpr (Rows::kDealt) {
@@ -160,8 +182,8 @@ void few_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scra
     x = {.x = scratch, .stride = cols};
   }
   uint64_t r = begin;
-  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r, x);
-  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r, x);
+  for (; r + R <= end; r += R) dot_rows<Rows, R, T>(job, r, x, stream);
+  for (; r < end; ++r) dot_rows<Rows, 1, T>(job, r, x, stream);
 }
 
 // ---------------------------------------------------------------- tiles of decoded rows
@@ -374,13 +396,13 @@ void decoding_tile(Rows rows, size_t r0, size_t begin, size_t end, const Vectors
 
 /// Products of rows [begin, end) with the T vectors of the job, of one slice each.
 template <class Rows, size_t T>
-void unsliced_rows(const MatmulJob& job, uint64_t begin, uint64_t end) {
+void unsliced_rows(const MatmulJob& job, uint64_t begin, uint64_t end, const Stream& stream) {
   constexpr size_t R = decoding_rows(T);
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin);
   const Vectors x = vectors_of(job);
   const BlockSums<kSlicedRows> to{.y = job.y, .y_stride = job.y_stride};
-  RowsAhead ahead(w.row(job.row_begin + begin), kBlockRows * w.row_bytes);
+  RowsAhead ahead = stream.rows_ahead(w.row(job.row_begin + begin), kBlockRows * w.row_bytes);
   uint64_t r = begin;
   for (; r + R <= end; r += R) decoding_tile<Rows, R, T>(rows, r, 0, w.cols, x, ahead, to);
   for (; r < end; ++r) decoding_tile<Rows, 1, T>(rows, r, 0, w.cols, x, ahead, to);
@@ -420,8 +442,9 @@ void sliced_block(const MatmulJob& job, uint64_t r0, size_t n_rows, float* scrat
 }
 
 template <class Rows, size_t T>
-void several_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, float* scratch) {
-  if (job.weight->cols <= kSliceColumns) return unsliced_rows<Rows, T>(job, begin, end);
+void several_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, const Stream& stream,
+                     float* scratch) {
+  if (job.weight->cols <= kSliceColumns) return unsliced_rows<Rows, T>(job, begin, end, stream);
   constexpr size_t kRows = kSlicedRows / decoding_rows(T) * decoding_rows(T);
   for (uint64_t r = begin; r < end; r += kRows) {
     sliced_block<Rows, T>(job, r, std::min<uint64_t>(kRows, end - r), scratch);
@@ -466,13 +489,13 @@ void decode_columns(const Rows& rows, size_t r, size_t begin, size_t end, float*
 /// Products of up to kBlockRows rows from r0 on with the vectors of the job, which are new to this
 /// core or not.
 template <class Rows>
-void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, bool are_new, float* scratch) {
+void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, bool are_new,
+                   const Stream& stream, float* scratch) {
   const Weight& w = *job.weight;
   const Rows rows(w, job.row_begin + r0);
   const size_t ds = decoded_stride(w.cols);
-  BlockSums<> to{
-      .y = job.y + r0, .y_stride = job.y_stride, .partial = scratch + kBlockRows * ds};
-  RowsAhead ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
+  BlockSums<> to{.y = job.y + r0, .y_stride = job.y_stride, .partial = scratch + kBlockRows * ds};
+  RowsAhead ahead = stream.rows_ahead(w.row(job.row_begin + r0), n_rows * w.row_bytes);
   NextBlock next;
   if constexpr (is_wide<Rows>) {
     const size_t n_slices = (w.cols + kSliceColumns - 1) / kSliceColumns;
@@ -495,24 +518,25 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, bool are_ne
 
 template <class Rows>
 void many_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new,
-                  float* scratch) {
+                  const Stream& stream, float* scratch) {
   for (uint64_t r = begin; r < end; r += kBlockRows) {
     const auto n_rows = std::min<uint64_t>(kBlockRows, end - r);
-    decoded_block<Rows>(job, r, n_rows, are_new && r == begin, scratch);
+    decoded_block<Rows>(job, r, n_rows, are_new && r == begin, stream, scratch);
   }
 }
 
 /// The job with as many vectors as it has, at least T.
 template <class Rows, size_t T>
-void products(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new, float* scratch) {
+void products(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new,
+              const Stream& stream, float* scratch) {
   if constexpr (T > kDecodingVectors) {
-    many_vectors<Rows>(job, begin, end, are_new, scratch);
+    many_vectors<Rows>(job, begin, end, are_new, stream, scratch);
   } else {
-    if (job.n_tokens > T) return products<Rows, T + 1>(job, begin, end, are_new, scratch);
+    if (job.n_tokens > T) return products<Rows, T + 1>(job, begin, end, are_new, stream, scratch);
     if constexpr (T <= kFewVectors) {
-      few_vectors<Rows, T>(job, begin, end, scratch);
+      few_vectors<Rows, T>(job, begin, end, stream, scratch);
     } else {
-      several_vectors<Rows, T>(job, begin, end, scratch);
+      several_vectors<Rows, T>(job, begin, end, stream, scratch);
     }
   }
 }
@@ -586,9 +610,11 @@ void matmul_by_definition(const MatmulJob& job, uint64_t begin, uint64_t end, fl
   }
 }
 
-void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new, float* scratch) {
+void matmul(const MatmulJob& job, uint64_t begin, uint64_t end, bool are_new, const std::byte* next,
+            float* scratch) {
+  const Stream stream(job, end, next);
   const bool done = with_format(job.weight->type, [&]<class Rows>() {
-    products<Rows, 1>(job, begin, end, are_new, scratch);
+    products<Rows, 1>(job, begin, end, are_new, stream, scratch);
   });
   if (!done) matmul_by_definition(job, begin, end, scratch);
 }
