@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/control_group.h"
 #include "base/file.h"
 
 namespace sable::inference {
@@ -42,17 +43,14 @@ std::string text_of(const fs::path& path) {
   return text ? *text : std::string();
 }
 
-/// Where a version of control groups keeps what it knows of memory.
+/// The files in which a version of control groups says what it knows of memory.
 struct GroupFiles {
-  std::string_view top;   ///< the folder of the outermost group
-  std::string_view mark;  ///< what a group's path follows in its line of /proc/self/cgroup
   std::string_view limit, used;
   std::string_view idle_label;  ///< of page cache that nobody uses now, in memory.stat
 };
-constexpr GroupFiles kVersion1 = {"sys/fs/cgroup/memory", ":memory:/", "memory.limit_in_bytes",
-                                  "memory.usage_in_bytes", "total_inactive_file "};
-constexpr GroupFiles kVersion2 = {"sys/fs/cgroup", "0::/", "memory.max", "memory.current",
-                                  "inactive_file "};
+constexpr GroupFiles kVersion1 = {"memory.limit_in_bytes", "memory.usage_in_bytes",
+                                  "total_inactive_file "};
+constexpr GroupFiles kVersion2 = {"memory.max", "memory.current", "inactive_file "};
 
 /// What one control group has left; page cache that nobody uses now counts as left.
 uint64_t left_in_group(const fs::path& group, const GroupFiles& files) {
@@ -64,17 +62,15 @@ uint64_t left_in_group(const fs::path& group, const GroupFiles& files) {
   return *limit - std::min(*limit, held);
 }
 
-/// The least that the process's control group and those above it leave. A container may see its own
-/// group as the outermost one, under a path that is not there: then that one counts.
-uint64_t left_in_groups(const fs::path& root, const GroupFiles& files) {
-  const std::string groups = text_of(root / "proc/self/cgroup");
-  const size_t found = groups.find(files.mark);
-  if (found == std::string::npos) return kNoLimit;
-  const size_t path = found + files.mark.size();
-  const fs::path top = root / files.top;
-  fs::path group = top / groups.substr(path, groups.find('\n', path) - path);
+/// The least that the process's control group and those above it leave. A container may not see
+/// its own group, but only the outermost: then that one counts.
+uint64_t left_in_groups(const fs::path& root) {
+  const auto own = memory_control_group(root);
+  if (!own) return kNoLimit;
+  const GroupFiles& files = own->version == 1 ? kVersion1 : kVersion2;
+  fs::path group = own->folder;
   uint64_t left = left_in_group(group, files);
-  while (group != top && group.has_relative_path()) {
+  while (group != own->top && group.has_relative_path()) {
     group = group.parent_path();
     left = std::min(left, left_in_group(group, files));
   }
@@ -102,7 +98,7 @@ uint64_t tokens_that_fit(uint64_t bytes, const CacheLayout& layout) {
 uint64_t available_memory(const fs::path& root) {
   const auto kibibytes = labelled(text_of(root / "proc/meminfo"), "MemAvailable:");
   const uint64_t machine = kibibytes ? *kibibytes << 10 : kNoLimit;
-  return std::min({machine, left_in_groups(root, kVersion1), left_in_groups(root, kVersion2)});
+  return std::min(machine, left_in_groups(root));
 }
 
 Result<uint64_t> cache_budget(const MemoryWish& wish, const CacheLayout& layout) {

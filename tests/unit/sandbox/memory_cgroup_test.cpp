@@ -167,6 +167,11 @@ TEST_CASE("a machine without a memory controller, and texts that make no sense, 
   CHECK_FALSE(memory_cgroup_place(mounted("/", "/nowhere", "cgroup2", "rw"), "0::/\n"));
   CHECK_FALSE(
       memory_cgroup_place("- \\ \\0 \\04\n::\n" + kOtherMounts, "memory\n:memory\n4:memory"));
+  for (const char* own : {"4:memory:\n", "4:memory:relative\n"}) {
+    CHECK_THAT(
+        memory_cgroup_place(mounted("/", "/nowhere", "cgroup", "rw,memory"), own).error().message,
+        Catch::Contains("no path"));
+  }
 }
 
 TEST_CASE("version 2: limit, swap and the group's fate are written, and its count is read") {

@@ -56,6 +56,8 @@ TEST_CASE("what can be spared is the least of machine and control groups") {
   CHECK(available_memory(root.path()) == 2 * kMiB);
   root.write("proc/self/cgroup", "0::/outer/inner\n");
   CHECK(available_memory(root.path()) == 2 * kMiB);
+  root.write("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+  CHECK(available_memory(root.path()) == 2 * kMiB);
   root.write("sys/fs/cgroup/outer/inner/memory.max", "max\n");
   root.write("sys/fs/cgroup/outer/inner/memory.current", "5\n");
   CHECK(available_memory(root.path()) == 2 * kMiB);
@@ -71,7 +73,9 @@ TEST_CASE("what can be spared is the least of machine and control groups") {
 TEST_CASE("control groups of version 1 are asked too") {
   const TemporaryFolder root;
   root.write("proc/meminfo", "MemAvailable: 2048 kB\n");
-  root.write("proc/self/cgroup", "5:cpu:/x\n4:memory:/outer/inner\n1:name=systemd:/\n0::/\n");
+  root.write("proc/self/cgroup", "5:cpu:/x\n4:hugetlb,memory:/outer/inner\n0::/\n");
+  const std::string mount = " /sys/fs/cgroup/memory rw - cgroup cgroup rw,hugetlb,memory\n";
+  root.write("proc/self/mountinfo", "35 31 0:32 /" + mount);
   const std::string memory = "sys/fs/cgroup/memory/";
   root.write(memory + "memory.limit_in_bytes", "9223372036854771712\n");
   root.write(memory + "memory.usage_in_bytes", "5000000\n");
@@ -86,7 +90,10 @@ TEST_CASE("control groups of version 1 are asked too") {
   // A container whose group is the outermost that it sees.
   root.write("proc/self/cgroup", "4:memory:/docker/0123\n");
   root.write(memory + "memory.limit_in_bytes", "5300000\n");
-  CHECK(available_memory(root.path()) == 300000);
+  for (const char* seen : {"35 31 0:32 /docker/0123", "35 31 0:32 /"}) {
+    root.write("proc/self/mountinfo", seen + mount);
+    CHECK(available_memory(root.path()) == 300000);
+  }
 }
 
 TEST_CASE("this machine has some memory to spare") {
