@@ -37,12 +37,14 @@ class RowsAhead {
   const std::byte *at_, *end_, *next_;
 };
 
-/// What a job's rows [begin, end) are part of: where its weights end and those after them begin.
+/// The weights that a thread reads: those of a piece of a job, and then what it is asked for next.
 struct Stream {
   const std::byte *end, *next;
 
   Stream(const MatmulJob& job, uint64_t row_end, const std::byte* after)
       : end(job.weight->row(job.row_begin + row_end)), next(after != nullptr ? after : end) {}
+  /// What is read when rows of the piece would be at p, which may lie past its end.
+  const std::byte* at(const std::byte* p) const { return p < end ? p : next + (p - end); }
   RowsAhead rows_ahead(const std::byte* base, size_t bytes_in_rows) const {
     return {base, bytes_in_rows, end, next};
   }
@@ -411,7 +413,8 @@ void unsliced_rows(const MatmulJob& job, uint64_t begin, uint64_t end, const Str
 /// Products of up to kSlicedRows rows from r0 on with the T vectors of the job, each slice of which
 /// stays in a first-level cache meanwhile.
 template <class Rows, size_t T>
-void sliced_block(const MatmulJob& job, uint64_t r0, size_t n_rows, float* scratch) {
+void sliced_block(const MatmulJob& job, uint64_t r0, size_t n_rows, const Stream& stream,
+                  float* scratch) {
   constexpr size_t R = decoding_rows(T), kRowsAhead = 2 * R;
   static_assert(T * kSlicedRows * 16 <= kBlockRows * kSliceColumns);  // the scratch there is
   const Weight& w = *job.weight;
@@ -427,7 +430,7 @@ void sliced_block(const MatmulJob& job, uint64_t r0, size_t n_rows, float* scrat
       const bool is_next = r + kRowsAhead >= n_rows;
       const size_t row = is_next && !to.last ? r + kRowsAhead - n_rows : r + kRowsAhead;
       const size_t column = !is_next ? begin : to.last ? 0 : end;
-      return w.row(job.row_begin + r0) + row * w.row_bytes + column / 32 * Rows::kStep;
+      return stream.at(w.row(job.row_begin + r0 + row)) + column / 32 * Rows::kStep;
     };
     size_t r = 0;
     for (; r + R <= n_rows; r += R) {
@@ -447,7 +450,7 @@ void several_vectors(const MatmulJob& job, uint64_t begin, uint64_t end, const S
   if (job.weight->cols <= kSliceColumns) return unsliced_rows<Rows, T>(job, begin, end, stream);
   constexpr size_t kRows = kSlicedRows / decoding_rows(T) * decoding_rows(T);
   for (uint64_t r = begin; r < end; r += kRows) {
-    sliced_block<Rows, T>(job, r, std::min<uint64_t>(kRows, end - r), scratch);
+    sliced_block<Rows, T>(job, r, std::min<uint64_t>(kRows, end - r), stream, scratch);
   }
 }
 
@@ -499,7 +502,7 @@ void decoded_block(const MatmulJob& job, uint64_t r0, size_t n_rows, bool are_ne
   NextBlock next;
   if constexpr (is_wide<Rows>) {
     const size_t n_slices = (w.cols + kSliceColumns - 1) / kSliceColumns;
-    next = {w.row(job.row_begin + r0 + n_rows), n_rows * w.row_bytes,
+    next = {stream.at(w.row(job.row_begin + r0 + n_rows)), n_rows * w.row_bytes,
             n_slices * ((job.n_tokens + kTileVectors - 1) / kTileVectors)};
   }
   for (size_t begin = 0; begin < w.cols; begin += kSliceColumns) {
